@@ -1,0 +1,122 @@
+"""The NumPy backend: arrays, devices and conversions; contraction lives in `contraction`."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import array_api_compat.numpy as xp
+import numpy as np
+
+from tensoria.backend import Array, Backend, device_name
+from tensoria.dtypes import DType, dtype
+from tensoria.errors import BackendError, ConversionError, DTypeError
+from tensoria_numpy.contraction import kernels
+
+__all__ = ["NumpyBackend", "backend"]
+
+OPERATORS = {
+    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
+    "floor_divide": operator.floordiv, "remainder": operator.mod, "pow": operator.pow, "equal": operator.eq,
+    "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
+    "greater_equal": operator.ge, "bitwise_and": operator.and_, "bitwise_or": operator.or_,
+    "bitwise_xor": operator.xor, "bitwise_left_shift": operator.lshift, "bitwise_right_shift": operator.rshift,
+}  # fmt: skip
+
+
+class NumpyBackend(Backend):
+    """NumPy arrays in host memory."""
+
+    name = "numpy"
+    package = "numpy"
+    xp = xp
+    kernels = kernels
+    immutable = False
+    operators = OPERATORS
+    add = staticmethod(operator.add)
+    subtract = staticmethod(operator.sub)
+    multiply = staticmethod(operator.mul)
+
+    # -- arrays ---------------------------------------------------------------------------------------------------
+
+    def owns(self, value: Any) -> bool:
+        return isinstance(value, (np.ndarray, np.generic))
+
+    def native_dtype(self, of: DType) -> Any:
+        if of.name == "bfloat16":
+            raise DTypeError("the numpy backend has no data type bfloat16.")
+        return np.dtype(of.name)
+
+    def dtype(self, array: Array) -> DType:
+        return _DTYPES[array.dtype] if array.dtype in _DTYPES else dtype(array.dtype.name)
+
+    def device(self, array: Array) -> str:
+        return "cpu"
+
+    def devices(self) -> list[str]:
+        return ["cpu"]
+
+    # -- making and moving ----------------------------------------------------------------------------------------
+
+    def asarray(self, data: Any, of: DType | None, device: str | None, copy: bool | None) -> Array:
+        if device is not None and device_name(device) != "cpu":
+            raise BackendError(f"the numpy backend computes on the cpu, not on {device}.")
+        try:
+            made = np.array(data, dtype=None if of is None else self.native_dtype(of), copy=copy)
+        except ValueError as error:
+            if copy is False:
+                raise ConversionError("this needs a copy, and copy=False forbids it.") from None
+            raise ConversionError(f"no rectangular array of numbers: {error}") from None
+        except (TypeError, OverflowError) as error:
+            raise ConversionError(f"no array of numbers: {error}") from None
+        if made.dtype not in _DTYPES:
+            raise DTypeError(f"NumPy makes {made.dtype} of this, which is no data type of tensoria.")
+        return made
+
+    def to_device(self, array: Array, device: str) -> Array:
+        if device_name(device) != "cpu":
+            raise BackendError(f"the numpy backend computes on the cpu, not on {device}.")
+        return array
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        return np.asarray(array)
+
+    def import_array(self, array: Array, source: Backend) -> Array | None:
+        # Every host array of the other backends can be seen by NumPy; they know best how.
+        return source.to_numpy(array) if source.device(array) == "cpu" else None
+
+    # -- operations -----------------------------------------------------------------------------------------------
+
+    def eigvals(self, array: Array) -> Array:
+        values = np.linalg.eigvals(array)
+        return values if np.iscomplexobj(values) else values.astype(np.result_type(values, np.complex64))
+
+    def eig(self, array: Array) -> tuple[Array, Array]:
+        values, vectors = np.linalg.eig(array)
+        into = np.result_type(values, np.complex64)
+        return values.astype(into, copy=False), vectors.astype(into, copy=False)
+
+    def contract(self, of: Any, a: Array, b: Array) -> Array:
+        return self.pairs[of, a.shape, b.shape, a.dtype, b.dtype](a, b)
+
+    def set_item(self, array: Array, key: Any, value: Any) -> Array:
+        if not array.flags.writeable:
+            array = array.copy()
+        array[key] = value
+        return array
+
+    # -- derivatives and compilation --------------------------------------------------------------------------------
+
+    def value_and_grad(self, function: Callable[..., Array], arrays: Sequence[Array]) -> tuple[Array, list[Array]]:
+        raise BackendError(
+            "the numpy backend has no derivatives.",
+            legal="move to one that differentiates, t.to(backend='torch')",
+        )
+
+
+_DTYPES = {np.dtype(name): dtype(name) for name in (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "float32", "float64", "complex64", "complex128",
+)}  # fmt: skip
+backend = NumpyBackend()

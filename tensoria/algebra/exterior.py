@@ -1,0 +1,157 @@
+"""The Levi-Civita tensor and the Hodge star.
+
+The *tensor* follows the metric and the orientation: eps_{01...} = +sqrt(abs(det g)) in a positively oriented basis, and
+raising its indices gives the sign of the signature. The bare *symbol* with entries +1, -1, 0 is a density of another
+kind and has a function of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from tensoria.backend import Backend
+from tensoria.caching import Cache, structural
+from tensoria.components import Components, dtype_for
+from tensoria.contraction import product
+from tensoria.core import T, adopt, new, require_labelled
+from tensoria.dtypes import DType
+from tensoria.errors import AxisError, MetricError, ShapeError, VarianceError
+from tensoria.indices import Axes, Index, axes
+from tensoria.matching import check_same_frame
+from tensoria.metric import flipped, split_names
+from tensoria.spaces import Basis, Matrix
+
+__all__ = ["epsilon", "hodge", "symbol"]
+
+
+def symbol(rank: int) -> Matrix:
+    """The entries of the permutation symbol: +1 for even permutations of 0, 1, ..., -1 for odd ones, else 0.
+
+    >>> symbol(2)
+    array([[ 0.,  1.],
+           [-1.,  0.]])
+    """
+    values = np.zeros((rank,) * rank)
+    for order in itertools.permutations(range(rank)):
+        odd = sum(a > b for a, b in itertools.combinations(order, 2)) % 2
+        values[order] = -1.0 if odd else 1.0
+    return values
+
+
+def epsilon(like: type[T], indices: tuple[Index, ...], backend: Backend, of: DType, tensor: bool) -> T:
+    """The Levi-Civita tensor (or the bare symbol) with these indices, one for each dimension of their space.
+
+    Raises:
+        ShapeError: the number of indices is not the dimension.
+        MetricError: the space has no metric (the symbol needs none), or no orientation.
+        VarianceError: some indices are up and some are down.
+    """
+    values = _values(_checked(axes(indices)), indices[0].variance, tensor)
+    probe = backend.asarray(0.0, of, None, True)
+    return adopt(like, backend.constant(values, dtype_for(values, of), probe), axes(indices), backend)
+
+
+def _checked(of: Axes) -> Basis:
+    if not of.indices or of.indices[0].basis is None:
+        raise AxisError("the Levi-Civita tensor has one index for each dimension of a space.")
+    first = of.indices[0]
+    for index in of.indices[1:]:
+        check_same_frame(first, index.renamed(first.name), "a Levi-Civita tensor")
+        if index.variance != first.variance:
+            raise VarianceError(
+                f"{first!r} and {index!r}: the Levi-Civita tensor is made with all indices down (or all up).",
+                legal="raise some of its indices afterwards",
+            )
+    basis = first.basis
+    assert basis is not None
+    if basis.dimension != len(of):
+        raise ShapeError(f"{basis} needs {basis.dimension} indices for its Levi-Civita tensor, not {len(of)} ({of}).")
+    return basis
+
+
+@structural
+def _values(basis: Basis, variance: int, tensor: bool) -> Components:
+    return _cached[basis, variance, tensor]
+
+
+def _compute(key: tuple[Basis, int, bool]) -> Components:
+    basis, variance, tensor = key
+    assert isinstance(basis.dimension, int)
+    bare = symbol(basis.dimension)
+    if not tensor:
+        return Components(bare)
+    if basis.kind == "none":
+        raise MetricError(
+            f"the Levi-Civita tensor of {basis.space} needs a metric.",
+            legal="declare one, or take tn.levi_civita_symbol, which is a density",
+        )
+    determinant = np.linalg.det(basis.gram)
+    if abs(np.imag(determinant)) > 1e-12 * abs(determinant):
+        raise MetricError(f"the bilinear metric of {basis.space} has a complex determinant, and so no real volume.")
+    size = math.sqrt(abs(np.real(determinant))) * basis.orientation
+    # Raising all indices of eps_{01...} = s sqrt(abs(g)) gives sign(g) s / sqrt(abs(g)).
+    return Components(bare * (size if variance < 0 else float(np.sign(np.real(determinant))) / size))
+
+
+_cached: Cache[tuple[Basis, int, bool], Components] = Cache(_compute, limit=256)
+
+
+def hodge(t: T, names: str | Iterable[str] | None = None, into: str | Iterable[str] | None = None) -> T:
+    """The Hodge dual of an antisymmetric tensor with k down indices, with n - k down indices.
+
+    (*t)_{b...} = 1/k! t^{a...} eps_{a...b...}, so that alpha ^ *beta = <alpha, beta> vol.
+
+    Args:
+        t: the form; its indices are taken as antisymmetric.
+        names: its indices, in order; all down indices if not given.
+        into: names for the n - k indices of the dual; `i1 i2 ...` of the first index's name if not given.
+
+    Raises:
+        MetricError: the space has no metric.
+        VarianceError: an index is up.
+        SpaceError: the indices range over different spaces.
+    """
+    require_labelled(t, "the Hodge star")
+    chosen = split_names(names)
+    if chosen is None:
+        chosen = tuple(index.name for index in t._axes.indices if index.basis is not None)
+    if not chosen:
+        raise AxisError("the Hodge star needs a form with at least one index; of a 0-form it is f * eps.")
+    form = [t._axes.indices[t._axes.find(name)] for name in chosen]
+    for index in form:
+        check_same_frame(form[0], index.renamed(form[0].name), "a Hodge star")
+        if index.variance >= 0:
+            raise VarianceError(f"{index!r} is up; a form has down indices.", legal=f't.lowered("{index.name}")')
+    basis = form[0].basis
+    assert basis is not None
+    dimension = basis.dimension
+    if not isinstance(dimension, int) or len(form) > dimension:
+        raise ShapeError(f"a form with {len(form)} indices on {basis}.")
+    rest = split_names(into) or _fresh(form[0].name, dimension - len(form), t._axes.names)
+    if len(rest) != dimension - len(form):
+        raise AxisError(f"the dual has {dimension - len(form)} indices, not {list(rest)}.")
+    volume = epsilon(
+        type(t),
+        tuple(Index(name, basis, -1) for name in (*chosen, *rest)),
+        t._backend,
+        t.dtype,
+        tensor=True,
+    )
+    result = product(flipped(t, chosen), volume)
+    return new(t, t._backend.operators["divide"](result._array, float(math.factorial(len(form)))), result._axes)
+
+
+def _fresh(stem: str, count: int, taken: Iterable[str]) -> tuple[str, ...]:
+    used = set(taken)
+    names: list[str] = []
+    number = 1
+    while len(names) < count:
+        name = f"{stem.rstrip(chr(39))}{number}"
+        if name not in used:
+            names.append(name)
+        number += 1
+    return tuple(names)

@@ -1,0 +1,143 @@
+"""Raising and lowering as users call it, with the space's metric or with one that is passed; inner product, adjoint.
+
+A metric that is passed is a tensor like any other: it may depend on batch axes (a metric field) and carry gradients (a
+Fisher metric), and using it is a contraction. One with down indices raises through its inverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tensoria.contraction import product
+from tensoria.core import BaseTensor, T, new, relabelled, require_labelled, same_backend, transposed
+from tensoria.errors import MetricError, SpaceError
+from tensoria.indices import Index, axes, starred
+from tensoria.metric import chosen, conj, flipped, moved, split_names
+
+__all__ = ["adjoint", "inner", "inverted", "lowered", "raised"]
+
+
+def raised(t: T, names: str | Iterable[str] | None = None, metric: BaseTensor | None = None) -> T:
+    """The tensor with down indices made contravariant.
+
+    Args:
+        t: a labelled tensor.
+        names: the indices to raise, as `"i j"`; all down indices if not given.
+        metric: a tensor with two down (or two up) indices to use instead of the space's own; it may carry batch axes
+            and gradients.
+
+    Raises:
+        MetricError: a space has no metric, or its indices are independent.
+        VarianceError: a named index is up already.
+
+    >>> import tensoria as tn
+    >>> V = tn.Space("V", 2, metric=[-1, 1])
+    >>> raised(tn.tensor([3., 4.], "_i", i=V)).array
+    array([-3.,  4.])
+    """
+    return _moved(t, names, metric, up=True)
+
+
+def lowered(t: T, names: str | Iterable[str] | None = None, metric: BaseTensor | None = None) -> T:
+    """The tensor with up indices made covariant; arguments and errors as for `raised`."""
+    return _moved(t, names, metric, up=False)
+
+
+def _moved(t: T, names: str | Iterable[str] | None, metric: BaseTensor | None, up: bool) -> T:
+    require_labelled(t, "raising and lowering")
+    if metric is None:
+        return moved(t, names, up)
+    same_backend(t, metric)
+    for name in chosen(t._axes, split_names(names), up):
+        t = _through(t, name, metric)
+    return t
+
+
+def _through(t: T, name: str, metric: BaseTensor) -> T:
+    """One index moved by a metric that is a tensor: plain axes align by name, leading ones broadcast."""
+    index = t._axes.indices[t._axes.find(name)]
+    slots = _slots(metric)
+    if slots[0].variance == index.variance:
+        metric = inverted(metric)
+        slots = _slots(metric)
+    matching = [n for n in (1, 0) if slots[n].basis is index.basis]
+    if not matching:
+        raise SpaceError(
+            f"the metric {metric._axes} belongs to {slots[0].basis}, and {index!r} to {index.basis}.",
+            legal="a metric of the index's own space and basis",
+        )
+    meets, remains = slots[matching[0]], slots[1 - matching[0]]
+    target = name if remains.basis is index.basis else starred(name)
+    aside = {meets.name: name + "''''", remains.name: name + "'''"}
+    placed = relabelled(relabelled(metric, aside), {name + "''''": name})
+    result = relabelled(product(placed, t), {name + "'''": target})
+    own = [target if n == name else n for n in t._axes.names]
+    extra = [n for n in result._axes.names if n not in own]
+    return _as(t, transposed(result, [result._axes.find(n) for n in (*extra, *own)]))
+
+
+def _as(like: T, t: BaseTensor) -> T:
+    return new(like, t._array, t._axes)
+
+
+def _slots(metric: BaseTensor) -> tuple[Index, Index]:
+    slots = [index for index in metric._axes.indices if index.basis is not None]
+    if len(slots) != 2 or slots[0].variance != slots[1].variance:
+        raise MetricError(
+            f"a metric has two down or two up indices; this tensor has {metric._axes or 'none'}.",
+            legal="tn.tensor(g, [-i, -j])",
+        )
+    return slots[0], slots[1]
+
+
+def inverted(metric: T) -> T:
+    """The inverse of a form g_ij, which is g^ij: inverse matrices, batch axes kept.
+
+    Raises:
+        MetricError: the tensor is no form.
+    """
+    first, second = _slots(metric)
+    names = [n for n in metric._axes.names if n not in (first.name, second.name)]
+    ordered = transposed(metric, [metric._axes.find(n) for n in (*names, first.name, second.name)])
+    array = metric._backend.xp.linalg.inv(ordered._array)
+    # The inverse's rows belong to the second slot: g^{-1}[j, i] g[i, k] = delta[j, k].
+    flipped_slots = tuple(Index(i.name, i.basis, -1 if i.variance > 0 else 1) for i in (second, first))
+    return new(metric, array, axes((*ordered._axes.indices[:-2], *flipped_slots)))
+
+
+def adjoint(t: T) -> T:
+    """The adjoint with respect to the metrics: conjugated, every index moved, and their order reversed.
+
+    For a linear map A^w_v it is the map with <A x, y> = <x, adjoint(A) y>. (The *dual* map needs no metric: it is the
+    same tensor read the other way.)
+
+    Raises:
+        MetricError: a space has no metric.
+    """
+    require_labelled(t, "the adjoint")
+    result = conj(t)
+    result = flipped(result, [index.name for index in result._axes.indices if index.basis is not None])
+    bare = [n for n, index in enumerate(result._axes.indices) if index.basis is None]
+    slots = [n for n, index in enumerate(result._axes.indices) if index.basis is not None]
+    return transposed(result, bare + slots[::-1])
+
+
+def inner(u: T, v: T) -> T:
+    """The inner product of two tensors with the same indices by the metrics of their spaces: conj(u) * v, v moved.
+
+    Args:
+        u, v: labelled tensors with the same indices; the product is antilinear in the first.
+
+    Raises:
+        MetricError: a space has no metric.
+        SpaceError, VarianceError: the indices differ.
+
+    >>> import tensoria as tn
+    >>> i, = tn.indices("i", tn.Space("V", 2, metric=[-1, 1]))
+    >>> float(inner(tn.tensor([1., 2.], [i]), tn.tensor([3., 4.], [i])))
+    5.0
+    """
+    require_labelled(u, "an inner product")
+    require_labelled(v, "an inner product")
+    same_backend(u, v)
+    return product(conj(u), flipped(v, [index.name for index in v._axes.indices if index.basis is not None]))

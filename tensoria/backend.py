@@ -1,0 +1,437 @@
+"""Backends: what tensoria needs from an array framework, and how it is found.
+
+Requirements that shape this layer:
+
+* a framework is imported when it is first used, never at `import tensoria`; an array that arrives proves that its
+  framework is loaded already, so adoption looks through `sys.modules` before it loads anything;
+* third parties add a backend by an entry point in the group `tensoria.backends`, named like the framework's module;
+* native arrays pass through untouched: a backend is functions *on* the framework's arrays, not a wrapper around them;
+* while a framework traces Python code, nothing here reads a context variable or a growing dictionary (see `caching`).
+
+A backend is a subclass of `Backend`: the attributes without a value and the methods that raise are what it must give.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import importlib.metadata
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tensoria.caching import Cache
+from tensoria.components import Components
+from tensoria.dtypes import DType, dtype
+from tensoria.errors import BackendError, BackendNotFoundError, ConversionError, DTypeError
+from tensoria.network import NetworkPlan, execute, plan_network, structural_path
+from tensoria.planning import Kernels, Pattern, equation, plan_pair, runner
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["GROUP", "Array", "Backend", "available", "backend_of", "current", "device_name", "get", "use"]
+
+Array = Any
+GROUP = "tensoria.backends"
+_DEVICE = re.compile(r"(?:/job:[^/]*/replica:\d+/task:\d+)?/?(?:device:)?([A-Za-z_]+)(?::(\d+))?\Z")
+_SMALL = frozenset(("int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64"))
+
+
+def device_name(device: str) -> str:
+    """The one name of a device, whichever framework's way it is written: `"cpu"`, `"cuda:0"`.
+
+    Raises:
+        BackendError: the text names no device.
+
+    >>> device_name("/job:localhost/replica:0/task:0/device:GPU:1"), device_name("cuda"), device_name("CPU:0")
+    ('cuda:1', 'cuda:0', 'cpu')
+    """
+    match = _DEVICE.match(device) if isinstance(device, str) else None
+    if match is None:
+        raise BackendError(f"{device!r} names no device.", legal='"cpu", "cuda" or "cuda:1"')
+    kind = match[1].lower()
+    if kind == "cpu":
+        return "cpu"
+    return f"{'cuda' if kind == 'gpu' else kind}:{match[2] or 0}"
+
+
+class Backend:
+    """One framework's arrays, seen through the calls that tensoria makes.
+
+    Attributes:
+        name: the entry point's name, which is the framework's import name.
+        package: the distribution to install.
+        xp: the Array API functions on native arrays.
+        kernels: the native calls that contraction plans are made of, and what they cost.
+        immutable: whether arrays can not be written in place.
+        operators: the binary functions of the Array API's operators, by the functions' names; the operands have one
+            data type, or one of them is a Python number.
+        add, subtract, multiply: three of them on the hot path, which promote their operands' data types themselves.
+    """
+
+    name: str
+    package: str
+    xp: Any
+    kernels: Kernels
+    immutable: bool = False
+    operators: Mapping[str, Callable[[Any, Any], Array]]
+    add: Callable[[Array, Array], Array]
+    subtract: Callable[[Array, Array], Array]
+    multiply: Callable[[Array, Array], Array]
+
+    def __init__(self) -> None:
+        self.pairs: Cache[tuple[Any, ...], Callable[[Array, Array], Array]] = Cache(self._plan_pair)
+        self.constants: Cache[tuple[Components, DType, str], Array] = Cache(
+            lambda key: self.asarray(key[0].values, key[1], key[2], True), limit=1024
+        )
+        self.networks: Cache[tuple[Any, ...], tuple[NetworkPlan, Any, Any]] = Cache(self._plan_network, limit=512)
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name!r}>"
+
+    def __copy__(self) -> Backend:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Backend:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return get, (self.name,)
+
+    # -- arrays ---------------------------------------------------------------------------------------------------
+
+    def owns(self, value: Any) -> bool:
+        """Whether a value is a native array, a subclass's or a variable's instances included."""
+        raise NotImplementedError
+
+    def shape(self, array: Array) -> tuple[int | None, ...]:
+        """The shape; None for a size that is not known while the framework traces."""
+        return tuple(array.shape)
+
+    def native_dtype(self, of: DType) -> Any:
+        """The framework's own data type.
+
+        Raises:
+            DTypeError: it has none of that name.
+        """
+        found = getattr(self.xp, "bool" if of.name == "bool" else of.name, None)
+        if found is None:
+            raise DTypeError(f"the {self.name} backend has no data type {of.name}.")
+        return found
+
+    def dtype(self, array: Array) -> DType:
+        """The data type of an array."""
+        return dtype(array.dtype)
+
+    def device(self, array: Array) -> str:
+        """The device's name, such as `"cpu"` or `"cuda:0"`; `"unknown"` while the framework traces."""
+        raise NotImplementedError
+
+    def devices(self) -> list[str]:
+        """The names of all devices that the framework sees."""
+        raise NotImplementedError
+
+    def version(self) -> str:
+        """The framework's version."""
+        return str(sys.modules[self.name].__version__)
+
+    # -- making and moving ----------------------------------------------------------------------------------------
+
+    def asarray(self, data: Any, of: DType | None, device: str | None, copy: bool | None) -> Array:
+        """A native array of Python numbers, nested lists, a NumPy array or a native array."""
+        raise NotImplementedError
+
+    def to_device(self, array: Array, device: str) -> Array:
+        """The array on that device (itself, if it is there)."""
+        raise NotImplementedError
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        """The array in host memory, without a copy where the framework allows it."""
+        raise NotImplementedError
+
+    def import_array(self, array: Array, source: Backend) -> Array | None:
+        """Another backend's array by DLPack, without a copy; None where the frameworks do not allow it."""
+        return None
+
+    def constant(self, components: Components, of: DType, like: Array) -> Array:
+        """Numbers that belong to a space (a metric, a change of basis) as an array on another one's device."""
+        return self.constants[components, of, self.device(like)]
+
+    def copy(self, array: Array) -> Array:
+        """The array in memory of its own."""
+        return self.xp.asarray(array, copy=True)
+
+    def freeze(self, array: Array) -> Any:
+        """The array as something that pickles."""
+        return array
+
+    def thaw(self, frozen: Any) -> Array:
+        """The array that `freeze` froze."""
+        return frozen
+
+    def detach(self, array: Array) -> Array:
+        """The array without its history of derivatives."""
+        return array
+
+    def requires_grad(self, array: Array) -> bool:
+        """Whether the array is part of a graph of derivatives that leaving the framework would cut."""
+        return False
+
+    # -- operations -----------------------------------------------------------------------------------------------
+
+    def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:
+        """The array in another shape; at most one size may be -1 (or, while the framework traces, unknown)."""
+        return self.kernels.reshape(array, tuple(-1 if size is None else size for size in shape))
+
+    def eigvals(self, array: Array) -> Array:
+        """The eigenvalues of square matrices, complex."""
+        return self.xp.linalg.eigvals(array)
+
+    def eig(self, array: Array) -> tuple[Array, Array]:
+        """The eigenvalues and eigenvectors (as columns) of square matrices, complex."""
+        values, vectors = self.xp.linalg.eig(array)
+        return values, vectors
+
+    def get_item(self, array: Array, key: Any) -> Array:
+        """`array[key]`."""
+        return array[key]
+
+    def set_item(self, array: Array, key: Any, value: Any) -> Array:
+        """The array after `array[key] = value`: itself, or a new one on immutable backends."""
+        array[key] = value
+        return array
+
+    def contract(self, of: Pattern, a: Array, b: Array) -> Array:
+        """Two arrays contracted by the plan for their pattern, shapes and data types."""
+        if (sizes := self.shape(a) + self.shape(b)) and None in sizes:
+            return self.trace_pair(of, a, b)
+        return self.pairs[of, a.shape, b.shape, a.dtype, b.dtype](a, b)
+
+    def contract_network(self, of: Pattern, arrays: Sequence[Array]) -> Array:
+        """One array, or three and more, contracted in the best order."""
+        if len(arrays) > 1 and any(None in self.shape(array) for array in arrays):
+            return self.trace_network(of, arrays)
+        plan, into, out_of = self.network_plan(of, arrays)
+        if into is not None:
+            arrays = [self.kernels.cast(array, into) for array in arrays]
+        result = execute(plan, arrays)
+        return result if out_of is None else self.kernels.cast(result, out_of)
+
+    def network_plan(self, of: Pattern, arrays: Sequence[Array]) -> tuple[NetworkPlan, Any, Any]:
+        """The plan that `contract_network` follows, with the data type to compute in and the result's."""
+        return self.networks[of, tuple(self.shape(array) for array in arrays), tuple(array.dtype for array in arrays)]
+
+    def trace_pair(self, of: Pattern, a: Array, b: Array) -> Array:
+        """A pair whose sizes are not known yet: the framework's einsum, which its compiler lowers."""
+        a, b = self.promoted(a, b)
+        return self.kernels.einsum(equation(of, (len(a.shape), len(b.shape))), a, b)
+
+    def trace_network(self, of: Pattern, arrays: Sequence[Array]) -> Array:
+        """A network whose sizes are not known yet, in an order found from its structure."""
+        left = list(arrays)
+        for (i, j), pair in structural_path(of, tuple(len(array.shape) for array in arrays)):
+            second, first = left.pop(j), left.pop(i)
+            left.append(self.trace_pair(pair, first, second))
+        return left[0]
+
+    def promoted(self, a: Array, b: Array) -> tuple[Array, Array]:
+        """Both arrays in the data type that they promote to."""
+        if a.dtype == b.dtype:
+            return a, b
+        into = self.xp.result_type(a, b)
+        return self.kernels.cast(a, into), self.kernels.cast(b, into)
+
+    def computing_dtype(self, native: Any, device: str) -> Any:
+        """The data type in which to contract arrays of another one (where kernels are missing)."""
+        return native
+
+    # -- derivatives and compilation --------------------------------------------------------------------------------
+
+    def value_and_grad(self, function: Callable[..., Array], arrays: Sequence[Array]) -> tuple[Array, list[Array]]:
+        """The value of a scalar function and its derivatives d/dx (d/dx - i d/dy for complex x), all native."""
+        raise BackendError(f"the {self.name} backend has no derivatives.")
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, compiled by the framework where it has a compiler."""
+        return function
+
+    # -- plans ------------------------------------------------------------------------------------------------------
+
+    def _dtypes(self, natives: Sequence[Any]) -> tuple[Any, Any, DType]:
+        """What to compute in (None: no cast), what the result is cast to (None: no cast), and the former by name."""
+        result = natives[0]
+        if any(native != result for native in natives):
+            result = self.xp.result_type(*natives)
+        if dtype(result).kind == "bool":
+            raise DTypeError(
+                "a contraction multiplies and adds, which is not defined for the data type bool.",
+                legal='cast first, t.to(dtype="int64")',
+            )
+        compute = self.computing_dtype(result, "")
+        into = None if all(native == compute for native in natives) else compute
+        return into, None if compute == result else result, dtype(compute)
+
+    def _plan_pair(self, key: tuple[Any, ...]) -> Callable[[Array, Array], Array]:
+        of, *shapes, first, second = key
+        into, out_of, computed = self._dtypes((first, second))
+        floating, real = computed.kind in ("float", "complex"), computed.kind != "complex"
+        plan = plan_pair(of, (tuple(shapes[0]), tuple(shapes[1])), self.kernels, floating=floating, real=real)
+        run, cast = runner(plan, self.kernels), self.kernels.cast
+        if into is None and out_of is None:
+            return run
+        if out_of is None:
+            return lambda a, b: run(cast(a, into), cast(b, into))
+        return lambda a, b: cast(run(cast(a, into), cast(b, into)), out_of)
+
+    def _plan_network(self, key: tuple[Any, ...]) -> tuple[NetworkPlan, Any, Any]:
+        of, shapes, natives = key
+        into, out_of, computed = self._dtypes(natives)
+        floating, real = computed.kind in ("float", "complex"), computed.kind != "complex"
+        if len(shapes) == 1:
+            # One operand: a pair with the number one, so that traces, diagonals and sums need no rules of their own.
+            raise BackendError("a network has at least two operands.")
+        return plan_network(of, shapes, self.kernels, floating=floating, real=real), into, out_of
+
+    def reduce_axes(self, of: Pattern, array: Array) -> Array:
+        """One array's traces, diagonals, sums and transposition."""
+        term, out = of.terms[0], of.out
+        lead = len(array.shape) - len(term)
+        if sorted(term) == sorted(out) and len(set(term)) == len(term):
+            perm = (*range(lead), *(lead + term.index(x) for x in out))
+            return array if perm == tuple(range(len(perm))) else self.kernels.transpose(array, perm)
+        into, out_of, _ = self._dtypes((array.dtype,))
+        if into is not None:
+            array = self.kernels.cast(array, into)
+        result = self.kernels.einsum(equation(of, (len(array.shape),)), array)
+        if out_of is not None or result.dtype != array.dtype:
+            result = self.kernels.cast(result, array.dtype if out_of is None else out_of)
+        return result
+
+
+# -- finding them -----------------------------------------------------------------------------------------------------
+
+_current: contextvars.ContextVar[str] = contextvars.ContextVar("tensoria backend", default="numpy")
+_loaded: dict[str, Backend] = {}
+_loading = threading.RLock()
+_entry_points: dict[str, importlib.metadata.EntryPoint] | None = None
+
+
+def available() -> tuple[str, ...]:
+    """The names of all registered backends, whether their frameworks are installed or not.
+
+    >>> "numpy" in available()
+    True
+    """
+    return tuple(_registered())
+
+
+def _registered() -> dict[str, importlib.metadata.EntryPoint]:
+    global _entry_points
+    if _entry_points is None:
+        _entry_points = {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+    return _entry_points
+
+
+def get(name: str) -> Backend:
+    """The backend of that name, loaded with its framework on first use.
+
+    Raises:
+        BackendNotFoundError: none is registered by that name, or its framework is not installed.
+
+    >>> get("numpy")
+    <backend 'numpy'>
+    """
+    found = _loaded.get(name)
+    if found is not None:
+        return found
+    with _loading:
+        if name in _loaded:
+            return _loaded[name]
+        point = _registered().get(name)
+        if point is None:
+            known = ", ".join(map(repr, available()))
+            raise BackendNotFoundError(f"no backend is named {name!r}; registered are {known}.")
+        try:
+            backend = point.load()
+        except ModuleNotFoundError as error:
+            raise BackendNotFoundError(
+                f"the backend {name!r} needs the module {error.name!r}, which is not installed.",
+                legal=f"pip install 'tensoria[{name}]'",
+            ) from error
+        _loaded[name] = backend
+        return backend  # type: ignore[no-any-return]
+
+
+def backend_of(value: Any) -> Backend | None:
+    """The backend that owns a native array, or None; the answer is remembered for each type."""
+    return _by_type[type(value)] if type(value) in _by_type else _recognise(value)
+
+
+def _recognise(value: Any) -> Backend | None:
+    # An array's framework is imported already; among registered backends only such can own it. A backend whose name
+    # is not its framework's is asked last, and only if it is loaded.
+    for name in sorted(_registered(), key=lambda known: known != "numpy"):
+        if name in sys.modules or name in _loaded:
+            try:
+                backend = get(name)
+            except BackendNotFoundError:
+                continue
+            if backend.owns(value):
+                _by_type.setdefault(type(value), backend)
+                return backend
+    return None
+
+
+_by_type: dict[type, Backend] = {}
+
+
+def current() -> Backend:
+    """The backend on which new tensors are made: set by `use`, else NumPy."""
+    return get(_current.get())
+
+
+@contextlib.contextmanager
+def use(backend: str) -> Iterator[Backend]:
+    """Make a backend the one on which new tensors are made, for the duration of a `with` block.
+
+    The choice is a context variable: threads and asynchronous tasks do not see each other's.
+
+    Raises:
+        BackendNotFoundError: there is none of that name.
+
+    >>> with use("numpy") as backend:
+    ...     backend.name
+    'numpy'
+    """
+    found = get(backend)
+    token = _current.set(backend)
+    try:
+        yield found
+    finally:
+        _current.reset(token)
+
+
+def convert(array: Array, source: Backend, target: Backend, copy: bool | None = None) -> Array:
+    """One backend's array as another's: by DLPack where the frameworks allow it, else by a copy through the host.
+
+    Raises:
+        ConversionError: the array carries a history of derivatives, which the move would cut; or `copy=False` and
+            the frameworks can not share this memory.
+    """
+    if source is target:
+        return array
+    if source.requires_grad(array):
+        raise ConversionError(
+            f"a tensor that requires grad can not move from {source.name} to {target.name}: its history would be lost.",
+            legal=f"t.detach().to(backend={target.name!r})",
+        )
+    if copy is not True:
+        shared = target.import_array(array, source)
+        if shared is not None:
+            return shared
+    if copy is False:
+        raise ConversionError(f"{source.name} and {target.name} can not share this array; copy=False is impossible.")
+    return target.asarray(source.to_numpy(array), source.dtype(array), None, True)

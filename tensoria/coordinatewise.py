@@ -1,0 +1,141 @@
+"""Operations on components one by one: sums, comparisons, nonlinear functions, with the index rule that each needs.
+
+Sums and multiples commute with every change of basis and are always allowed; everything else needs every index to be
+plain or in a privileged basis (rule 6). Two tensors are aligned by name first, in the left one's order (rule 5).
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tensoria.backend import Array
+from tensoria.core import BaseTensor, T, new, same_backend
+from tensoria.errors import ModeError, ShapeError
+from tensoria.indices import PLAIN, Axes
+from tensoria.matching import align_sum, require_privileged
+from tensoria.metric import flipped
+
+__all__ = ["SYMBOLS", "aligned", "binary", "is_scalar", "negative", "scalar_product", "unary"]
+
+SYMBOLS = {
+    "add": "+", "subtract": "-", "multiply": "a coordinatewise product", "divide": "/", "floor_divide": "//",
+    "remainder": "%", "pow": "**", "equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=",
+    "greater": ">", "greater_equal": ">=", "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^",
+    "bitwise_left_shift": "<<", "bitwise_right_shift": ">>",
+}  # fmt: skip
+"""How each binary function is written in an error message."""
+LINEAR = frozenset(("add", "subtract"))
+"""Binary functions that commute with every change of basis."""
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether a value is a Python number, or NumPy's version of one."""
+    return isinstance(value, (bool, int, float, complex, np.generic)) or (
+        isinstance(value, numbers.Number) and not isinstance(value, BaseTensor)
+    )
+
+
+def number(value: Any) -> Any:
+    """NumPy's scalars as Python's, so that they do not impose their data type or their framework."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def binary(name: str, a: T, b: Any, *, swapped: bool = False) -> T:
+    """A function of two operands, coordinate by coordinate; the second may be a Python number.
+
+    Raises:
+        ModeError: a labelled operand meets a plain one, or a number is added to a labelled tensor.
+        BasisError: the function depends on the basis, and an index is not in a privileged one.
+        SpaceError, VarianceError: the indices differ.
+    """
+    backend = a._backend
+    function = backend.operators[name]
+    if isinstance(b, BaseTensor):
+        x, y, of = aligned(name, b, a) if swapped else aligned(name, a, b)
+        return new(a, function(*backend.promoted(x, y)), of)
+    if not is_scalar(b):
+        return NotImplemented  # type: ignore[no-any-return]
+    if a._axes is not PLAIN:
+        if name in LINEAR:
+            raise ModeError(
+                f"a number and the labelled tensor {a._axes} can not be added: the sum would depend on the basis.",
+                legal="numbers multiply and divide; to shift every component, add to t.components",
+            )
+        require_privileged(a._axes, f"'{SYMBOLS.get(name, name)}'")
+    value = number(b)
+    return new(a, function(value, a._array) if swapped else function(a._array, value), a._axes)
+
+
+def aligned(name: str, a: BaseTensor, b: BaseTensor) -> tuple[Array, Array, Axes]:
+    """Two tensors' arrays brought into one order of axes, and the result's axes.
+
+    Raises:
+        ModeError, SpaceError, VarianceError, BasisError, ShapeError: they do not fit.
+    """
+    same_backend(a, b)
+    if a._axes is PLAIN and b._axes is PLAIN:
+        return a._array, b._array, PLAIN
+    what = f"'{SYMBOLS.get(name, name)}'"
+    made = align_sum(a._axes, b._axes, what)
+    if name not in LINEAR:
+        require_privileged(made.axes, what)
+    if made.flips:
+        b = flipped(b, made.flips)
+    x, y = _placed(a, made.left, len(made.axes)), _placed(b, made.right, len(made.axes))
+    if made.axes.symbols:
+        _check_sizes(made.axes, a._backend.shape(x), a._backend.shape(y), what)
+    return x, y, made.axes
+
+
+def _placed(t: BaseTensor, place: tuple[tuple[int, ...] | None, tuple[int, ...]], rank: int) -> Array:
+    perm, missing = place
+    array, kernels = t._array, t._backend.kernels
+    lead = t.lead
+    if perm is not None:
+        array = kernels.transpose(array, (*range(lead), *(lead + n for n in perm)))
+    if missing:
+        xp = t._backend.xp
+        for position in missing:
+            array = xp.expand_dims(array, axis=lead + position)
+    return array
+
+
+def _check_sizes(of: Axes, x: tuple[int | None, ...], y: tuple[int | None, ...], what: str) -> None:
+    """Indexed axes never broadcast; plain ones do."""
+    count = len(of)
+    for index, m, n in zip(of.indices, x[len(x) - count :], y[len(y) - count :], strict=True):
+        if m != n and m is not None and n is not None and (index.basis is not None or (m != 1 and n != 1)):
+            raise ShapeError(f"{what}: {index!r} has size {m} on the left and {n} on the right.")
+
+
+def scalar_product(a: T, b: Any, *, divide: bool = False) -> T:
+    """A tensor times (or divided by) a number, a 0-d tensor, or, dividing, a tensor with the same indices."""
+    if isinstance(b, BaseTensor):
+        same_backend(a, b)
+        if not divide or b._axes is not PLAIN or len(b._array.shape):
+            return binary("divide" if divide else "multiply", a, b)
+        array = a._backend.operators["divide"](*a._backend.promoted(a._array, b._array))
+        return new(a, array, a._axes)
+    if not is_scalar(b):
+        return NotImplemented  # type: ignore[no-any-return]
+    return new(a, a._backend.operators["divide" if divide else "multiply"](a._array, number(b)), a._axes)
+
+
+def negative(a: T) -> T:
+    """The tensor times minus one."""
+    return new(a, a._backend.xp.negative(a._array), a._axes)
+
+
+def unary(name: str, function: Callable[[Array], Array], a: T, *, linear: bool = False) -> T:
+    """A function of each component.
+
+    Raises:
+        BasisError: it is not linear, and an index is not in a privileged basis.
+    """
+    if not linear and a._axes is not PLAIN:
+        require_privileged(a._axes, name)
+    return new(a, function(a._array), a._axes)

@@ -1,0 +1,192 @@
+"""What a tensor is made of: a native array, the axes it is labelled with, and the backend that computes on it.
+
+`BaseTensor` holds these three and nothing else, so that the algebra below `tensor.Tensor` (contraction, metric,
+fusing, factorisations) can be written as functions on it, one idea a file, and the public class on top only has to
+name them. No method here computes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from tensoria.backend import Array, Backend, backend_of
+from tensoria.caching import structural
+from tensoria.dtypes import DType
+from tensoria.errors import AxisError, BackendError, ModeError
+from tensoria.indices import PLAIN, Axes, Index, axes, check_sizes
+
+__all__ = [
+    "BaseTensor",
+    "T",
+    "adopt",
+    "labelled",
+    "new",
+    "relabelled",
+    "require_labelled",
+    "same_backend",
+    "transposed",
+]
+
+T = TypeVar("T", bound="BaseTensor")
+_create = object.__new__
+
+
+class BaseTensor:
+    """A native array with labels on its last axes (none for a plain tensor)."""
+
+    __slots__ = ("__weakref__", "_array", "_axes", "_backend")
+
+    _array: Any
+    _axes: Axes
+    _backend: Backend
+
+    @property
+    def array(self) -> Array:
+        """The native array itself, not a copy."""
+        return self._array
+
+    @property
+    def axes(self) -> Axes:
+        """The labelled axes, which are the array's last ones."""
+        return self._axes
+
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        """The indices of the labelled axes, in order."""
+        return self._axes.indices
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the labelled axes, in order."""
+        return self._axes.names
+
+    @property
+    def backend(self) -> str:
+        """The backend's name."""
+        return self._backend.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of all axes; None for one that is not known while a framework traces."""
+        return self._backend.shape(self._array)  # type: ignore[return-value]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes, anonymous ones included."""
+        return len(self._array.shape)
+
+    @property
+    def size(self) -> int | None:
+        """The number of elements; None if it is not known while a framework traces."""
+        total = 1
+        for n in self.shape:
+            if n is None:
+                return None
+            total *= n
+        return total
+
+    @property
+    def dtype(self) -> DType:
+        """The data type."""
+        return self._backend.dtype(self._array)
+
+    @property
+    def device(self) -> str:
+        """The device, such as `"cpu"` or `"cuda:0"`."""
+        return self._backend.device(self._array)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether some axis is named or indexed; a plain tensor is an Array API array."""
+        return self._axes is not PLAIN
+
+    @property
+    def lead(self) -> int:
+        """The number of anonymous axes, which lead."""
+        return len(self._array.shape) - len(self._axes.indices)
+
+
+def new(like: T, array: Array, of: Axes | tuple[Index, ...]) -> T:
+    """A tensor of the same class and backend with another array and axes, unchecked."""
+    out = _create(type(like))
+    out._array = array
+    out._axes = of if type(of) is Axes else axes(of)  # type: ignore[arg-type]
+    out._backend = like._backend
+    return out
+
+
+def require_labelled(t: BaseTensor, what: str) -> None:
+    """Raise unless the tensor is labelled.
+
+    Raises:
+        ModeError: it is plain.
+    """
+    if t._axes is PLAIN:
+        raise ModeError(
+            f"{what} is about indices, and this tensor is plain.", legal="label its axes first, t[i, -j] or t['b']"
+        )
+
+
+def same_backend(a: BaseTensor, b: BaseTensor) -> None:
+    """Raise unless both tensors live on one backend.
+
+    Raises:
+        BackendError: they do not.
+    """
+    if a._backend is not b._backend:
+        raise BackendError(
+            f"one operand is on {a._backend.name}, the other on {b._backend.name}.",
+            legal=f"b.to(backend={a._backend.name!r})",
+        )
+
+
+def adopt(like: type[T], array: Array, of: Axes = PLAIN, backend: Backend | None = None) -> T:
+    """A tensor of that class around a native array, without a copy.
+
+    Raises:
+        BackendError: no installed backend knows the array.
+    """
+    found = backend or backend_of(array)
+    if found is None:
+        raise BackendError(f"no installed backend has arrays of type {type(array).__name__}.")
+    out = _create(like)
+    out._array, out._axes, out._backend = array, of, found
+    return out
+
+
+def transposed(t: T, order: Sequence[int]) -> T:
+    """The tensor with its labelled axes in another order; variance stays (rule 7)."""
+    if tuple(order) == tuple(range(len(order))):
+        return t
+    lead = t.lead
+    array = t._backend.kernels.transpose(t._array, (*range(lead), *(lead + n for n in order)))
+    return new(t, array, tuple(t._axes.indices[n] for n in order))
+
+
+def relabelled(t: T, names: dict[str, str]) -> T:
+    """The same tensor with some indices renamed."""
+    return new(t, t._array, _renamed(t._axes, tuple(names.items())))
+
+
+@structural
+def _renamed(of: Axes, names: tuple[tuple[str, str], ...]) -> Axes:
+    mapping = dict(names)
+    for name in mapping:
+        of.find(name)
+    return axes(tuple(i.renamed(mapping[i.name]) if i.name in mapping else i for i in of.indices))
+
+
+def labelled(t: T, of: tuple[Index, ...]) -> T:
+    """A plain tensor with indices on its last axes, checked against its shape.
+
+    Raises:
+        ShapeError: a size does not fit a dimension.
+        AxisError: there are more indices than axes, or a name occurs twice.
+    """
+    shape = t._backend.shape(t._array)
+    if len(of) > len(shape):
+        raise AxisError(f"{len(of)} indices ({axes(of)}) for a tensor with {len(shape)} axes.")
+    made = axes(of)
+    check_sizes(made, shape)
+    return new(t, t._array, made)

@@ -1,0 +1,116 @@
+"""Data types as values of our own: `tn.float32` is the same object whichever backend an array lives on.
+
+They are not `numpy.dtype` instances on purpose (`np.dtype("float64") == None` is true). Each backend maps them to its
+own and back; a dtype that a backend lacks is an error there, never another dtype.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from tensoria.errors import DTypeError
+
+__all__ = [
+    "DTYPES",
+    "DType",
+    "bfloat16",
+    "bool_",
+    "complex64",
+    "complex128",
+    "dtype",
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+]
+
+Kind = Literal["bool", "int", "uint", "float", "complex"]
+
+
+class DType:
+    """A data type, known by its name.
+
+    >>> dtype("float32").kind, dtype("float32").itemsize
+    ('float', 4)
+    """
+
+    __slots__ = ("itemsize", "kind", "name")
+
+    name: str
+    kind: Kind
+    itemsize: int
+
+    def __init__(self, name: str, kind: Kind, itemsize: int) -> None:
+        self.name, self.kind, self.itemsize = name, kind, itemsize
+
+    def __repr__(self) -> str:
+        return f"tensoria.{self.name}"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __copy__(self) -> DType:
+        return self
+
+    def __deepcopy__(self, memo: object) -> DType:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dtype, (self.name,)
+
+
+bool_: Final = DType("bool", "bool", 1)
+int8: Final = DType("int8", "int", 1)
+int16: Final = DType("int16", "int", 2)
+int32: Final = DType("int32", "int", 4)
+int64: Final = DType("int64", "int", 8)
+uint8: Final = DType("uint8", "uint", 1)
+uint16: Final = DType("uint16", "uint", 2)
+uint32: Final = DType("uint32", "uint", 4)
+uint64: Final = DType("uint64", "uint", 8)
+float16: Final = DType("float16", "float", 2)
+bfloat16: Final = DType("bfloat16", "float", 2)
+float32: Final = DType("float32", "float", 4)
+float64: Final = DType("float64", "float", 8)
+complex64: Final = DType("complex64", "complex", 8)
+complex128: Final = DType("complex128", "complex", 16)
+
+DTYPES: Final = {
+    d.name: d
+    for d in (
+        bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
+        float16, bfloat16, float32, float64, complex64, complex128,
+    )
+}  # fmt: skip
+_PYTHON: Final[dict[Any, DType]] = {bool: bool_, int: int64, float: float64, complex: complex128}
+
+
+def dtype(of: Any) -> DType:
+    """The data type meant by a name, a Python type, or a framework's own dtype.
+
+    Args:
+        of: a `DType`, a name such as `"float32"`, one of `bool`, `int`, `float`, `complex`, or a framework's dtype.
+
+    Raises:
+        DTypeError: there is no such data type.
+
+    >>> dtype(float)
+    tensoria.float64
+    """
+    if isinstance(of, DType):
+        return of
+    found = _PYTHON.get(of) if isinstance(of, type) else None
+    if found is None:
+        # "torch.float32", "<dtype: 'float32'>", dtype('float32') and <class 'numpy.float32'> all end in the name.
+        name = of if isinstance(of, str) else getattr(of, "name", None) or getattr(of, "__name__", None) or str(of)
+        found = DTYPES.get(str(name).rsplit(".", 1)[-1].removesuffix("_"))
+    if found is None:
+        raise DTypeError(f"{of!r} is no data type; there are {', '.join(DTYPES)}.")
+    return found

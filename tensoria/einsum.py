@@ -1,0 +1,347 @@
+"""`einsum`: a contraction of any number of tensors, written in the notation.
+
+A notation is resolved against the operands' axes once (`resolve`): names relabel by position, marks, spaces and bases
+are checked, and what remains is a `planning.Pattern` and the result's axes. The checks are the same for native arrays,
+where only the marks are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tensoria.backend import Array, backend_of
+from tensoria.caching import Cache, structural
+from tensoria.core import BaseTensor, T, new
+from tensoria.errors import BackendError, ModeError, NotationError, ShapeError, TensoriaError, VarianceError
+from tensoria.indices import PLAIN, Axes, Index, axes, plain
+from tensoria.matching import check_same_frame, meeting, symbol_groups
+from tensoria.metric import flipped
+from tensoria.network import NetworkPlan
+from tensoria.notation import Expression, Label, Term, parse
+from tensoria.planning import Pattern, SizeConflictError, pattern
+
+__all__ = ["einsum", "einsum_path", "relabel", "resolve"]
+
+
+def einsum(notation: str, *operands: Any) -> Any:
+    """Contract any number of tensors as a notation says.
+
+    Args:
+        notation: `"^i _j, ^j -> ^i"`, or the classic `"ij,jk->ik"`. On labelled tensors the names relabel by position
+            and marks, spaces and bases are checked; on native arrays and plain tensors the marks alone are.
+        operands: labelled tensors, or plain tensors, or native arrays of one backend.
+
+    Returns:
+        A labelled tensor for labelled ones, a plain tensor for plain ones, a native array for native ones.
+
+    Raises:
+        NotationError: the notation can not be read or does not fit the operands; a caret points at the place.
+        VarianceError, SpaceError, ShapeError: indices, spaces or sizes do not fit.
+
+    >>> import numpy as np
+    >>> einsum("^i _j, ^j -> ^i", np.array([[1., 2.], [3., 4.]]), np.array([1., 1.]))
+    array([3., 7.])
+    """
+    expression = parse(notation)
+    backend, arrays, of = _operands(expression, operands)
+    made, result = resolve(expression, of, tuple(len(array.shape) for array in arrays))
+    tensors = [operand for operand in operands if isinstance(operand, BaseTensor)]
+    if result is not None and of[0] is not None:
+        flips = _flips(expression, tuple(x for x in of if x is not None))
+        if flips:
+            operands = tuple(flipped(t, names) if names else t for t, names in zip(operands, flips, strict=True))
+            return einsum(notation, *operands)
+    try:
+        if len(arrays) == 2:
+            array = backend.contract(made, arrays[0], arrays[1])
+        elif len(arrays) == 1:
+            if result is not None:
+                _check_one(expression, made, arrays[0], backend)
+            array = backend.reduce_axes(made, arrays[0])
+        else:
+            array = backend.contract_network(made, arrays)
+    except SizeConflictError as conflict:
+        raise _located(conflict, expression, made) from None
+    if not tensors:
+        return array
+    return new(tensors[0], array, PLAIN if result is None else result)
+
+
+def einsum_path(notation: str, *operands: Any) -> NetworkPlan:
+    """The plan that `einsum` would follow, without carrying it out: order, multiply-adds, largest intermediate.
+
+    Raises:
+        NotationError, VarianceError, SpaceError, ShapeError: as `einsum`.
+
+    >>> import numpy as np
+    >>> a, b, c = np.ones((8, 2)), np.ones((2, 9)), np.ones((9, 3))
+    >>> plan = einsum_path("ij,jk,kl->il", a, b, c)
+    >>> plan.path, plan.flops, plan.largest
+    (((1, 2), (0, 1)), 102, 24)
+    """
+    expression = parse(notation)
+    backend, arrays, of = _operands(expression, operands)
+    made, _ = resolve(expression, of, tuple(len(array.shape) for array in arrays))
+    if len(arrays) < 2:
+        raise NotationError("a path has at least two operands.", notation=notation, span=(0, len(notation)))
+    try:
+        plan: NetworkPlan = backend.network_plan(made, arrays)[0]
+        return plan
+    except SizeConflictError as conflict:
+        raise _located(conflict, expression, made) from None
+
+
+def _operands(expression: Expression, operands: Sequence[Any]) -> tuple[Any, list[Array], tuple[Axes | None, ...]]:
+    """The backend, the native arrays, and each operand's axes (None for plain and native ones)."""
+    if len(operands) != len(expression.terms):
+        last = expression.terms[min(len(operands), len(expression.terms) - 1)]
+        raise expression.error(
+            f"the notation has {len(expression.terms)} operands, and {len(operands)} were given.", last
+        )
+    backend: Any = None
+    arrays: list[Array] = []
+    of: list[Axes | None] = []
+    for number, operand in enumerate(operands):
+        if isinstance(operand, BaseTensor):
+            found, array = operand._backend, operand._array
+            of.append(None if operand._axes is PLAIN and len(array.shape) else operand._axes)
+        else:
+            native = backend_of(operand)
+            if native is None:
+                raise ModeError(
+                    f"operand {number} of einsum is {type(operand).__name__}, neither a tensor nor a native array.",
+                    legal="tn.asarray(x)",
+                )
+            found, array = native, operand
+            of.append(None)
+        if backend is not None and found is not backend:
+            raise BackendError(
+                f"operand {number} of einsum is on {found.name}, the ones before on {backend.name}.",
+                legal=f"x.to(backend={backend.name!r})",
+            )
+        backend = found
+        arrays.append(array)
+    if any(x is not None and x is not PLAIN for x in of):
+        for number, x in enumerate(of):
+            if x is None:
+                raise ModeError(
+                    f"einsum mixes labelled operands with a plain one (operand {number}).",
+                    legal="label it, t[i, -j] or t['b']",
+                )
+    else:
+        of = [None] * len(of)
+    return backend, arrays, tuple(of)
+
+
+@structural
+def resolve(expression: Expression, of: tuple[Axes | None, ...], ranks: tuple[int, ...]) -> tuple[Pattern, Axes | None]:
+    """The pattern that a notation means for operands with these axes, and the result's axes.
+
+    Raises:
+        NotationError, VarianceError, SpaceError: notation and operands do not fit.
+    """
+    return _resolved[expression, of, ranks]
+
+
+def _resolve(key: tuple[Expression, tuple[Axes | None, ...], tuple[int, ...]]) -> tuple[Pattern, Axes | None]:
+    expression, of, ranks = key
+    e = expression
+    uses: dict[str, list[tuple[int, Label, Index | None]]] = {}
+    dotted = False
+    for number, (term, axes_, rank) in enumerate(zip(e.terms, of, ranks, strict=True)):
+        lead = rank - len(term.labels)
+        if lead < 0 or (lead > 0 and not term.ellipsis):
+            wrote = f"{len(term.labels)} axes" + (" besides '...'" if term.ellipsis else "")
+            raise e.error(f"operand {number} has {rank} axes, and {wrote} are named for it.", term)
+        dotted = dotted or term.ellipsis
+        if axes_ is not None and len(axes_) != len(term.labels):
+            raise e.error(
+                f"operand {number} has the labelled axes {axes_}; each needs a name here, '...' stands for the others.",
+                term,
+            )
+        for position, label in enumerate(term.labels):
+            index = None if axes_ is None else axes_.indices[position]
+            if index is not None:
+                _check_label(e, label, index)
+            uses.setdefault(label.name, []).append((number, label, index))
+    out = _output(e, uses)
+    if dotted and e.output is not None and not e.output.ellipsis:
+        raise e.error("the operands' leading axes '...' are missing in the result.", e.output, "-> ... and the rest")
+    if e.output is not None and e.output.ellipsis and not dotted:
+        raise e.error("no operand has '...'.", e.output)
+    for name, found in uses.items():
+        _check_uses(e, name, found, name in out)
+    labels = {name: number for number, name in enumerate(uses)}
+    indexed = {labels[name]: found[0][2] for name, found in uses.items()}
+    strict = {n: i for n, i in indexed.items() if i is not None and i.basis is not None}
+    made = pattern(
+        tuple(tuple(labels[name] for name in term.names) for term in e.terms),
+        tuple(labels[name] for name in out),
+        frozenset(strict),
+        symbol_groups(strict),
+    )
+    if all(x is None for x in of):
+        return made, None
+    result = []
+    for name in out:
+        index = uses[name][0][2]
+        assert index is not None
+        result.append(index.renamed(name) if index.basis is not None else plain(name))
+    return made, axes(tuple(result))
+
+
+_resolved: Cache[tuple[Expression, tuple[Axes | None, ...], tuple[int, ...]], tuple[Pattern, Axes | None]] = Cache(
+    _resolve
+)
+
+
+def _check_label(e: Expression, label: Label, index: Index) -> None:
+    """One name of the notation against the axis that it relabels."""
+    if e.classic:
+        return  # letters take the tensor's variance
+    if label.variance == index.variance:
+        return
+    shown = {1: "an up index", -1: "a down index", 0: "a plain axis"}
+    legal = str(index.renamed(label.name)) if index.basis is not None else label.name
+    error = VarianceError if label.variance and index.variance else NotationError
+    raise error(
+        f"{label} is written as {shown[label.variance]}, but the axis is {index!r}, {shown[index.variance]}.",
+        legal=f"write {legal} here" + (", or raise or lower the index first" if error is VarianceError else ""),
+        notation=e.text,
+        span=label.span,
+    )
+
+
+def _check_uses(e: Expression, name: str, found: list[tuple[int, Label, Index | None]], in_result: bool) -> None:
+    """All places of one name: variance pairs up, spaces agree, nothing is summed that depends on a basis."""
+    variances = [label.variance if index is None else index.variance for _, label, index in found]
+    first_label, first_index = found[0][1], found[0][2]
+    if not any(variances):
+        if first_index is not None:
+            for _, label, index in found[1:]:
+                assert index is not None
+                _at(e, label, check_same_frame, first_index.renamed(name), index.renamed(name), "an einsum")
+        return
+    if len(found) > 2:
+        raise e.error(f"the index {name!r} occurs {len(found)} times; an index contracts in pairs.", found[2][1])
+    if len(found) == 2:
+        label, index = found[1][1], found[1][2]
+        if index is not None and first_index is not None:
+            _at(e, label, meeting, first_index.renamed(name), index.renamed(name), "an einsum")
+        elif variances[0] == variances[1] or 0 in variances:
+            kind = "up" if variances[0] > 0 else "down"
+            message = (
+                f"{first_label} meets {label}: both are {kind}, so they do not contract."
+                if 0 not in variances
+                else f"{name!r} is an index in one place and a plain axis in another."
+            )
+            flipped_mark = ("_" if variances[0] > 0 else "^") + name
+            raise VarianceError(message, legal=f"write {flipped_mark} here", notation=e.text, span=label.span)
+        if in_result:
+            assert e.output is not None
+            where = next(x for x in e.output.labels if x.name == name)
+            raise e.error(f"{name!r} is contracted, so it can not be in the result.", where)
+        return
+    if not in_result:
+        raise e.error(
+            f"the index {first_label if first_index is None else first_index.renamed(name)} is free, "
+            "and missing after '->'; a sum over it would depend on the basis.",
+            first_label,
+            "keep it, contract it, or sum with tn.sum in a privileged basis",
+        )
+
+
+def _at(e: Expression, label: Label, check: Any, *arguments: Any) -> None:
+    try:
+        check(*arguments)
+    except TensoriaError as error:
+        raise error.located(e.text, label.span) from None
+
+
+def _output(e: Expression, uses: dict[str, list[tuple[int, Label, Index | None]]]) -> tuple[str, ...]:
+    """The names of the result's axes."""
+    if e.output is None:
+        if e.classic:
+            return tuple(sorted(name for name, found in uses.items() if len(found) == 1))
+        once = [name for name, found in uses.items() if len(found) == 1 or not _variance(found[0])]
+        bare = [name for name in once if not _variance(uses[name][0])]
+        return (*bare, *(name for name in once if name not in bare))
+    seen: set[str] = set()
+    for label in e.output.labels:
+        if label.name not in uses:
+            raise e.error(f"{label} is in the result, but no operand has {label.name!r}.", label)
+        if label.name in seen:
+            raise e.error(f"{label} is twice in the result.", label)
+        seen.add(label.name)
+        variance = _variance(uses[label.name][0])
+        if not e.classic and label.variance != variance and len(uses[label.name]) == 1:
+            shown = {1: "^", -1: "_", 0: ""}[variance] + label.name
+            raise VarianceError(
+                f"the result's {label} comes from {shown}; contraction never changes variance.",
+                legal=f"write {shown} here, or raise or lower the index",
+                notation=e.text,
+                span=label.span,
+            )
+    return e.output.names
+
+
+def _variance(use: tuple[int, Label, Index | None]) -> int:
+    _, label, index = use
+    return label.variance if index is None else index.variance
+
+
+@structural
+def _flips(expression: Expression, of: tuple[Axes, ...]) -> tuple[tuple[str, ...], ...] | None:
+    """Indices that a free metric has to flip before an einsum, for each operand; None where there are none."""
+    if not any(x.free for x in of):
+        return None
+    first: dict[str, Index] = {}
+    flips: list[list[str]] = [[] for _ in of]
+    for number, (term, axes_) in enumerate(zip(expression.terms, of, strict=True)):
+        for label, index in zip(term.labels, axes_.indices, strict=True):
+            other = first.setdefault(label.name, index)
+            if other is not index and index.basis is not None and other.variance == index.variance:
+                flips[number].append(index.name)
+    return tuple(map(tuple, flips)) if any(flips) else None
+
+
+def _check_one(e: Expression, of: Pattern, array: Array, backend: Any) -> None:
+    """A single operand's repeated axes must be of one size (the frameworks' own messages differ)."""
+    term = of.terms[0]
+    shape = backend.shape(array)
+    sizes: dict[int, int] = {}
+    for label, size in zip(term, shape[len(shape) - len(term) :], strict=True):
+        if size is not None and sizes.setdefault(label, size) != size:
+            conflict = SizeConflictError("")
+            conflict.label, conflict.sizes = label, (sizes[label], size)
+            raise conflict
+
+
+def _located(conflict: SizeConflictError, e: Expression, of: Pattern) -> ShapeError:
+    first, second = conflict.sizes[:2]
+    places = [
+        label
+        for term, numbers in zip(e.terms, of.terms, strict=True)
+        for label, number in zip(term.labels, numbers, strict=True)
+        if number == conflict.label
+    ]
+    if not places:
+        return ShapeError(
+            f"the leading axes '...' have the sizes {first} and {second} in one place, which do not broadcast."
+        )
+    return ShapeError(f"{places[-1].name!r} has the sizes {first} and {second}.", notation=e.text, span=places[-1].span)
+
+
+def relabel(t: T, term: Term, text: str) -> T:
+    """A labelled tensor whose indices take new names by position, as in `t["^k _l"]`.
+
+    Raises:
+        NotationError, VarianceError: number or marks do not fit.
+    """
+    e = Expression(text, (term,), None, classic=False)
+    if len(term.labels) != len(t._axes):
+        raise e.error(f"the tensor has the labelled axes {t._axes}; each needs a name here.", term)
+    for label, index in zip(term.labels, t._axes.indices, strict=True):
+        _check_label(e, label, index)
+    return new(t, t._array, tuple(i.renamed(x.name) for i, x in zip(t._axes.indices, term.labels, strict=True)))

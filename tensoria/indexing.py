@@ -1,0 +1,221 @@
+"""What stands in square brackets.
+
+On a plain tensor integers, slices, arrays and masks mean what they mean in NumPy; indices and names label its axes:
+`t[i, -j]`, `t["b", i]`, `t[..., i]`. On a labelled tensor indices and names *relabel by position* (and `t[i, -i]` is
+the trace), while integers and slices count axes from the left as ever; an indexed axis that is cut has to be plain or
+in a privileged basis (rule 6), and what remains of it is a plain axis of that name, no longer the whole space.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensoria.contraction import trace
+from tensoria.coordinatewise import is_scalar, number
+from tensoria.core import BaseTensor, T, labelled, new, relabelled, same_backend
+from tensoria.einsum import relabel
+from tensoria.errors import AxisError, ModeError, SpaceError, VarianceError
+from tensoria.indices import PLAIN, Index, axes, plain
+from tensoria.matching import check_same_frame, require_privileged
+from tensoria.notation import parse_term
+
+__all__ = ["get", "put"]
+
+
+def get(t: T, key: Any) -> T:
+    """`t[key]`.
+
+    Raises:
+        AxisError: too many indices, or a name occurs twice.
+        SpaceError, VarianceError: a new index differs from the one it replaces in more than its name.
+        BasisError: an axis is cut whose basis is not privileged.
+    """
+    parts = key if isinstance(key, tuple) else (key,)
+    if any(isinstance(part, (Index, str)) for part in parts):
+        return _label(t, parts)
+    if t._axes is PLAIN:
+        return new(t, t._backend.get_item(t._array, _native(t, key)), PLAIN)
+    cut, kept = _cut(t, parts)
+    return new(t, t._backend.get_item(t._array, cut), kept)
+
+
+def put(t: BaseTensor, key: Any, value: Any) -> None:
+    """`t[key] = value`; on immutable backends the tensor is bound to a new array.
+
+    Raises:
+        ModeError: a labelled value meets a plain place, or the other way round.
+    """
+    parts = key if isinstance(key, tuple) else (key,)
+    if any(isinstance(part, (Index, str)) for part in parts):
+        raise ModeError(
+            "indices label axes, they do not select components.", legal="assign through integers and slices"
+        )
+    if t._axes is PLAIN:
+        if isinstance(value, BaseTensor) and value._axes is not PLAIN:
+            raise ModeError(f"a labelled value ({value._axes}) for a plain place.", legal="t[key] = value.components")
+        t._array = t._backend.set_item(t._array, _native(t, key), _native_value(t, value))
+        return
+    cut, kept = _cut(t, parts)
+    if isinstance(value, BaseTensor):
+        same_backend(t, value)
+        if value._axes is not axes(kept):
+            raise ModeError(
+                f"the place has the axes {axes(kept)!s:.60} and the value {value._axes!s:.60}.",
+                legal="give the value the place's axes, in its order",
+            )
+        value = value._array
+    elif not is_scalar(value):
+        raise ModeError("a plain value for a labelled place.", legal="label the value, or assign to a plain tensor")
+    t._array = t._backend.set_item(t._array, cut, value)
+
+
+def _native(t: BaseTensor, key: Any) -> Any:
+    """A key with native arrays for tensors."""
+    if isinstance(key, tuple):
+        return tuple(_native(t, part) for part in key)
+    if isinstance(key, BaseTensor):
+        if key._axes is not PLAIN:
+            raise ModeError(f"a labelled tensor ({key._axes}) can not select components.", legal="its .components")
+        same_backend(t, key)
+        return key._array
+    return key
+
+
+def _native_value(t: BaseTensor, value: Any) -> Any:
+    if isinstance(value, BaseTensor):
+        same_backend(t, value)
+        return value._array
+    return number(value)
+
+
+# -- labelling --------------------------------------------------------------------------------------------------------
+
+
+def _label(t: T, parts: tuple[Any, ...]) -> T:
+    if len(parts) == 1 and isinstance(parts[0], str) and _is_notation(parts[0]):
+        return _by_notation(t, parts[0])
+    dots = [n for n, part in enumerate(parts) if part is Ellipsis]
+    if len(dots) > 1 or (dots and dots[0] != 0):
+        raise AxisError("'...' stands for leading axes, so it comes first and once.", legal="t[..., i, -j]")
+    given: list[Index] = []
+    for part in parts[len(dots) :]:
+        if isinstance(part, Index):
+            given.append(part)
+        elif isinstance(part, str):
+            term = parse_term(part)
+            if len(term.labels) != 1 or term.ellipsis or term.labels[0].mark:
+                raise AxisError(
+                    f"{part!r} names no plain axis.", legal="one name for each axis, or one string for all: t['b ^i']"
+                )
+            given.append(plain(part.strip()))
+        else:
+            raise ModeError(
+                f"indices and positions are mixed: {part!r} beside {', '.join(map(str, given)) or 'an index'}.",
+                legal="cut first and label then, t[0][i, -j]",
+            )
+    if t._axes is not PLAIN:
+        return _relabel(t, given, bool(dots))
+    count = len(t._array.shape)
+    if len(given) > count or (len(given) < count and not dots):
+        legal = f"t[..., {', '.join(map(str, given))}] leaves leading axes anonymous" if len(given) < count else None
+        raise AxisError(f"{len(given)} indices for a tensor with {count} axes.", legal=legal)
+    pair = _contracted(given)
+    if pair is None:
+        return labelled(t, tuple(given))
+    first, second = pair
+    named = [index if n != second else index.renamed(index.name + "'''") for n, index in enumerate(given)]
+    return trace(labelled(t, tuple(named)), named[first].name, named[second].name)
+
+
+def _is_notation(text: str) -> bool:
+    return any(mark in text for mark in "^_ .")
+
+
+def _by_notation(t: T, text: str) -> T:
+    term = parse_term(text)
+    if t._axes is not PLAIN:
+        return relabel(t, term, text)
+    marked = next((label for label in term.labels if label.mark), None)
+    if marked is not None:
+        raise SpaceError(
+            f"{marked} carries an index, and a plain tensor has no space for it.",
+            legal="t[i, -j] with Index objects, or tn.tensor(data, notation, i=V, j=V)",
+            notation=text,
+            span=marked.span,
+        )
+    return _label(t, ((...,) if term.ellipsis else ()) + term.names)
+
+
+def _relabel(t: T, given: list[Index], dots: bool) -> T:
+    have = t._axes.indices
+    if len(given) != len(have):
+        raise AxisError(
+            f"{len(given)} names for the labelled axes {t._axes}.", legal="one for each, such as t[i, -j], by position"
+        )
+    for old, index in zip(have, given, strict=True):
+        check_same_frame(old.renamed(index.name), index, "a subscript")
+        if old.variance != index.variance:
+            call = "raised" if index.variance > 0 else "lowered"
+            raise VarianceError(
+                f"{index} relabels {old!r}: a subscript never changes variance.", legal=f't.{call}("{old.name}") first'
+            )
+    pair = _contracted(given)
+    if pair is not None:
+        return trace(t, have[pair[0]].name, have[pair[1]].name)
+    aside = {old.name: f"{old.name}'''''" for old in have}
+    # Two steps, so that names may change places.
+    moved = relabelled(t, aside)
+    return relabelled(moved, {aside[old.name]: index.name for old, index in zip(have, given, strict=True)})
+
+
+def _contracted(given: list[Index]) -> tuple[int, int] | None:
+    """The positions of an up and a down index of one name, if there are such."""
+    for n, index in enumerate(given):
+        for m in range(n):
+            other = given[m]
+            if other.name == index.name and other.basis is index.basis and other.variance == -index.variance != 0:
+                return m, n
+    return None
+
+
+# -- cutting ----------------------------------------------------------------------------------------------------------
+
+
+def _cut(t: BaseTensor, parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Index, ...]]:
+    """The full key for a labelled tensor's array and the indices of what it leaves."""
+    count = len(t._array.shape)
+    lead = t.lead
+    for part in parts:
+        if not (part is Ellipsis or isinstance(part, (int, slice)) or hasattr(part, "__index__")):
+            raise ModeError(
+                f"a labelled tensor takes integers and slices, not {type(part).__name__}.",
+                legal='tn.take(t, positions, axis="b") gathers, tn.where(mask["b"], t, 0 * t) masks',
+            )
+    given = [part for part in parts if part is not Ellipsis]
+    if len(parts) - len(given) > 1:
+        raise AxisError("'...' occurs twice.")
+    if len(given) > count:
+        raise AxisError(f"{len(given)} positions for a tensor with {count} axes.")
+    at = next((n for n, part in enumerate(parts) if part is Ellipsis), len(given))
+    full = [*given[:at], *([slice(None)] * (count - len(given))), *given[at:]]
+    kept: list[Index] = []
+    shape = t._backend.shape(t._array)
+    for position, part in enumerate(full):
+        index = t._axes.indices[position - lead] if position >= lead else None
+        whole = isinstance(part, slice) and part == slice(None)
+        if index is not None and not whole:
+            require_privileged(t._axes, f"selecting components of {index}", (index.name,))
+        if isinstance(part, slice):
+            if index is not None:
+                kept.append(index if whole or _same_size(part, shape[position]) else plain(index.name))
+        else:
+            size = shape[position]
+            number_ = part.__index__()
+            if size is not None and not -size <= number_ < size:
+                raise IndexError(f"position {number_} is out of range for axis {position} of size {size}.")
+            full[position] = number_
+    return tuple(full), tuple(kept)
+
+
+def _same_size(part: slice, size: int | None) -> bool:
+    return size is not None and part.indices(size) == (0, size, 1)

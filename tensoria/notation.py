@@ -1,0 +1,247 @@
+"""The string notation: `"^i _j, ^j -> ^i"`.
+
+`^` is up, `_` is down, no mark is a plain axis; names have any length and stand apart by spaces; commas separate
+operands; `...` stands for leading anonymous axes. A string without marks and without spaces inside its terms is the
+*classic* notation of `numpy.einsum`, one letter an axis: `"ij,jk->ik"`.
+
+Reading a string knows no tensors and no spaces: it yields names, marks and where each stands in the text, so that
+whoever finds a fault later can point a caret at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from tensoria.caching import Cache, structural
+from tensoria.errors import NotationError
+from tensoria.indices import NAME, Index
+from tensoria.spaces import Variance
+
+__all__ = ["Expression", "Label", "Term", "latex", "parse", "parse_term"]
+
+Mark = Literal["^", "_", ""]
+VARIANCE: dict[str, Variance] = {"^": 1, "_": -1, "": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One name in a term: its mark, and where it stands in the text."""
+
+    name: str
+    mark: Mark
+    span: tuple[int, int]
+
+    @property
+    def variance(self) -> Variance:
+        """1 for `^`, -1 for `_`, 0 for an unmarked name."""
+        return VARIANCE[self.mark]
+
+    def __str__(self) -> str:
+        return self.mark + self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """The axes of one operand or of the result, in order."""
+
+    labels: tuple[Label, ...]
+    ellipsis: bool
+    span: tuple[int, int]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names alone."""
+        return tuple(label.name for label in self.labels)
+
+    def __str__(self) -> str:
+        return " ".join((["..."] if self.ellipsis else []) + [str(label) for label in self.labels])
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A whole contraction: one term for each operand, and the result's term if it was given."""
+
+    text: str
+    terms: tuple[Term, ...]
+    output: Term | None
+    classic: bool
+
+    def error(self, message: str, where: Label | Term, legal: str | None = None) -> NotationError:
+        """A notation error that points at a place in this text."""
+        return NotationError(message, notation=self.text, span=where.span, legal=legal)
+
+
+@structural
+def parse(text: str) -> Expression:
+    """Read a contraction such as `"^i _j, ^j -> ^i"` or `"ij,jk->ik"`.
+
+    Raises:
+        NotationError: the text can not be read; a caret points at the place.
+
+    >>> [str(term) for term in parse("... ^i _j, ^j").terms]
+    ['... ^i _j', '^j']
+    >>> parse("ij,jk->ik").classic
+    True
+    """
+    if not isinstance(text, str):
+        raise NotationError(f"a notation is a string, not {type(text).__name__} {text!r}.")
+    return _expressions[text]
+
+
+@structural
+def parse_term(text: str) -> Term:
+    """Read the axes of one tensor, such as `"b ^i _j"`; a name without a mark is a plain axis.
+
+    Raises:
+        NotationError: the text can not be read, or holds more than one term.
+    """
+    if not isinstance(text, str):
+        raise NotationError(f"a notation is a string, not {type(text).__name__} {text!r}.")
+    for sign in (",", "->"):
+        if (at := text.find(sign)) >= 0:
+            raise NotationError(
+                "the axes of one tensor are written here, without ',' and '->'.",
+                notation=text,
+                span=(at, at + len(sign)),
+            )
+    return _spaced_term(text, 0, len(text))
+
+
+def _parse(text: str) -> Expression:
+    arrow = text.find("->")
+    if arrow >= 0 and (second := text.find("->", arrow + 2)) >= 0:
+        raise NotationError("a second '->'.", notation=text, span=(second, second + 2))
+    left_end = len(text) if arrow < 0 else arrow
+    spans = []
+    start = 0
+    while True:
+        comma = text.find(",", start, left_end)
+        end = left_end if comma < 0 else comma
+        spans.append(_trimmed(text, start, end))
+        if comma < 0:
+            break
+        start = comma + 1
+    output = None if arrow < 0 else _trimmed(text, arrow + 2, len(text))
+    if output is not None and (comma := text.find(",", arrow)) >= 0:
+        raise NotationError("the result is one tensor; no ',' after '->'.", notation=text, span=(comma, comma + 1))
+    pieces = [text[a:b] for a, b in spans + ([output] if output else [])]
+    classic = not any(mark in piece for piece in pieces for mark in "^_ \t\n")
+    read = _classic_term if classic else _spaced_term
+    return Expression(
+        text, tuple(read(text, a, b) for a, b in spans), None if output is None else read(text, *output), classic
+    )
+
+
+_expressions: Cache[str, Expression] = Cache(_parse)
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def _classic_term(text: str, start: int, end: int) -> Term:
+    labels: list[Label] = []
+    ellipsis = False
+    at = start
+    while at < end:
+        if text.startswith("...", at):
+            # Classic strings may write "i..." as numpy does; only the leading place has a meaning for us.
+            if ellipsis:
+                raise NotationError("a second '...'.", notation=text, span=(at, at + 3))
+            if labels:
+                raise NotationError(
+                    "'...' stands for leading axes, so it comes first in a term.", notation=text, span=(at, at + 3)
+                )
+            ellipsis = True
+            at += 3
+            continue
+        if not text[at].isalpha():
+            raise NotationError(
+                f"{text[at]!r} is no letter; the classic notation has one letter for each axis.",
+                notation=text,
+                span=(at, at + 1),
+                legal='names of several characters stand apart by spaces: "row col, col k -> row k"',
+            )
+        labels.append(Label(text[at], "", (at, at + 1)))
+        at += 1
+    return Term(tuple(labels), ellipsis, (start, end))
+
+
+def _spaced_term(text: str, start: int, end: int) -> Term:
+    labels: list[Label] = []
+    ellipsis = False
+    at = start
+    while True:
+        while at < end and text[at].isspace():
+            at += 1
+        if at >= end:
+            return Term(tuple(labels), ellipsis, _trimmed(text, start, end))
+        if text.startswith("...", at):
+            if ellipsis or labels:
+                fault = "a second '...'." if ellipsis else "'...' stands for leading axes, so it comes first in a term."
+                raise NotationError(fault, notation=text, span=(at, at + 3))
+            ellipsis = True
+            at += 3
+            continue
+        mark: Mark = ""
+        begin = at
+        if text[at] == "^" or text[at] == "_":
+            mark = "^" if text[at] == "^" else "_"
+            at += 1
+        stop = at
+        while stop < end and not text[stop].isspace() and text[stop] not in "^_.":
+            stop += 1
+        name = text[at:stop]
+        if not NAME.match(name):
+            shown = (
+                "a mark without a name." if not name else f"{name!r} is no name: letters, digits and primes make one."
+            )
+            raise NotationError(shown, notation=text, span=(begin, max(stop, begin + 1)))
+        labels.append(Label(name, mark, (begin, stop)))
+        at = stop
+
+
+def latex(symbol: str, of: Iterable[Index]) -> str:
+    """The tensor's symbol with its indices in LaTeX, upper and lower ones staggered.
+
+    >>> from tensoria import Space, indices
+    >>> i, j = indices("i j", Space("V", 3))
+    >>> latex("T", [i, -j])
+    'T^{i}{}_{j}'
+    """
+    pieces: list[str] = [symbol]
+    last = 0
+    for index in of:
+        name = _latex_name(index.name)
+        if index.variance == 0:
+            pieces.append(("{}" if last else "") + rf"_{{[\mathrm{{{index.name}}}]}}")
+            last = 2
+            continue
+        sign = "^" if index.variance > 0 else "_"
+        if last == index.variance:
+            pieces[-1] = pieces[-1][:-1] + " " + name + "}"
+        else:
+            pieces.append(("{}" if last else "") + f"{sign}{{{name}}}")
+        last = index.variance
+    return "".join(pieces)
+
+
+_GREEK = frozenset(
+    (
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu "
+        "nu xi pi rho sigma tau upsilon phi chi psi omega"
+    ).split(" ")
+)
+
+
+def _latex_name(name: str) -> str:
+    bare = name.rstrip("'*")
+    tail = name[len(bare) :]
+    base = "\\" + bare if bare in _GREEK else bare if len(bare) == 1 else rf"\mathrm{{{bare}}}"
+    return base + tail

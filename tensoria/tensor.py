@@ -1,0 +1,496 @@
+"""The one tensor type.
+
+A `Tensor` is a native array with, possibly, labels on its last axes. Without labels it is an Array API array: its
+operators mean what they mean in NumPy. With labels it is a tensor in the mathematician's sense: `*` contracts an up
+with a down index of one name, `+` aligns by name, and what would depend on the basis is refused unless the basis is
+privileged. This file names the operations and holds the operators, whose hot paths are two comparisons and one
+allocation beyond the native call; each operation's idea has a file of its own below.
+"""
+
+from __future__ import annotations
+
+import copy as copying
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from tensoria import contraction, indexing, printing
+from tensoria.algebra import fusing, patterns, raising, symmetry
+from tensoria.backend import Backend, backend_of, convert, get
+from tensoria.coordinatewise import binary, is_scalar, negative, scalar_product, unary
+from tensoria.core import BaseTensor, adopt, new, relabelled, require_labelled, same_backend, transposed
+from tensoria.dtypes import DType
+from tensoria.dtypes import dtype as as_dtype
+from tensoria.errors import AxisError, ConversionError, ModeError
+from tensoria.indices import PLAIN, Axes
+from tensoria.metric import conj, to_basis
+from tensoria.spaces import Basis, Space
+
+__all__ = ["Tensor"]
+
+_new = object.__new__
+
+
+class Tensor(BaseTensor):
+    """A tensor on any backend; `tensoria.asarray` and `tensoria.tensor` make one.
+
+    Args:
+        array: a native array, which is adopted without a copy.
+
+    Raises:
+        ConversionError: it is no native array of an installed backend.
+
+    >>> import tensoria as tn
+    >>> V = tn.Space("V", 2, metric=[[2, 1], [1, 3]])
+    >>> i, j = tn.indices("i j", V)
+    >>> A = tn.tensor([[1., 2.], [3., 4.]], [i, -j])
+    >>> v = tn.tensor([1., 1.], [j])
+    >>> (A * v).components.array
+    array([3., 7.])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, array: Any) -> None:
+        if isinstance(array, BaseTensor):
+            self._array, self._axes, self._backend = array._array, array._axes, array._backend
+            return
+        backend = backend_of(array)
+        if backend is None:
+            raise ConversionError(
+                f"{type(array).__name__} is no native array of an installed backend.", legal="tn.asarray(x)"
+            )
+        self._array, self._axes, self._backend = array, PLAIN, backend
+
+    # -- labels --------------------------------------------------------------------------------------------------
+
+    @property
+    def components(self) -> Tensor:
+        """The same array without its labels: a plain tensor."""
+        return new(self, self._array, PLAIN)
+
+    def renamed(self, names: dict[str, str] | None = None, **more: str) -> Tensor:
+        """The tensor with some indices renamed; spaces and variances stay.
+
+        >>> import tensoria as tn
+        >>> V = tn.Space("V", 2)
+        >>> tn.tensor([1., 2.], "^i", i=V).renamed(i="k").axes
+        Axes(^k)
+        """
+        return relabelled(self, {**(names or {}), **more})
+
+    def permuted(self, names: str | Iterable[str]) -> Tensor:
+        """The tensor with its labelled axes in another order; variance never changes (rule 7).
+
+        Args:
+            names: all names, in the new order.
+
+        Raises:
+            AxisError: a name is missing, unknown or given twice.
+        """
+        require_labelled(self, "permuting by name")
+        order = names.split() if isinstance(names, str) else list(names)
+        found = [self._axes.find(name) for name in order]
+        if sorted(found) != list(range(len(self._axes))):
+            raise AxisError(f"{order} are not all the axes {self._axes}, each once.")
+        return transposed(self, found)
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return indexing.get(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        indexing.put(self, key, value)
+
+    # -- products -------------------------------------------------------------------------------------------------
+
+    def __mul__(self, other: Any) -> Tensor:
+        if type(other) is Tensor:
+            if self._backend is not other._backend:
+                same_backend(self, other)
+            if self._axes is not PLAIN or other._axes is not PLAIN:
+                return contraction.product(self, other)
+            out = _new(Tensor)
+            out._array = self._backend.multiply(self._array, other._array)
+            out._axes = PLAIN
+            out._backend = self._backend
+            return out
+        return scalar_product(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return scalar_product(self, other)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        if not isinstance(other, BaseTensor):
+            return NotImplemented
+        if self._axes is PLAIN and other._axes is PLAIN:
+            same_backend(self, other)
+            return new(self, self._backend.xp.matmul(self._array, other._array), PLAIN)
+        if self._axes is PLAIN or other._axes is PLAIN:
+            raise ModeError(
+                f"@ of a labelled tensor ({self._axes if other._axes is PLAIN else other._axes}) and a plain one.",
+                legal="label the plain one, t[i, -j], or unlabel the other with .components",
+            )
+        return contraction.compose(self, other)
+
+    def __call__(self, *arguments: BaseTensor | None) -> Tensor:
+        """The tensor evaluated as a multilinear map; `None` leaves a slot open (see `contraction.evaluate`)."""
+        return contraction.evaluate(self, arguments)
+
+    def trace(self, first: str, second: str) -> Tensor:
+        """The contraction of two of the tensor's indices, one up and one down (see `contraction.trace`)."""
+        return contraction.trace(self, first.lstrip("^_"), second.lstrip("^_"))
+
+    # -- sums and coordinatewise operators ---------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Tensor:
+        if type(other) is Tensor and self._axes is other._axes and self._backend is other._backend:
+            axes = self._axes
+            if not axes.symbols or self._array.shape == other._array.shape:
+                out = _new(Tensor)
+                out._array = self._backend.add(self._array, other._array)
+                out._axes = axes
+                out._backend = self._backend
+                return out
+        return binary("add", self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return binary("add", self, other, swapped=True)
+
+    def __sub__(self, other: Any) -> Tensor:
+        if type(other) is Tensor and self._axes is other._axes and self._backend is other._backend:
+            axes = self._axes
+            if not axes.symbols or self._array.shape == other._array.shape:
+                out = _new(Tensor)
+                out._array = self._backend.subtract(self._array, other._array)
+                out._axes = axes
+                out._backend = self._backend
+                return out
+        return binary("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return binary("subtract", self, other, swapped=True)
+
+    def __neg__(self) -> Tensor:
+        return negative(self)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return scalar_product(self, other, divide=True)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return binary("divide", self, other, swapped=True)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return binary("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return binary("floor_divide", self, other, swapped=True)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return binary("remainder", self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return binary("remainder", self, other, swapped=True)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return binary("pow", self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return binary("pow", self, other, swapped=True)
+
+    def __and__(self, other: Any) -> Tensor:
+        return binary("bitwise_and", self, other)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return binary("bitwise_and", self, other, swapped=True)
+
+    def __or__(self, other: Any) -> Tensor:
+        return binary("bitwise_or", self, other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return binary("bitwise_or", self, other, swapped=True)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return binary("bitwise_xor", self, other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return binary("bitwise_xor", self, other, swapped=True)
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return binary("bitwise_left_shift", self, other)
+
+    def __rlshift__(self, other: Any) -> Tensor:
+        return binary("bitwise_left_shift", self, other, swapped=True)
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return binary("bitwise_right_shift", self, other)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return binary("bitwise_right_shift", self, other, swapped=True)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return binary("less", self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return binary("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return binary("greater", self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return binary("greater_equal", self, other)
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return binary("equal", self, other)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return binary("not_equal", self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __invert__(self) -> Tensor:
+        return unary("~", self._backend.xp.bitwise_invert, self)
+
+    def __abs__(self) -> Tensor:
+        return unary("abs", self._backend.xp.abs, self)
+
+    def _assign(self, result: Tensor, symbol: str) -> Tensor:
+        """In-place operators bind this tensor to a new array; indices and data type never change."""
+        if result is NotImplemented:
+            return result
+        if result._axes is not self._axes:
+            raise ModeError(f"'{symbol}' would change the indices {self._axes} to {result._axes}.", legal="t = t * u")
+        if result.dtype is not self.dtype or result.shape != self.shape:
+            raise ModeError(
+                f"'{symbol}' would change {self.dtype} {self.shape} to {result.dtype} {result.shape}.",
+                legal="t = t + u",
+            )
+        self._array = result._array
+        return self
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._assign(self + other, "+=")
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._assign(self - other, "-=")
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._assign(self * other, "*=")
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._assign(self / other, "/=")
+
+    def __ifloordiv__(self, other: Any) -> Tensor:
+        return self._assign(self // other, "//=")
+
+    def __imod__(self, other: Any) -> Tensor:
+        return self._assign(self % other, "%=")
+
+    def __ipow__(self, other: Any) -> Tensor:
+        return self._assign(self**other, "**=")
+
+    # -- metric and basis -----------------------------------------------------------------------------------------
+
+    def raised(self, names: str | Iterable[str] | None = None, *, metric: BaseTensor | None = None) -> Tensor:
+        """The tensor with down indices made contravariant (see `algebra.raising.raised`)."""
+        return raising.raised(self, names, metric)
+
+    def lowered(self, names: str | Iterable[str] | None = None, *, metric: BaseTensor | None = None) -> Tensor:
+        """The tensor with up indices made covariant (see `algebra.raising.lowered`)."""
+        return raising.lowered(self, names, metric)
+
+    def to_basis(self, basis: Basis | Space, names: str | Iterable[str] | None = None) -> Tensor:
+        """The same tensor with its components in another basis (see `metric.to_basis`)."""
+        return to_basis(self, basis, names)
+
+    def conj(self) -> Tensor:
+        """The complex conjugate, in the conjugate space; up stays up (see `metric.conj`)."""
+        return conj(self)
+
+    def adjoint(self) -> Tensor:
+        """The adjoint with respect to the metrics (see `algebra.raising.adjoint`)."""
+        return raising.adjoint(self)
+
+    # -- shape ----------------------------------------------------------------------------------------------------
+
+    def fused(self, names: str | Iterable[str], into: str) -> Tensor:
+        """Several indices fused into one over their product space (see `algebra.fusing.fused`)."""
+        return fusing.fused(self, names, into)
+
+    def split(self, name: str, into: str | Iterable[str]) -> Tensor:
+        """A fused index split into its factors (see `algebra.fusing.split`)."""
+        return fusing.split(self, name, into)
+
+    def rearrange(self, pattern: str, **sizes: int) -> Tensor:
+        """Axes permuted, split and merged by an einops pattern (see `algebra.patterns.rearrange`)."""
+        return patterns.rearrange(self, pattern, **sizes)  # type: ignore[no-any-return]
+
+    def symmetrised(self, names: str | Iterable[str]) -> Tensor:
+        """The symmetric part over some indices, T_(ij) (see `algebra.symmetry.symmetrised`)."""
+        return symmetry.symmetrised(self, names)
+
+    def antisymmetrised(self, names: str | Iterable[str]) -> Tensor:
+        """The antisymmetric part over some indices, T_[ij] (see `algebra.symmetry.antisymmetrised`)."""
+        return symmetry.antisymmetrised(self, names)
+
+    # -- moving -----------------------------------------------------------------------------------------------------
+
+    def to(
+        self,
+        *,
+        backend: str | None = None,
+        device: str | None = None,
+        dtype: DType | str | None = None,
+        copy: bool | None = None,
+    ) -> Tensor:
+        """The same tensor on another backend or device, or in another data type.
+
+        Args:
+            backend: the backend's name. The move shares memory (DLPack) where the frameworks allow it.
+            device: such as `"cpu"`, `"cuda"`, `"cuda:1"`.
+            dtype: a data type or its name.
+            copy: True copies always, False never (and raises where a copy is needed).
+
+        Raises:
+            ConversionError: the tensor requires grad and would leave its framework, or `copy=False` is impossible.
+            BackendError: there is no such backend or device.
+
+        >>> import tensoria as tn
+        >>> tn.asarray([1, 2]).to(dtype="float32").dtype
+        tensoria.float32
+        """
+        source = target = self._backend
+        array = self._array
+        if backend is not None and backend != source.name:
+            target = get(backend)
+            array = convert(array, source, target, copy)
+        if dtype is not None:
+            array = target.kernels.cast(array, target.native_dtype(as_dtype(dtype)))
+        if device is not None:
+            array = target.to_device(array, device)
+        if copy is True and array is self._array:
+            array = target.copy(array)
+        out = new(self, array, self._axes)
+        out._backend = target
+        return out
+
+    def detach(self) -> Tensor:
+        """The tensor without its history of derivatives."""
+        return new(self, self._backend.detach(self._array), self._axes)
+
+    # -- conversions that would drop labels --------------------------------------------------------------------------
+
+    def _unlabelled(self, what: str) -> Any:
+        if self._axes is not PLAIN:
+            raise ModeError(
+                f"{what} would drop the labels {self._axes} silently.",
+                legal="t.components is the plain tensor, t.array the native array",
+            )
+        return self._array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        import numpy as np
+
+        return np.array(self._backend.to_numpy(self._unlabelled("np.asarray")), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        self._unlabelled(f"np.{ufunc.__name__}")
+        reflected = REFLECTED.get(ufunc.__name__)
+        # np.float64(2) * t and array * t arrive here; a NumPy scalar is a number, an array has to be adopted openly.
+        if method == "__call__" and reflected and len(inputs) == 2 and inputs[1] is self and is_scalar(inputs[0]):
+            return getattr(self, reflected)(inputs[0])
+        raise ConversionError(
+            f"np.{ufunc.__name__} works on NumPy arrays, and this is a tensor.",
+            legal=f"tn.{ufunc.__name__}(t) on every backend, or tn.asarray(x) for the array beside it",
+        )
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._unlabelled("__dlpack__").__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self._unlabelled("__dlpack_device__").__dlpack_device__()
+
+    def _one(self, what: str) -> Any:
+        self._unlabelled(what)
+        if self.size != 1 or self.ndim:
+            raise ConversionError(f"{what} needs a tensor without axes; this one has the shape {self.shape}.")
+        return self._backend.to_numpy(self._backend.detach(self._array)).item()
+
+    def __bool__(self) -> bool:
+        return bool(self._one("bool()"))
+
+    def __int__(self) -> int:
+        return int(self._one("int()"))
+
+    def __float__(self) -> float:
+        return float(self._one("float()"))
+
+    def __complex__(self) -> complex:
+        return complex(self._one("complex()"))
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in ("int", "uint"):
+            raise ConversionError(f"only a tensor of integers is a position, and this one is {self.dtype}.")
+        return int(self._one("a position"))
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise ConversionError("a tensor without axes has no length.")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for position in range(len(self)):
+            yield self[position]
+
+    # -- frameworks' protocols ---------------------------------------------------------------------------------------
+
+    def __tf_flatten__(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return (self._axes, self._backend), (self._array,)
+
+    @classmethod
+    def __tf_unflatten__(cls, metadata: tuple[Any, ...], leaves: Sequence[Any]) -> Tensor:
+        return cls.from_parts(leaves[0], metadata[0], metadata[1])
+
+    @classmethod
+    def from_parts(cls, array: Any, of: Axes, backend: Backend) -> Tensor:
+        """A tensor of its three parts, unchecked: what flattening and unflattening a pytree needs."""
+        return adopt(cls, array, of, backend)
+
+    def __copy__(self) -> Tensor:
+        return new(self, self._array, self._axes)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        return new(self, copying.deepcopy(self._array, memo), self._axes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self._backend.freeze(self._array), self._axes, self._backend)
+
+    # -- how it shows itself ------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return printing.as_text(self)
+
+    def latex(self, symbol: str = "T") -> str:
+        """The tensor's symbol with its indices, such as `T^{i}{}_{j}`."""
+        return printing.as_latex(self, symbol)
+
+    def _repr_latex_(self) -> str | None:
+        return f"${self.latex()}$" if self._axes is not PLAIN else None
+
+    def _repr_html_(self) -> str:
+        return printing.as_html(self)
+
+
+REFLECTED = {
+    "add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__", "divide": "__rtruediv__",
+    "true_divide": "__rtruediv__", "floor_divide": "__rfloordiv__", "remainder": "__rmod__", "power": "__rpow__",
+    "equal": "__eq__", "not_equal": "__ne__", "less": "__gt__", "less_equal": "__ge__", "greater": "__lt__",
+    "greater_equal": "__le__", "bitwise_and": "__rand__", "bitwise_or": "__ror__", "bitwise_xor": "__rxor__",
+    "left_shift": "__rlshift__", "right_shift": "__rrshift__",
+}  # fmt: skip
+"""The method of a tensor that answers when a NumPy scalar stands on the left of it."""
+
+
+def _restored(frozen: Any, of: Axes, backend: Backend) -> Tensor:
+    return Tensor.from_parts(backend.thaw(frozen), of, backend)
