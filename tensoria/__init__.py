@@ -11,3 +11,31 @@ from tensoria.indices import Index, indices
 from tensoria.making import asarray, levi_civita, levi_civita_symbol, tensor
 from tensoria.spaces import Basis, ProductSpace, Space
 from tensoria.tensor import Tensor
+
+__all__ = [
+    "Basis",
+    "Index",
+    "ProductSpace",
+    "Space",
+    "Tensor",
+    "asarray",
+    "available",
+    "eig",
+    "eigvals",
+    "einsum",
+    "einsum_path",
+    "errors",
+    "hodge",
+    "indices",
+    "inner",
+    "levi_civita",
+    "levi_civita_symbol",
+    "polar",
+    "qr",
+    "rearrange",
+    "reduce",
+    "repeat",
+    "svd",
+    "tensor",
+    "use",
+]

@@ -22,12 +22,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tensoria.caching import Cache
 from tensoria.components import Components
 from tensoria.dtypes import DType, dtype
 from tensoria.errors import BackendError, BackendNotFoundError, ConversionError, DTypeError
 from tensoria.network import NetworkPlan, execute, plan_network, structural_path
 from tensoria.planning import Kernels, Pattern, equation, plan_pair, runner
+from tensoria.structure import Cache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +66,7 @@ class Backend:
         package: the distribution to install.
         xp: the Array API functions on native arrays.
         kernels: the native calls that contraction plans are made of, and what they cost.
+        integer_kernels: others for arrays of integers, where a framework lacks products of them.
         immutable: whether arrays can not be written in place.
         operators: the binary functions of the Array API's operators, by the functions' names; the operands have one
             data type, or one of them is a Python number.
@@ -76,6 +77,7 @@ class Backend:
     package: str
     xp: Any
     kernels: Kernels
+    integer_kernels: Kernels | None = None
     immutable: bool = False
     operators: Mapping[str, Callable[[Any, Any], Array]]
     add: Callable[[Array, Array], Array]
@@ -278,8 +280,9 @@ class Backend:
         of, *shapes, first, second = key
         into, out_of, computed = self._dtypes((first, second))
         floating, real = computed.kind in ("float", "complex"), computed.kind != "complex"
-        plan = plan_pair(of, (tuple(shapes[0]), tuple(shapes[1])), self.kernels, floating=floating, real=real)
-        run, cast = runner(plan, self.kernels), self.kernels.cast
+        kernels = self.kernels if floating else self.integer_kernels or self.kernels
+        plan = plan_pair(of, (tuple(shapes[0]), tuple(shapes[1])), kernels, floating=floating, real=real)
+        run, cast = runner(plan, kernels), kernels.cast
         if into is None and out_of is None:
             return run
         if out_of is None:
@@ -293,7 +296,8 @@ class Backend:
         if len(shapes) == 1:
             # One operand: a pair with the number one, so that traces, diagonals and sums need no rules of their own.
             raise BackendError("a network has at least two operands.")
-        return plan_network(of, shapes, self.kernels, floating=floating, real=real), into, out_of
+        kernels = self.kernels if floating else self.integer_kernels or self.kernels
+        return plan_network(of, shapes, kernels, floating=floating, real=real), into, out_of
 
     def reduce_axes(self, of: Pattern, array: Array) -> Array:
         """One array's traces, diagonals, sums and transposition."""

@@ -11,18 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.caching import Cache, structural
 from tensoria.dtypes import DTYPES, DType
 from tensoria.errors import SpaceError
 from tensoria.spaces import Basis, Matrix
+from tensoria.structure import Cache, Structure, structural
 
 __all__ = ["Components", "change", "dtype_for", "flat", "gram", "of_array"]
 
 
-class Components:
+class Components(Structure):
     """An array of numbers, known by identity."""
-
-    __slots__ = ("complex", "integral", "negative", "values")
 
     values: Matrix
     complex: bool

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tensoria.caching import Cache, structural
 from tensoria.core import BaseTensor, T, new, relabelled, require_labelled, same_backend
 from tensoria.errors import AxisError, ModeError, ShapeError, VarianceError
 from tensoria.indices import PLAIN, Axes, Index, axes, primed
 from tensoria.matching import align_product, check_same_frame, symbol_groups
 from tensoria.metric import flipped
 from tensoria.planning import Pattern, SizeConflictError, pattern
+from tensoria.structure import Cache, structural
 
 __all__ = ["compose", "evaluate", "product", "trace"]
 
@@ -86,8 +86,8 @@ def _composition(left: Axes, right: Axes) -> tuple[Pattern, Axes]:
 
 def _compose(pair: tuple[Axes, Axes]) -> tuple[Pattern, Axes]:
     left, right = pair
-    down = next((n for n in range(len(left) - 1, -1, -1) if left.indices[n].variance < 0), None)
-    up = next((n for n in range(len(right)) if right.indices[n].variance > 0), None)
+    down = next((n for n in range(len(left.indices) - 1, -1, -1) if left.indices[n].variance < 0), None)
+    up = next((n for n in range(len(right.indices)) if right.indices[n].variance > 0), None)
     if down is None or up is None:
         side, kind, of = ("left", "covariant (down)", left) if down is None else ("right", "contravariant (up)", right)
         raise VarianceError(
@@ -99,7 +99,7 @@ def _compose(pair: tuple[Axes, Axes]) -> tuple[Pattern, Axes]:
     term_right: list[int] = []
     kept_right: list[tuple[int, Index]] = []
     taken = [n for n in left.names if n != left.indices[down].name]
-    fresh = len(left)
+    fresh = len(left.indices)
     for number, index in enumerate(right.indices):
         if number == up:
             term_right.append(down)
@@ -117,7 +117,7 @@ def _compose(pair: tuple[Axes, Axes]) -> tuple[Pattern, Axes]:
     result = [x for x in everything if x[1].basis is None] + [x for x in everything if x[1].basis is not None]
     strict = {n: i for n, i in [*enumerate(left.indices), *kept_right] if i.basis is not None}
     made = pattern(
-        (tuple(range(len(left))), tuple(term_right)),
+        (tuple(range(len(left.indices))), tuple(term_right)),
         tuple(n for n, _ in result),
         frozenset(strict),
         symbol_groups(strict),
@@ -155,9 +155,9 @@ def trace(t: T, first: str, second: str) -> T:
             legal=f't.{call}("{b.name}").trace("{a.name}", "{b.name}") takes it with the metric',
         )
     check_same_frame(a, b.renamed(a.name), "a trace")
-    labels = list(range(len(t._axes)))
+    labels = list(range(len(t._axes.indices)))
     labels[j] = labels[i]
-    kept = [n for n in range(len(t._axes)) if n not in (i, j)]
+    kept = [n for n in range(len(t._axes.indices)) if n not in (i, j)]
     of = pattern((tuple(labels),), tuple(labels[n] for n in kept), frozenset(), ())
     array = t._backend.reduce_axes(of, t._array)
     return new(t, array, tuple(t._axes.indices[n] for n in kept))

@@ -85,7 +85,7 @@ def aligned(name: str, a: BaseTensor, b: BaseTensor) -> tuple[Array, Array, Axes
         require_privileged(made.axes, what)
     if made.flips:
         b = flipped(b, made.flips)
-    x, y = _placed(a, made.left, len(made.axes)), _placed(b, made.right, len(made.axes))
+    x, y = _placed(a, made.left, len(made.axes.indices)), _placed(b, made.right, len(made.axes.indices))
     if made.axes.symbols:
         _check_sizes(made.axes, a._backend.shape(x), a._backend.shape(y), what)
     return x, y, made.axes
@@ -106,7 +106,7 @@ def _placed(t: BaseTensor, place: tuple[tuple[int, ...] | None, tuple[int, ...]]
 
 def _check_sizes(of: Axes, x: tuple[int | None, ...], y: tuple[int | None, ...], what: str) -> None:
     """Indexed axes never broadcast; plain ones do."""
-    count = len(of)
+    count = len(of.indices)
     for index, m, n in zip(of.indices, x[len(x) - count :], y[len(y) - count :], strict=True):
         if m != n and m is not None and n is not None and (index.basis is not None or (m != 1 and n != 1)):
             raise ShapeError(f"{what}: {index!r} has size {m} on the left and {n} on the right.")

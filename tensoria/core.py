@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from tensoria.backend import Array, Backend, backend_of
-from tensoria.caching import structural
 from tensoria.dtypes import DType
 from tensoria.errors import AxisError, BackendError, ModeError
 from tensoria.indices import PLAIN, Axes, Index, axes, check_sizes
+from tensoria.structure import structural
 
 __all__ = [
     "BaseTensor",

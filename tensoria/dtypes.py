@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from tensoria.errors import DTypeError
+from tensoria.structure import Structure
 
 __all__ = [
     "DTYPES",
@@ -34,14 +35,12 @@ __all__ = [
 Kind = Literal["bool", "int", "uint", "float", "complex"]
 
 
-class DType:
+class DType(Structure):
     """A data type, known by its name.
 
     >>> dtype("float32").kind, dtype("float32").itemsize
     ('float', 4)
     """
-
-    __slots__ = ("itemsize", "kind", "name")
 
     name: str
     kind: Kind
@@ -55,12 +54,6 @@ class DType:
 
     def __str__(self) -> str:
         return self.name
-
-    def __copy__(self) -> DType:
-        return self
-
-    def __deepcopy__(self, memo: object) -> DType:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dtype, (self.name,)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from tensoria.backend import Array, backend_of
-from tensoria.caching import Cache, structural
 from tensoria.core import BaseTensor, T, new
 from tensoria.errors import BackendError, ModeError, NotationError, ShapeError, TensoriaError, VarianceError
 from tensoria.indices import PLAIN, Axes, Index, axes, plain
@@ -20,6 +19,7 @@ from tensoria.metric import flipped
 from tensoria.network import NetworkPlan
 from tensoria.notation import Expression, Label, Term, parse
 from tensoria.planning import Pattern, SizeConflictError, pattern
+from tensoria.structure import Cache, structural
 
 __all__ = ["einsum", "einsum_path", "relabel", "resolve"]
 
@@ -155,7 +155,7 @@ def _resolve(key: tuple[Expression, tuple[Axes | None, ...], tuple[int, ...]]) -
             wrote = f"{len(term.labels)} axes" + (" besides '...'" if term.ellipsis else "")
             raise e.error(f"operand {number} has {rank} axes, and {wrote} are named for it.", term)
         dotted = dotted or term.ellipsis
-        if axes_ is not None and len(axes_) != len(term.labels):
+        if axes_ is not None and len(axes_.indices) != len(term.labels):
             raise e.error(
                 f"operand {number} has the labelled axes {axes_}; each needs a name here, '...' stands for the others.",
                 term,
@@ -340,7 +340,7 @@ def relabel(t: T, term: Term, text: str) -> T:
         NotationError, VarianceError: number or marks do not fit.
     """
     e = Expression(text, (term,), None, classic=False)
-    if len(term.labels) != len(t._axes):
+    if len(term.labels) != len(t._axes.indices):
         raise e.error(f"the tensor has the labelled axes {t._axes}; each needs a name here.", term)
     for label, index in zip(term.labels, t._axes.indices, strict=True):
         _check_label(e, label, index)

@@ -14,9 +14,9 @@ import weakref
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from tensoria.caching import structural
 from tensoria.errors import AxisError, NotationError, ShapeError, SpaceError
 from tensoria.spaces import Basis, Dimension, ProductSpace, Space, Variance, frame
+from tensoria.structure import Structure, structural
 
 __all__ = ["PLAIN", "Axes", "Index", "axes", "indices", "plain"]
 
@@ -27,7 +27,7 @@ _indices: weakref.WeakValueDictionary[Hashable, Index] = weakref.WeakValueDictio
 _axes: weakref.WeakValueDictionary[Hashable, Axes] = weakref.WeakValueDictionary()
 
 
-class Index:
+class Index(Structure):
     """A named index over a basis of a space: `i` is up, `-i` is down.
 
     `tensoria.indices` makes them. Indices match when name, space and basis agree.
@@ -37,8 +37,6 @@ class Index:
     >>> i, -j
     (^i:V(3), _j:V(3))
     """
-
-    __slots__ = ("__weakref__", "basis", "name", "variance")
 
     name: str
     basis: Basis | None
@@ -92,12 +90,6 @@ class Index:
         """The index of the conjugate space, up or down as it was; named `i*` where that space is another."""
         return _conj(self)
 
-    def __copy__(self) -> Index:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Index:
-        return self
-
     def __reduce__(self) -> tuple[Any, ...]:
         return _index, (self.name, self.basis, self.variance)
 
@@ -111,13 +103,11 @@ class Index:
         return f"${'^' if self.variance >= 0 else '_'}{{{self.name}}}$"
 
 
-class Axes:
+class Axes(Structure):
     """The labelled axes of a tensor, in order: an interned tuple of indices.
 
     They are the *last* axes of the array; anonymous axes, if any, lead. No name occurs twice.
     """
-
-    __slots__ = ("__weakref__", "free", "indices", "names", "position", "privileged", "symbols")
 
     indices: tuple[Index, ...]
     names: tuple[str, ...]
@@ -128,18 +118,6 @@ class Axes:
     """Whether some dimension is a symbol, so that sizes have to be compared at run time."""
     free: bool
     """Whether some index's space has `position="free"`."""
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __iter__(self) -> Any:
-        return iter(self.indices)
-
-    def __copy__(self) -> Axes:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Axes:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return axes, (self.indices,)
@@ -280,7 +258,7 @@ def check_sizes(of: Axes, shape: tuple[Any, ...]) -> None:
         ShapeError: a size differs from the dimension, or one symbol is bound to two sizes.
     """
     bound: dict[str, tuple[int, Index]] = {}
-    for index, size in zip(of.indices, shape[len(shape) - len(of) :], strict=True):
+    for index, size in zip(of.indices, shape[len(shape) - len(of.indices) :], strict=True):
         dimension = index.dimension
         if dimension is None or size is None:
             continue

@@ -11,17 +11,19 @@ No array is touched here.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from tensoria.caching import Cache, structural
 from tensoria.errors import BasisError, ModeError, SpaceError, VarianceError
 from tensoria.indices import PLAIN, Axes, Index, axes
 from tensoria.planning import Pattern, pattern
+from tensoria.structure import Cache, Structure, structural
 
 __all__ = ["Product", "Sum", "align_product", "align_sum", "check_same_frame", "meeting", "symbol_groups"]
 
 
-class Product(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Product(Structure):
     """How two tensors multiply: the pattern, the result's axes, and right indices to flip by a free metric first."""
 
     pattern: Pattern
@@ -29,7 +31,8 @@ class Product(NamedTuple):
     flips: tuple[str, ...]
 
 
-class Sum(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Sum(Structure):
     """How two tensors add: for each operand the permutation (None: as it is) and where to insert size-1 axes."""
 
     left: tuple[tuple[int, ...] | None, tuple[int, ...]]
@@ -184,7 +187,7 @@ def _align_sum(key: tuple[Axes, Axes, str]) -> Sum:
 
 
 def _unmatched(index: Index, other: Axes, what: str, side: str) -> SpaceError:
-    has = f"has {other}" if len(other) else "has none"
+    has = f"has {other}" if other.indices else "has none"
     return SpaceError(
         f"{what} needs the same indices on both sides: {index!r} is missing on the {side}, which {has}.",
         legal="rename, contract or multiply first, so that the free indices agree",

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tensoria.caching import structural
 from tensoria.components import Components, change, dtype_for, gram
 from tensoria.core import T, new, require_labelled
 from tensoria.errors import MetricError, SpaceError, VarianceError
 from tensoria.indices import Axes, Index, axes, starred
 from tensoria.planning import Pattern, pattern
 from tensoria.spaces import Basis, Metric, Space, frame
+from tensoria.structure import structural
 
 __all__ = ["applied", "chosen", "conj", "flipped", "moved", "scaled", "split_names", "to_basis"]
 
@@ -107,7 +107,7 @@ def _replaced(of: Axes, position: int, index: Index) -> Axes:
 def applied(t: T, position: int, matrix: Components, index: Index) -> T:
     """A matrix applied to one labelled axis: new_a = M_ab old_b; the axis then carries `index`."""
     native = t._backend.constant(matrix, dtype_for(matrix, t.dtype), t._array)
-    of = _application(len(t._axes), position)
+    of = _application(len(t._axes.indices), position)
     return new(t, t._backend.contract(of, native, t._array), _replaced(t._axes, position, index))
 
 
@@ -122,7 +122,7 @@ def scaled(t: T, position: int, diagonal: Components, index: Index) -> T:
     """One labelled axis multiplied by a vector, entry by entry; the axis then carries `index`."""
     backend = t._backend
     native = backend.constant(diagonal, dtype_for(diagonal, t.dtype), t._array)
-    after = len(t._axes) - 1 - position
+    after = len(t._axes.indices) - 1 - position
     if after:
         native = backend.kernels.reshape(native, (diagonal.values.shape[0],) + (1,) * after)
     a, b = backend.promoted(t._array, native)

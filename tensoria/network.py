@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tensoria.caching import structural
 from tensoria.planning import (
     Array,
     Kernels,
@@ -26,6 +25,7 @@ from tensoria.planning import (
     runner,
     sizes_of,
 )
+from tensoria.structure import structural
 
 __all__ = ["NetworkPlan", "Step", "execute", "find_path", "pairwise", "plan_network"]
 

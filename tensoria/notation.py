@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from tensoria.caching import Cache, structural
 from tensoria.errors import NotationError
 from tensoria.indices import NAME, Index
 from tensoria.spaces import Variance
+from tensoria.structure import Cache, Structure, structural
 
 __all__ = ["Expression", "Label", "Term", "latex", "parse", "parse_term"]
 
@@ -25,8 +25,8 @@ Mark = Literal["^", "_", ""]
 VARIANCE: dict[str, Variance] = {"^": 1, "_": -1, "": 0}
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+@dataclass(frozen=True, eq=False)
+class Label(Structure):
     """One name in a term: its mark, and where it stands in the text."""
 
     name: str
@@ -42,8 +42,8 @@ class Label:
         return self.mark + self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+@dataclass(frozen=True, eq=False)
+class Term(Structure):
     """The axes of one operand or of the result, in order."""
 
     labels: tuple[Label, ...]
@@ -59,8 +59,8 @@ class Term:
         return " ".join((["..."] if self.ellipsis else []) + [str(label) for label in self.labels])
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+@dataclass(frozen=True, eq=False)
+class Expression(Structure):
     """A whole contraction: one term for each operand, and the result's term if it was given."""
 
     text: str

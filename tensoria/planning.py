@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from tensoria.caching import structural
 from tensoria.errors import ShapeError
+from tensoria.structure import Structure, structural
 
 __all__ = ["Costs", "Kernels", "Pattern", "Plan", "SizeConflictError", "equation", "pattern", "plan_pair", "runner"]
 
@@ -36,8 +36,8 @@ class SizeConflictError(ShapeError):
     sizes: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
-class Pattern:
+@dataclass(frozen=True, eq=False)
+class Pattern(Structure):
     """Which axes of the operands meet: labels are 0, 1, 2, ... by first appearance; anonymous axes lead each operand.
 
     `strict` labels belong to vector-space indices: their sizes must be equal, where plain ones may be 1 and

@@ -19,12 +19,13 @@ import threading
 import uuid
 import weakref
 from collections.abc import Hashable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from tensoria.errors import MetricError, ShapeError, SpaceError
+from tensoria.structure import Structure
 
 __all__ = ["Basis", "Dimension", "Metric", "ProductSpace", "Space", "Variance", "frame"]
 
@@ -41,7 +42,6 @@ _lock = threading.RLock()
 _spaces: weakref.WeakValueDictionary[Hashable, Space] = weakref.WeakValueDictionary()
 _bases: weakref.WeakValueDictionary[Hashable, Basis] = weakref.WeakValueDictionary()
 _bonds = itertools.count(1)
-S = TypeVar("S", bound="Space")
 
 
 def _frozen(matrix: Matrix) -> Matrix:
@@ -82,7 +82,7 @@ def _square(data: Any, what: str, space: str, dimension: Dimension, field: Field
     return matrix
 
 
-class Space:
+class Space(Structure):
     """A finite-dimensional vector space, known by its name.
 
     Args:
@@ -107,20 +107,6 @@ class Space:
     >>> M is Space("M", 4, metric=[-1, 1, 1, 1])
     True
     """
-
-    __slots__ = (
-        "__weakref__",
-        "_standard",
-        "bilinear",
-        "conjugated",
-        "dimension",
-        "field",
-        "metric",
-        "name",
-        "position",
-        "privileged",
-        "token",
-    )
 
     name: str
     dimension: Dimension
@@ -247,12 +233,6 @@ class Space:
             return "different metrics"
         return "two bond spaces, each of which is unique" if self.token != other.token else "different factors"
 
-    def __copy__(self: S) -> S:
-        return self
-
-    def __deepcopy__(self: S, memo: object) -> S:
-        return self
-
     def __reduce__(self) -> tuple[Any, ...]:
         return _space, (
             Space,
@@ -296,8 +276,6 @@ class ProductSpace(Space):
     ProductSpace(U⊗V*, 6)
     """
 
-    __slots__ = ("factors",)
-
     factors: tuple[tuple[Basis, Variance], ...]
 
     def __new__(cls, factors: Sequence[tuple[Basis, Variance]]) -> ProductSpace:
@@ -339,15 +317,13 @@ class ProductSpace(Space):
         return f"ProductSpace({self.name}, {self.dimension})"
 
 
-class Basis:
+class Basis(Structure):
     """A named frame of a space: the vectors that components refer to.
 
     `Space.standard` and `Space.basis` make them. `matrix` (None for the standard basis) holds the basis vectors as
     columns in the standard basis. Lower components transform with L, upper ones with its inverse, and the metric's
     components are those in this basis.
     """
-
-    __slots__ = ("__weakref__", "_gram", "_inverse", "_kind", "matrix", "name", "space")
 
     name: str | None
     space: Space
@@ -448,12 +424,6 @@ class Basis:
             return metric
         mirror = self.matrix.T if space.bilinear else self.matrix.conj().T
         return mirror @ metric @ self.matrix
-
-    def __copy__(self) -> Basis:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Basis:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _basis, (self.space, self.name, self.matrix)

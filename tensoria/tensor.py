@@ -90,7 +90,7 @@ class Tensor(BaseTensor):
         require_labelled(self, "permuting by name")
         order = names.split() if isinstance(names, str) else list(names)
         found = [self._axes.find(name) for name in order]
-        if sorted(found) != list(range(len(self._axes))):
+        if sorted(found) != list(range(len(self._axes.indices))):
             raise AxisError(f"{order} are not all the axes {self._axes}, each once.")
         return transposed(self, found)
 
@@ -129,11 +129,11 @@ class Tensor(BaseTensor):
                 f"@ of a labelled tensor ({self._axes if other._axes is PLAIN else other._axes}) and a plain one.",
                 legal="label the plain one, t[i, -j], or unlabel the other with .components",
             )
-        return contraction.compose(self, other)
+        return contraction.compose(self, other)  # type: ignore[return-value]
 
     def __call__(self, *arguments: BaseTensor | None) -> Tensor:
         """The tensor evaluated as a multilinear map; `None` leaves a slot open (see `contraction.evaluate`)."""
-        return contraction.evaluate(self, arguments)
+        return contraction.evaluate(self, arguments)  # type: ignore[arg-type]
 
     def trace(self, first: str, second: str) -> Tensor:
         """The contraction of two of the tensor's indices, one up and one down (see `contraction.trace`)."""
@@ -258,7 +258,7 @@ class Tensor(BaseTensor):
     def _assign(self, result: Tensor, symbol: str) -> Tensor:
         """In-place operators bind this tensor to a new array; indices and data type never change."""
         if result is NotImplemented:
-            return result
+            return NotImplemented
         if result._axes is not self._axes:
             raise ModeError(f"'{symbol}' would change the indices {self._axes} to {result._axes}.", legal="t = t * u")
         if result.dtype is not self.dtype or result.shape != self.shape:

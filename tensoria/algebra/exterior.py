@@ -14,7 +14,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from tensoria.backend import Backend
-from tensoria.caching import Cache, structural
 from tensoria.components import Components, dtype_for
 from tensoria.contraction import product
 from tensoria.core import T, adopt, new, require_labelled
@@ -24,6 +23,7 @@ from tensoria.indices import Axes, Index, axes
 from tensoria.matching import check_same_frame
 from tensoria.metric import flipped, split_names
 from tensoria.spaces import Basis, Matrix
+from tensoria.structure import Cache, structural
 
 __all__ = ["epsilon", "hodge", "symbol"]
 
@@ -68,8 +68,10 @@ def _checked(of: Axes) -> Basis:
             )
     basis = first.basis
     assert basis is not None
-    if basis.dimension != len(of):
-        raise ShapeError(f"{basis} needs {basis.dimension} indices for its Levi-Civita tensor, not {len(of)} ({of}).")
+    if basis.dimension != len(of.indices):
+        raise ShapeError(
+            f"{basis} needs {basis.dimension} indices for its Levi-Civita tensor, not {len(of.indices)} ({of})."
+        )
     return basis
 
 

@@ -10,12 +10,12 @@ need no metric, and exist for (1,1) tensors only.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from tensoria.backend import Array
-from tensoria.caching import Cache, structural
 from tensoria.components import Components
 from tensoria.core import BaseTensor, T, new, require_labelled, transposed
 from tensoria.errors import AxisError, MetricError, ShapeError, SpaceError, VarianceError
@@ -23,6 +23,7 @@ from tensoria.indices import Axes, Index, plain, primed
 from tensoria.matching import check_same_frame
 from tensoria.metric import applied, split_names
 from tensoria.spaces import Basis, Field, Space
+from tensoria.structure import Cache, Structure, structural
 
 __all__ = ["QR", "SVD", "Eig", "Polar", "eig", "eigvals", "polar", "qr", "svd"]
 
@@ -90,7 +91,7 @@ def svd(
         if rank < 1:
             raise ShapeError(f"a rank of {rank}: at least one singular value is kept.")
         u, s, vh = u[..., :, :rank], s[..., :rank], vh[..., :rank, :]
-    space, first, second = _bond(t, groups, bond, t._backend.shape(s)[-1])
+    first, second = _bond(t, groups, bond, t._backend.shape(s)[-1])
     diagonal = _diagonal(t, s, matrix)
     return SVD(
         _rebuilt(t, u, groups, groups.rows, (), (-first,), metric),
@@ -106,7 +107,7 @@ def qr(t: T, rows: Names, columns: Names, *, bond: str = "b", metric: Whitening 
     """
     matrix, groups = _matrix(t, rows, columns, metric, (True, False))
     q, r = t._backend.xp.linalg.qr(matrix, mode="reduced")
-    _, index, _ = _bond(t, groups, bond, t._backend.shape(q)[-1])
+    index, _ = _bond(t, groups, bond, t._backend.shape(q)[-1])
     return QR(
         _rebuilt(t, q, groups, groups.rows, (), (-index,), metric),
         _rebuilt(t, r, groups, (), groups.columns, (index,), "components"),
@@ -173,17 +174,18 @@ def eig(t: T, rows: Names | None = None, columns: Names | None = None, *, bond: 
     """Eigenvalues and eigenvectors of a (1,1) tensor: t V^j_b = V^i_b lambda_b; arguments and errors as `eigvals`."""
     matrix, groups = _endomorphism(t, rows, columns)
     values, vectors = t._backend.eig(matrix)
-    _, index, _ = _bond(t, groups, bond, t._backend.shape(values)[-1], "complex")
+    index, _ = _bond(t, groups, bond, t._backend.shape(values)[-1], "complex")
     return Eig(
         new(t, values, (*groups.batch, plain("eigenvalue"))),
         _rebuilt(t, vectors, groups, groups.rows, (), (-index,), "components"),
     )
 
 
-# -- groups of indices as matrices --------------------------------------------------------------------------------------
+# -- groups of indices as matrices -----------------------------------------------------------------------------------
 
 
-class _Groups(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Groups(Structure):
     batch: tuple[Index, ...]
     rows: tuple[Index, ...]
     columns: tuple[Index, ...]
@@ -283,14 +285,14 @@ _eyes: Cache[int, Components] = Cache(lambda size: Components(np.eye(size)), lim
 
 def _bond(
     t: BaseTensor, groups: _Groups, name: str, size: int | None, field: Field | None = None
-) -> tuple[Space, Index, Index]:
+) -> tuple[Index, Index]:
     if size is None:
         raise ShapeError("a factorisation needs the sizes of its groups; here one is not known while tracing.")
     complex_ = any(i.space is not None and i.space.field == "complex" for i in (*groups.rows, *groups.columns))
     space = _fresh_space(size, field or ("complex" if complex_ else "real"))
     first = primed(name, t._axes.names)
     second = primed(first + "'", t._axes.names)
-    return space, Index(first, space), Index(second, space)
+    return Index(first, space), Index(second, space)
 
 
 @structural
@@ -359,7 +361,7 @@ def _compute_whitener(key: tuple[Basis, bool, bool]) -> Components | None:
     if basis.kind == "none":
         raise MetricError(
             f"{basis.space} has no metric, so 'orthonormal' means nothing for its indices.",
-            legal=f"Space({basis.space.name!r}, ..., metric=...), or metric='components' to use the components as they are",
+            legal=f"Space({basis.space.name!r}, ..., metric=...), or metric='components' to ignore it",
         )
     if basis.kind == "identity":
         return None

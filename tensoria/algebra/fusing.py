@@ -48,7 +48,7 @@ def fused(t: T, names: str | Iterable[str], into: str) -> T:
                 legal='t.rearrange("(b c) -> ...") merges plain axes',
             )
     at = min(positions)
-    order = [n for n in range(len(t._axes)) if n not in positions]
+    order = [n for n in range(len(t._axes.indices)) if n not in positions]
     place = sum(n < at for n in order)
     order[place:place] = positions
     t = transposed(t, order)

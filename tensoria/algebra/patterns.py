@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tensoria.backend import Array, backend_of
-from tensoria.caching import structural
 from tensoria.core import BaseTensor, new
 from tensoria.errors import AxisError, ModeError, NotationError, ShapeError, SpaceError
 from tensoria.indices import NAME, PLAIN, Axes, Index, axes, plain
 from tensoria.matching import require_privileged
 from tensoria.spaces import ProductSpace, Variance
+from tensoria.structure import structural
 
 __all__ = ["rearrange", "reduce", "repeat"]
 
@@ -157,7 +157,7 @@ def _labelled_pattern(
         raise NotationError(
             "the tensor's leading axes are written '...' on both sides.", notation=text, span=(0, len(text))
         )
-    if len(left) != len(of):
+    if len(left) != len(of.indices):
         raise NotationError(
             f"{len(left)} axes are named, and the tensor has {of}.", notation=text, span=(0, max(arrow, 1))
         )

@@ -57,7 +57,7 @@ def _averaged(t: T, names: str | Iterable[str], antisymmetric: bool) -> T:
     xp, kernels, lead = t._backend.xp, t._backend.kernels, t.lead
     total = None
     for order in itertools.permutations(range(len(positions))):
-        perm = list(range(len(t._axes)))
+        perm = list(range(len(t._axes.indices)))
         for target, source in enumerate(order):
             perm[positions[target]] = positions[source]
         term = kernels.transpose(t._array, (*range(lead), *(lead + n for n in perm)))

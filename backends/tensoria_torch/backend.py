@@ -1,0 +1,191 @@
+"""The PyTorch backend: arrays, devices, conversions and derivatives; contraction lives in `contraction`."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import array_api_compat.torch as xp
+import numpy as np
+import torch
+
+from tensoria.backend import Array, Backend, device_name
+from tensoria.components import Components, flat
+from tensoria.dtypes import DType, dtype
+from tensoria.errors import BackendError, ConversionError, DTypeError
+from tensoria.planning import Pattern
+from tensoria_torch.contraction import integer_kernels, kernels
+
+__all__ = ["TorchBackend", "backend"]
+
+is_compiling = torch.compiler.is_compiling
+
+NATIVE = {name: getattr(torch, name) for name in (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
+)}  # fmt: skip
+NAMED = {native: dtype(name) for name, native in NATIVE.items()}
+OPERATORS = {
+    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
+    "floor_divide": operator.floordiv, "remainder": operator.mod, "pow": operator.pow, "equal": operator.eq,
+    "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
+    "greater_equal": operator.ge, "bitwise_and": operator.and_, "bitwise_or": operator.or_,
+    "bitwise_xor": operator.xor, "bitwise_left_shift": operator.lshift, "bitwise_right_shift": operator.rshift,
+}  # fmt: skip
+
+
+class TorchBackend(Backend):
+    """PyTorch tensors on any device; parameters and other subclasses stay what they are."""
+
+    name = "torch"
+    package = "torch"
+    xp = xp
+    kernels = kernels
+    integer_kernels = integer_kernels
+    immutable = False
+    operators = OPERATORS
+
+    # PyTorch lets a 0-d operand of the same kind not promote, where the Array API does.
+    def add(self, a: Array, b: Array) -> Array:
+        return a + b if a.dtype == b.dtype else xp.add(a, b)
+
+    def subtract(self, a: Array, b: Array) -> Array:
+        return a - b if a.dtype == b.dtype else xp.subtract(a, b)
+
+    def multiply(self, a: Array, b: Array) -> Array:
+        return a * b if a.dtype == b.dtype else xp.multiply(a, b)
+
+    # -- arrays ---------------------------------------------------------------------------------------------------
+
+    def owns(self, value: Any) -> bool:
+        return isinstance(value, torch.Tensor)
+
+    def shape(self, array: Array) -> tuple[int | None, ...]:
+        return tuple(array.shape)
+
+    def native_dtype(self, of: DType) -> Any:
+        return NATIVE[of.name]
+
+    def dtype(self, array: Array) -> DType:
+        found = NAMED.get(array.dtype)
+        if found is None:
+            raise DTypeError(f"{array.dtype} is no data type of tensoria.")
+        return found
+
+    def device(self, array: Array) -> str:
+        device = array.device
+        return "cpu" if device.type == "cpu" else f"{device.type}:{device.index or 0}"
+
+    def devices(self) -> list[str]:
+        return ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
+
+    # -- making and moving ----------------------------------------------------------------------------------------
+
+    def asarray(self, data: Any, of: DType | None, device: str | None, copy: bool | None) -> Array:
+        native = None if of is None else NATIVE[of.name]
+        where = None if device is None or device == "unknown" else self._device(device)
+        if isinstance(data, np.ndarray):
+            return self._from_numpy(data, native, where, copy)
+        if copy is False:
+            raise ConversionError("this needs a copy, and copy=False forbids it.")
+        if isinstance(data, (list, tuple)) and _has_arrays(data):
+            data = np.asarray(data)  # PyTorch reads nested sequences of arrays element by element
+        try:
+            return torch.tensor(data, dtype=native, device=where)
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+            raise ConversionError(f"no rectangular array of numbers: {str(error).splitlines()[0]}") from None
+
+    def _from_numpy(self, data: Any, native: Any, where: Any, copy: bool | None) -> Array:
+        if data.dtype.name not in NATIVE:
+            raise DTypeError(f"NumPy's {data.dtype} is no data type of tensoria.")
+        # PyTorch aborts on negative strides and warns on read-only memory: both are copied instead.
+        fresh = any(stride < 0 for stride in data.strides) or not data.flags.writeable or not data.dtype.isnative
+        if copy is False and (fresh or (where is not None and where.type != "cpu")):
+            raise ConversionError("PyTorch can not share this NumPy array; copy=False is impossible.")
+        if fresh or copy:
+            data = np.array(data, dtype=data.dtype.newbyteorder("="), copy=True)
+        return torch.from_numpy(data).to(dtype=native, device=where)
+
+    def _device(self, device: str) -> Any:
+        name = device_name(device)
+        if name.startswith("cuda") and not torch.cuda.is_available():
+            raise BackendError(f"PyTorch sees no device {device!r} here; there is {', '.join(self.devices())}.")
+        if name not in self.devices() and name.startswith(("cpu", "cuda")):
+            raise BackendError(f"PyTorch sees no device {device!r} here; there is {', '.join(self.devices())}.")
+        return torch.device(name)
+
+    def to_device(self, array: Array, device: str) -> Array:
+        return array.to(self._device(device))
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        array = array.detach()
+        if array.dtype == torch.bfloat16:
+            array = array.float()  # NumPy has no bfloat16; every one of its values is a float32
+        return array.cpu().resolve_conj().resolve_neg().numpy()
+
+    def import_array(self, array: Array, source: Backend) -> Array | None:
+        if isinstance(array, np.ndarray):
+            return self._from_numpy(array, None, None, None)
+        try:
+            return torch.from_dlpack(array)
+        except (RuntimeError, TypeError, BufferError, AttributeError, NotImplementedError):
+            return None
+
+    def constant(self, components: Components, of: DType, like: Array) -> Array:
+        if is_compiling():
+            numbers, shape = flat(components)
+            return torch.tensor(numbers, dtype=NATIVE[of.name], device=like.device).reshape(shape)
+        return self.constants[components, of, self.device(like)]
+
+    def copy(self, array: Array) -> Array:
+        return array.clone()
+
+    def detach(self, array: Array) -> Array:
+        return array.detach()
+
+    def requires_grad(self, array: Array) -> bool:
+        return bool(array.requires_grad)
+
+    # -- operations -----------------------------------------------------------------------------------------------
+
+    def set_item(self, array: Array, key: Any, value: Any) -> Array:
+        if array.requires_grad and array.is_leaf:
+            array = array.clone()  # PyTorch forbids writing into a leaf; the tensor is bound to a copy
+        array[key] = value
+        return array
+
+    def contract(self, of: Pattern, a: Array, b: Array) -> Array:
+        if is_compiling():
+            return self.trace_pair(of, a, b)
+        try:
+            return self.pairs[of, a.shape, b.shape, a.dtype, b.dtype](a, b)
+        except TypeError:
+            # Sizes that are symbols (make_fx) have no hash; everything else that is wrong is wrong again here.
+            if any(type(size) is not int for size in (*a.shape, *b.shape)):
+                return self.trace_pair(of, a, b)
+            raise
+
+    def contract_network(self, of: Pattern, arrays: Sequence[Array]) -> Array:
+        if len(arrays) > 1 and (
+            is_compiling() or any(type(size) is not int for array in arrays for size in array.shape)
+        ):
+            return self.trace_network(of, arrays)
+        return super().contract_network(of, arrays)
+
+    # -- derivatives and compilation --------------------------------------------------------------------------------
+
+    def value_and_grad(self, function: Callable[..., Array], arrays: Sequence[Array]) -> tuple[Array, list[Array]]:
+        grads, value = torch.func.grad_and_value(function, argnums=tuple(range(len(arrays))))(*arrays)
+        # PyTorch's derivative of a real function is d/dx + i d/dy; ours (JAX's) is its conjugate.
+        return value, [grad.conj() if grad.is_complex() else grad for grad in grads]
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return torch.compile(function, fullgraph=True)
+
+
+def _has_arrays(data: Any) -> bool:
+    return any(isinstance(x, np.ndarray) or (isinstance(x, (list, tuple)) and _has_arrays(x)) for x in data)
+
+
+backend = TorchBackend()

@@ -1,0 +1,100 @@
+"""What PyTorch's compilers and transforms have to know of tensoria.
+
+* `Tensor` is a pytree node: one array, and axes and backend as context, so that `torch.func`, `torch.export` and
+  compiled functions take and return tensors.
+* `Structure` values are constants ("opaque values", guarded by equality), and what the `oracle` is asked is answered
+  for real at trace time: tracing through our caches would guard on dictionaries that grow, and recompile for ever.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.util
+import operator
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch.utils._pytree as pytree
+from torch._library.opaque_object import MemberType, register_opaque_type
+
+from tensoria.indices import Axes
+from tensoria.structure import Structure
+from tensoria.tensor import Tensor
+
+__all__ = ["register"]
+
+
+def _flatten(t: Tensor) -> tuple[list[Any], tuple[Axes, Any]]:
+    return [t._array], (t._axes, t._backend)
+
+
+def _flatten_with_keys(t: Tensor) -> tuple[list[tuple[Any, Any]], tuple[Axes, Any]]:
+    return [(pytree.GetAttrKey("array"), t._array)], (t._axes, t._backend)
+
+
+def _unflatten(leaves: Sequence[Any], context: tuple[Axes, Any]) -> Tensor:
+    (leaf,) = leaves
+    return Tensor.from_parts(leaf, context[0], context[1])
+
+
+_registered = False
+
+
+def register() -> None:
+    """Tell PyTorch once."""
+    global _registered
+    if _registered:
+        return
+    _registered = True
+    pytree.register_pytree_node(
+        Tensor,
+        _flatten,
+        _unflatten,
+        serialized_type_name="tensoria.Tensor",
+        flatten_with_keys_fn=_flatten_with_keys,
+    )
+    if (name := "torch._dynamo.variables.builtin") in sys.modules:
+        _teach_matmul()
+    else:
+        sys.meta_path.insert(0, _AfterImport(name, _teach_matmul))
+    for kind in _kinds(Structure):
+        members = {name: MemberType.USE_REAL for name in dir(kind) if callable(getattr(kind, name, None))}
+        register_opaque_type(kind, typ="value", members=members)
+
+
+def _teach_matmul() -> None:
+    """Let TorchDynamo trace `@` of user-defined objects, which PyTorch 2.13 leaves out of its binary operators."""
+    from torch._dynamo.variables.builtin import BuiltinVariable
+
+    names = ["__matmul__", "__rmatmul__", "__imatmul__"]
+    BuiltinVariable._binops().setdefault(operator.matmul, (names, operator.imatmul))
+
+
+class _AfterImport(importlib.abc.MetaPathFinder):
+    """Calls back once, when a module that is expensive to import has been imported by somebody else."""
+
+    def __init__(self, name: str, callback: Callable[[], None]) -> None:
+        self.name, self.callback = name, callback
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+        if fullname != self.name:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            execute(module)
+            self.callback()
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def _kinds(base: type) -> list[type]:
+    # A dataclass with slots is made twice; only the second one is what its module knows by that name.
+    found = [base] if getattr(sys.modules[base.__module__], base.__name__, None) is base else []
+    return found + [kind for below in base.__subclasses__() for kind in _kinds(below)]
