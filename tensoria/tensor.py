@@ -445,13 +445,6 @@ class Tensor(BaseTensor):
 
     # -- frameworks' protocols ---------------------------------------------------------------------------------------
 
-    def __tf_flatten__(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        return (self._axes, self._backend), (self._array,)
-
-    @classmethod
-    def __tf_unflatten__(cls, metadata: tuple[Any, ...], leaves: Sequence[Any]) -> Tensor:
-        return cls.from_parts(leaves[0], metadata[0], metadata[1])
-
     @classmethod
     def from_parts(cls, array: Any, of: Axes, backend: Backend) -> Tensor:
         """A tensor of its three parts, unchecked: what flattening and unflattening a pytree needs."""

@@ -20,6 +20,7 @@ from torch._library.opaque_object import MemberType, register_opaque_type
 
 from tensoria.indices import Axes
 from tensoria.structure import Structure
+from tensoria.pytree import register_optree, unflatten
 from tensoria.tensor import Tensor
 
 __all__ = ["register"]
@@ -34,8 +35,7 @@ def _flatten_with_keys(t: Tensor) -> tuple[list[tuple[Any, Any]], tuple[Axes, An
 
 
 def _unflatten(leaves: Sequence[Any], context: tuple[Axes, Any]) -> Tensor:
-    (leaf,) = leaves
-    return Tensor.from_parts(leaf, context[0], context[1])
+    return unflatten(context, leaves)
 
 
 _registered = False
@@ -54,6 +54,7 @@ def register() -> None:
         serialized_type_name="tensoria.Tensor",
         flatten_with_keys_fn=_flatten_with_keys,
     )
+    register_optree()
     if (name := "torch._dynamo.variables.builtin") in sys.modules:
         _teach_matmul()
     else:

@@ -1,0 +1,228 @@
+"""The TensorFlow backend: arrays, devices, conversions and derivatives; contraction lives in `contraction`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensoria.backend import Array, Backend, device_name
+from tensoria.dtypes import DTYPES, DType
+from tensoria.errors import BackendError, ConversionError, DTypeError
+from tensoria.planning import Pattern
+
+from tensoria_tensorflow import kernels as native
+from tensoria_tensorflow import namespace as xp
+from tensoria_tensorflow.contraction import kernels
+
+__all__ = ["TensorflowBackend", "backend"]
+
+EagerTensor = native.EagerTensor
+NATIVE = {name: tf.as_dtype(name) for name in DTYPES}
+NAMED = {native_: DTYPES[name] for name, native_ in NATIVE.items()}
+ALIGNMENT = 64
+"""TensorFlow's kernels assume memory aligned to so many bytes; importing other memory aborts the process."""
+MULTIPLIED = frozenset(
+    (tf.float16, tf.bfloat16, tf.float32, tf.float64, tf.int32, tf.int64, tf.complex64, tf.complex128)
+)
+"""The data types that the matrix product has kernels for, on every device."""
+OPERATORS = {name: getattr(xp, name) for name in (
+    "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "pow", "equal", "not_equal", "less",
+    "less_equal", "greater", "greater_equal", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift",
+    "bitwise_right_shift",
+)}  # fmt: skip
+
+
+class TensorflowBackend(Backend):
+    """TensorFlow tensors, eager and in graphs; variables are kept and read at each use."""
+
+    name = "tensorflow"
+    package = "tensorflow"
+    xp = xp
+    kernels = kernels
+    immutable = True
+    operators = OPERATORS
+
+    def add(self, a: Array, b: Array) -> Array:
+        return native.add(a, b) if type(a) is type(b) is EagerTensor and a.dtype is b.dtype else xp.add(a, b)
+
+    def subtract(self, a: Array, b: Array) -> Array:
+        return xp.subtract(a, b)
+
+    def multiply(self, a: Array, b: Array) -> Array:
+        return native.multiply(a, b) if type(a) is type(b) is EagerTensor and a.dtype is b.dtype else xp.multiply(a, b)
+
+    # -- arrays ---------------------------------------------------------------------------------------------------
+
+    def owns(self, value: Any) -> bool:
+        return isinstance(value, (tf.Tensor, tf.Variable))
+
+    def shape(self, array: Array) -> tuple[int | None, ...]:
+        if type(array) is EagerTensor:
+            return array._shape_tuple()
+        return tuple(array.shape.as_list())
+
+    def native_dtype(self, of: DType) -> Any:
+        return NATIVE[of.name]
+
+    def dtype(self, array: Array) -> DType:
+        found = NAMED.get(array.dtype)
+        if found is None:
+            raise DTypeError(f"{array.dtype!r} is no data type of tensoria.")
+        return found
+
+    def device(self, array: Array) -> str:
+        found = array.device
+        if not found:
+            return "unknown"
+        known = _DEVICES.get(found)
+        if known is None:
+            known = _DEVICES[found] = device_name(found)
+        return known
+
+    def devices(self) -> list[str]:
+        gpus = tf.config.list_logical_devices("GPU")
+        return ["cpu", *(f"cuda:{n}" for n in range(len(gpus)))]
+
+    # -- making and moving ----------------------------------------------------------------------------------------
+
+    def asarray(self, data: Any, of: DType | None, device: str | None, copy: bool | None) -> Array:
+        if isinstance(data, np.ndarray):
+            array = self._from_numpy(data, copy)
+        else:
+            if copy is False:
+                raise ConversionError("this needs a copy, and copy=False forbids it.")
+            array = self._from_python(data, of)
+        if of is not None:
+            array = native.cast(array, NATIVE[of.name])
+        return array if device is None or device == "unknown" else self.to_device(array, device)
+
+    def _from_python(self, data: Any, of: DType | None) -> Array:
+        try:
+            values = np.asarray(data)
+        except (ValueError, OverflowError) as error:
+            raise ConversionError(f"no rectangular array of numbers: {error}") from None
+        if values.dtype.name not in NATIVE:
+            raise ConversionError(f"no rectangular array of numbers: NumPy makes {values.dtype} of it.")
+        if of is None and values.dtype == np.float64 and not _has_arrays(data):
+            values = values.astype(np.float32)  # Python floats have TensorFlow's default precision
+        with tf.init_scope():
+            return tf.constant(values)
+
+    def _from_numpy(self, data: Any, copy: bool | None) -> Array:
+        if data.dtype.name not in NATIVE:
+            raise DTypeError(f"NumPy's {data.dtype} is no data type of tensoria.")
+        if copy is False:
+            aligned = data.ctypes.data % ALIGNMENT == 0 and data.flags.c_contiguous and data.dtype.isnative
+            if not aligned:
+                raise ConversionError(
+                    f"TensorFlow shares only contiguous memory aligned to {ALIGNMENT} bytes; copy=False is impossible."
+                )
+            return tf.experimental.dlpack.from_dlpack(data.__dlpack__())
+        # Tensors are immutable and NumPy's memory may be written to: a copy, not the alias tf.constant may make.
+        return tf.constant(np.array(data, dtype=data.dtype.newbyteorder("="), copy=True, order="C"))
+
+    def to_device(self, array: Array, device: str) -> Array:
+        name = device_name(device)
+        if name not in self.devices():
+            raise BackendError(f"TensorFlow sees no device {device!r} here; there is {', '.join(self.devices())}.")
+        if self.device(array) == name:
+            return array
+        with tf.device("/CPU:0" if name == "cpu" else f"/GPU:{name.partition(':')[2]}"):
+            return tf.identity(array)
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        array = native.read(array)
+        if type(array) is not EagerTensor:
+            raise ConversionError("a tensor inside of a tf.function has no numbers yet.", legal="return it, and convert then")
+        if array.dtype == tf.bfloat16:
+            array = native.cast(array, tf.float32)  # NumPy has no bfloat16; every one of its values is a float32
+        return np.asarray(array.numpy())
+
+    def import_array(self, array: Array, source: Backend) -> Array | None:
+        # Memory that is written to elsewhere must not show through an immutable tensor: only what its owner's
+        # framework shares as a framework's tensor is taken over, NumPy's is copied.
+        if isinstance(array, np.ndarray) or source.device(array) != "cpu":
+            return None
+        try:
+            host = source.to_numpy(array)
+            if host.ctypes.data % ALIGNMENT or not host.flags.c_contiguous or not host.size:
+                return None
+            return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+        except (RuntimeError, TypeError, BufferError, AttributeError, tf.errors.OpError):
+            return None
+
+    def constant(self, components: Any, of: DType, like: Array) -> Array:
+        with tf.init_scope():
+            return super().constant(components, of, like)
+
+    def copy(self, array: Array) -> Array:
+        return tf.identity(array)
+
+    def freeze(self, array: Array) -> Any:
+        return np.asarray(native.read(array)) if array.dtype != tf.bfloat16 else (self.to_numpy(array), "bfloat16")
+
+    def thaw(self, frozen: Any) -> Array:
+        return tf.cast(frozen[0], tf.bfloat16) if isinstance(frozen, tuple) else tf.constant(frozen)
+
+    def detach(self, array: Array) -> Array:
+        return tf.stop_gradient(array)
+
+    # -- operations -----------------------------------------------------------------------------------------------
+
+    def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:
+        if sum(size is None or size < 0 for size in shape) < 2:
+            return native.reshape(array, tuple(-1 if size is None else size for size in shape))
+        raise BackendError("several sizes are unknown while a tf.function traces, so this shape is not determined.")
+
+    def eigvals(self, array: Array) -> Array:
+        return xp.linalg.eigvals(array)
+
+    def get_item(self, array: Array, key: Any) -> Array:
+        return xp.getitem(array, key)
+
+    def set_item(self, array: Array, key: Any, value: Any) -> Array:
+        return xp.setitem(array, key, value)
+
+    def contract(self, of: Pattern, a: Array, b: Array) -> Array:
+        if type(a) is EagerTensor and type(b) is EagerTensor:
+            return self.pairs[of, a._shape_tuple(), b._shape_tuple(), a.dtype, b.dtype](a, b)
+        a, b = native.read(a), native.read(b)
+        first, second = self.shape(a), self.shape(b)
+        if None in first or None in second:
+            return self.trace_pair(of, a, b)
+        return self.pairs[of, first, second, a.dtype, b.dtype](a, b)
+
+    def reduce_axes(self, of: Pattern, array: Array) -> Array:
+        return super().reduce_axes(of, native.read(array))
+
+    def computing_dtype(self, native_dtype: Any, device: str) -> Any:
+        # Products of small integers wrap around; so do those of int64, and casting back keeps the low bits.
+        return native_dtype if native_dtype in MULTIPLIED else tf.int64
+
+    # -- derivatives and compilation --------------------------------------------------------------------------------
+
+    def value_and_grad(self, function: Callable[..., Array], arrays: Sequence[Array]) -> tuple[Array, list[Array]]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            inputs = [tf.identity(array) for array in arrays]
+            for array in inputs:
+                tape.watch(array)
+            value = function(*inputs)
+        grads = tape.gradient(value, inputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        dense = [tf.convert_to_tensor(grad) for grad in grads]
+        # TensorFlow's derivative of a real function is d/dx + i d/dy; ours (JAX's) is its conjugate.
+        return value, [tf.math.conj(grad) if grad.dtype.is_complex else grad for grad in dense]
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return tf.function(function)
+
+
+def _has_arrays(data: Any) -> bool:
+    if isinstance(data, (np.ndarray, np.generic)):
+        return True
+    return isinstance(data, (list, tuple)) and any(map(_has_arrays, data))
+
+
+_DEVICES: dict[str, str] = {}
+backend = TensorflowBackend()

@@ -1,0 +1,38 @@
+"""A tensor as a node of a pytree: one leaf, its array; axes and backend are structure."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from tensoria.backend import Array, Backend
+from tensoria.indices import Axes
+from tensoria.tensor import Tensor
+
+__all__ = ["flatten", "register_optree", "unflatten"]
+
+_registered = False
+
+
+def flatten(t: Tensor) -> tuple[tuple[Array], tuple[Axes, Backend], tuple[str]]:
+    """The leaf, the structure, and the leaf's name."""
+    return (t._array,), (t._axes, t._backend), ("array",)
+
+
+def unflatten(structure: tuple[Axes, Backend], leaves: Any) -> Tensor:
+    """The tensor again; its leaf may be anything that a transformation puts there."""
+    (leaf,) = leaves
+    return Tensor.from_parts(leaf, structure[0], structure[1])
+
+
+def register_optree() -> None:
+    """Tell optree, where it is installed, in its global namespace (once)."""
+    global _registered
+    if _registered or importlib.util.find_spec("optree") is None:
+        return
+    import optree
+
+    _registered = True
+    optree.register_pytree_node(
+        Tensor, flatten, unflatten, namespace=optree.registry.__GLOBAL_NAMESPACE
+    )
