@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import importlib.metadata
 import re
 import sys
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tensoria.components import Components
-from tensoria.dtypes import DType, dtype
+from tensoria.dtypes import DType, dtype, promoted
 from tensoria.errors import BackendError, BackendNotFoundError, ConversionError, DTypeError
 from tensoria.network import NetworkPlan, execute, plan_network, structural_path
 from tensoria.planning import Kernels, Pattern, equation, plan_pair, runner
@@ -243,10 +244,10 @@ class Backend:
         """Both arrays in the data type that they promote to."""
         if a.dtype == b.dtype:
             return a, b
-        into = self.xp.result_type(a, b)
+        into = self.native_dtype(promoted(self.dtype(a), self.dtype(b)))
         return self.kernels.cast(a, into), self.kernels.cast(b, into)
 
-    def computing_dtype(self, native: Any, device: str) -> Any:
+    def computing_dtype(self, native: Any) -> Any:
         """The data type in which to contract arrays of another one (where kernels are missing)."""
         return native
 
@@ -264,15 +265,14 @@ class Backend:
 
     def _dtypes(self, natives: Sequence[Any]) -> tuple[Any, Any, DType]:
         """What to compute in (None: no cast), what the result is cast to (None: no cast), and the former by name."""
-        result = natives[0]
-        if any(native != result for native in natives):
-            result = self.xp.result_type(*natives)
-        if dtype(result).kind == "bool":
+        named = functools.reduce(promoted, map(dtype, natives))
+        if named.kind == "bool":
             raise DTypeError(
                 "a contraction multiplies and adds, which is not defined for the data type bool.",
                 legal='cast first, t.to(dtype="int64")',
             )
-        compute = self.computing_dtype(result, "")
+        result = self.native_dtype(named)
+        compute = self.computing_dtype(result)
         into = None if all(native == compute for native in natives) else compute
         return into, None if compute == result else result, dtype(compute)
 

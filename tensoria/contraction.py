@@ -19,7 +19,7 @@ from tensoria.structure import Cache, structural
 __all__ = ["compose", "evaluate", "product", "trace"]
 
 
-def product(a: T, b: T) -> T:
+def product(a: T, b: BaseTensor) -> T:
     """The tensor product with Einstein summation: `a * b` of two tensors, at least one of them labelled.
 
     Raises:
@@ -62,7 +62,7 @@ def _named(conflict: SizeConflictError, tensors: Sequence[BaseTensor], of: Patte
     return ShapeError(f"axis {conflict.label} has the sizes {first} and {second}, which do not broadcast.")
 
 
-def compose(a: T, b: T) -> T:
+def compose(a: T, b: BaseTensor) -> T:
     """`a @ b` of labelled tensors: the last down index of the left meets the first up index of the right.
 
     Raises:
@@ -163,7 +163,7 @@ def trace(t: T, first: str, second: str) -> T:
     return new(t, array, tuple(t._axes.indices[n] for n in kept))
 
 
-def evaluate(t: T, arguments: Sequence[T | None]) -> T:
+def evaluate(t: T, arguments: Sequence[BaseTensor | None]) -> T:
     """The tensor as a multilinear map: a covector for each up index, a vector for each down index, None to leave open.
 
     Args:

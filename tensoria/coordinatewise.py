@@ -14,12 +14,13 @@ import numpy as np
 
 from tensoria.backend import Array
 from tensoria.core import BaseTensor, T, new, same_backend
+from tensoria.dtypes import check_scalar
 from tensoria.errors import ModeError, ShapeError
 from tensoria.indices import PLAIN, Axes
 from tensoria.matching import align_sum, require_privileged
 from tensoria.metric import flipped
 
-__all__ = ["SYMBOLS", "aligned", "binary", "is_scalar", "negative", "scalar_product", "unary"]
+__all__ = ["SYMBOLS", "aligned", "binary", "is_scalar", "negative", "number", "scalar_product", "spread", "unary"]
 
 SYMBOLS = {
     "add": "+", "subtract": "-", "multiply": "a coordinatewise product", "divide": "/", "floor_divide": "//",
@@ -67,6 +68,7 @@ def binary(name: str, a: T, b: Any, *, swapped: bool = False) -> T:
             )
         require_privileged(a._axes, f"'{SYMBOLS.get(name, name)}'")
     value = number(b)
+    check_scalar(value, a.dtype)
     return new(a, function(value, a._array) if swapped else function(a._array, value), a._axes)
 
 
@@ -122,7 +124,10 @@ def scalar_product(a: T, b: Any, *, divide: bool = False) -> T:
         return new(a, array, a._axes)
     if not is_scalar(b):
         return NotImplemented  # type: ignore[no-any-return]
-    return new(a, a._backend.operators["divide" if divide else "multiply"](a._array, number(b)), a._axes)
+    value = number(b)
+    if type(value) is not int:
+        check_scalar(value, a.dtype)
+    return new(a, a._backend.operators["divide" if divide else "multiply"](a._array, value), a._axes)
 
 
 def negative(a: T) -> T:
@@ -139,3 +144,22 @@ def unary(name: str, function: Callable[[Array], Array], a: T, *, linear: bool =
     if not linear and a._axes is not PLAIN:
         require_privileged(a._axes, name)
     return new(a, function(a._array), a._axes)
+
+
+def spread(mask: BaseTensor, over: BaseTensor) -> Array:
+    """A tensor on plain axes alone, laid out so that it broadcasts against another that has these axes among others.
+
+    Raises:
+        AxisError: the other lacks one of the axes.
+    """
+    same_backend(mask, over)
+    places = [over._axes.find(name) for name in mask._axes.names]
+    order = sorted(range(len(places)), key=places.__getitem__)
+    lead = mask.lead
+    array = mask._array
+    if order != list(range(len(order))):
+        array = mask._backend.kernels.transpose(array, (*range(lead), *(lead + n for n in order)))
+    for position in range(len(over._axes.indices)):
+        if position not in places:
+            array = mask._backend.xp.expand_dims(array, axis=lead + position)
+    return array

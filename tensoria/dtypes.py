@@ -16,6 +16,7 @@ __all__ = [
     "DType",
     "bfloat16",
     "bool_",
+    "check_scalar",
     "complex64",
     "complex128",
     "dtype",
@@ -26,6 +27,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "promoted",
     "uint8",
     "uint16",
     "uint32",
@@ -107,3 +109,52 @@ def dtype(of: Any) -> DType:
     if found is None:
         raise DTypeError(f"{of!r} is no data type; there are {', '.join(DTYPES)}.")
     return found
+
+
+_ORDER: Final[dict[Kind, int]] = {"bool": 0, "int": 1, "uint": 1, "float": 2, "complex": 3}
+
+
+def promoted(first: DType, second: DType) -> DType:
+    """The data type that two arrays promote to, by the Array API's table, the same on every backend.
+
+    Raises:
+        DTypeError: their kinds differ in a way that the standard leaves open (integers with floats, booleans with
+            numbers, uint64 with signed integers), and that frameworks therefore answer differently.
+
+    >>> promoted(int8, uint8), promoted(float64, complex64)
+    (tensoria.int16, tensoria.complex128)
+    """
+    if first is second:
+        return first
+    a, b = (first, second) if _ORDER[first.kind] <= _ORDER[second.kind] else (second, first)
+    if _ORDER[a.kind] == _ORDER[b.kind]:
+        if a.kind == b.kind:
+            if a.itemsize == b.itemsize:
+                return float32  # float16 and bfloat16 meet at the smallest type that holds both
+            return a if a.itemsize > b.itemsize else b
+        signed, unsigned = (a, b) if a.kind == "int" else (b, a)
+        if signed.itemsize > unsigned.itemsize:
+            return signed
+        if unsigned.itemsize < 8:
+            return DTYPES[f"int{unsigned.itemsize * 16}"]
+    elif a.kind == "float" and b.kind == "complex":
+        return complex128 if a is float64 else b
+    raise DTypeError(
+        f"{first} and {second} do not promote: the standard leaves it open, and frameworks differ.",
+        legal=f't.to(dtype="{b.name}")',
+    )
+
+
+def check_scalar(value: complex, of: DType) -> None:
+    """Raise unless a Python number fits beside an array of a data type, without changing the array's kind.
+
+    Raises:
+        DTypeError: a float meets integers, or a complex number meets integers.
+    """
+    if (isinstance(value, float) and of.kind in ("bool", "int", "uint")) or (
+        isinstance(value, complex) and of.kind not in ("float", "complex")
+    ):
+        raise DTypeError(
+            f"the number {value!r} and an array of {of} do not promote: frameworks differ on the result.",
+            legal='t.to(dtype="float64") first',
+        )

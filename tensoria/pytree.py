@@ -33,6 +33,6 @@ def register_optree() -> None:
     import optree
 
     _registered = True
-    optree.register_pytree_node(
-        Tensor, flatten, unflatten, namespace=optree.registry.__GLOBAL_NAMESPACE
-    )
+    # optree's types ask for a collection, its code for any class.
+    register: Any = optree.register_pytree_node
+    register(Tensor, flatten, unflatten, namespace=optree.registry.__GLOBAL_NAMESPACE)

@@ -10,7 +10,7 @@ allocation beyond the native call; each operation's idea has a file of its own b
 from __future__ import annotations
 
 import copy as copying
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tensoria import contraction, indexing, printing
@@ -129,11 +129,11 @@ class Tensor(BaseTensor):
                 f"@ of a labelled tensor ({self._axes if other._axes is PLAIN else other._axes}) and a plain one.",
                 legal="label the plain one, t[i, -j], or unlabel the other with .components",
             )
-        return contraction.compose(self, other)  # type: ignore[return-value]
+        return contraction.compose(self, other)
 
     def __call__(self, *arguments: BaseTensor | None) -> Tensor:
         """The tensor evaluated as a multilinear map; `None` leaves a slot open (see `contraction.evaluate`)."""
-        return contraction.evaluate(self, arguments)  # type: ignore[arg-type]
+        return contraction.evaluate(self, arguments)
 
     def trace(self, first: str, second: str) -> Tensor:
         """The contraction of two of the tensor's indices, one up and one down (see `contraction.trace`)."""
@@ -258,7 +258,7 @@ class Tensor(BaseTensor):
     def _assign(self, result: Tensor, symbol: str) -> Tensor:
         """In-place operators bind this tensor to a new array; indices and data type never change."""
         if result is NotImplemented:
-            return NotImplemented
+            return NotImplemented  # type: ignore[no-any-return]
         if result._axes is not self._axes:
             raise ModeError(f"'{symbol}' would change the indices {self._axes} to {result._axes}.", legal="t = t * u")
         if result.dtype is not self.dtype or result.shape != self.shape:

@@ -34,9 +34,16 @@ class NumpyBackend(Backend):
     kernels = kernels
     immutable = False
     operators = OPERATORS
-    add = staticmethod(operator.add)
-    subtract = staticmethod(operator.sub)
-    multiply = staticmethod(operator.mul)
+
+    # Mixed kinds promote in NumPy's own way, which is not the standard's.
+    def add(self, a: Array, b: Array) -> Array:
+        return a + b if a.dtype is b.dtype else operator.add(*self.promoted(a, b))
+
+    def subtract(self, a: Array, b: Array) -> Array:
+        return a - b if a.dtype is b.dtype else operator.sub(*self.promoted(a, b))
+
+    def multiply(self, a: Array, b: Array) -> Array:
+        return a * b if a.dtype is b.dtype else operator.mul(*self.promoted(a, b))
 
     # -- arrays ---------------------------------------------------------------------------------------------------
 

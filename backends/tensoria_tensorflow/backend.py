@@ -45,13 +45,21 @@ class TensorflowBackend(Backend):
     operators = OPERATORS
 
     def add(self, a: Array, b: Array) -> Array:
-        return native.add(a, b) if type(a) is type(b) is EagerTensor and a.dtype is b.dtype else xp.add(a, b)
+        return (
+            native.add(a, b)
+            if type(a) is type(b) is EagerTensor and a.dtype is b.dtype
+            else xp.add(*self.promoted(a, b))
+        )
 
     def subtract(self, a: Array, b: Array) -> Array:
-        return xp.subtract(a, b)
+        return xp.subtract(*self.promoted(a, b))
 
     def multiply(self, a: Array, b: Array) -> Array:
-        return native.multiply(a, b) if type(a) is type(b) is EagerTensor and a.dtype is b.dtype else xp.multiply(a, b)
+        return (
+            native.multiply(a, b)
+            if type(a) is type(b) is EagerTensor and a.dtype is b.dtype
+            else xp.multiply(*self.promoted(a, b))
+        )
 
     # -- arrays ---------------------------------------------------------------------------------------------------
 
@@ -135,7 +143,9 @@ class TensorflowBackend(Backend):
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         array = native.read(array)
         if type(array) is not EagerTensor:
-            raise ConversionError("a tensor inside of a tf.function has no numbers yet.", legal="return it, and convert then")
+            raise ConversionError(
+                "a tensor inside of a tf.function has no numbers yet.", legal="return it, and convert then"
+            )
         if array.dtype == tf.bfloat16:
             array = native.cast(array, tf.float32)  # NumPy has no bfloat16; every one of its values is a float32
         return np.asarray(array.numpy())
@@ -197,7 +207,7 @@ class TensorflowBackend(Backend):
     def reduce_axes(self, of: Pattern, array: Array) -> Array:
         return super().reduce_axes(of, native.read(array))
 
-    def computing_dtype(self, native_dtype: Any, device: str) -> Any:
+    def computing_dtype(self, native_dtype: Any) -> Any:
         # Products of small integers wrap around; so do those of int64, and casting back keeps the low bits.
         return native_dtype if native_dtype in MULTIPLIED else tf.int64
 

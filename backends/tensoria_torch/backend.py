@@ -48,13 +48,13 @@ class TorchBackend(Backend):
 
     # PyTorch lets a 0-d operand of the same kind not promote, where the Array API does.
     def add(self, a: Array, b: Array) -> Array:
-        return a + b if a.dtype == b.dtype else xp.add(a, b)
+        return a + b if a.dtype == b.dtype else operator.add(*self.promoted(a, b))
 
     def subtract(self, a: Array, b: Array) -> Array:
-        return a - b if a.dtype == b.dtype else xp.subtract(a, b)
+        return a - b if a.dtype == b.dtype else operator.sub(*self.promoted(a, b))
 
     def multiply(self, a: Array, b: Array) -> Array:
-        return a * b if a.dtype == b.dtype else xp.multiply(a, b)
+        return a * b if a.dtype == b.dtype else operator.mul(*self.promoted(a, b))
 
     # -- arrays ---------------------------------------------------------------------------------------------------
 

@@ -19,8 +19,8 @@ import torch.utils._pytree as pytree
 from torch._library.opaque_object import MemberType, register_opaque_type
 
 from tensoria.indices import Axes
-from tensoria.structure import Structure
 from tensoria.pytree import register_optree, unflatten
+from tensoria.structure import Structure
 from tensoria.tensor import Tensor
 
 __all__ = ["register"]

@@ -1,0 +1,185 @@
+"""The command line: `tensoria tour` shows what the library is for, `tensoria doctor` what is installed.
+
+Each command is one row of `COMMANDS`. What goes wrong on purpose (`errors.TensoriaError`) is one message on the stream
+for errors and the exit code 2, never a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import io
+import platform
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import tensoria as tn
+from tensoria.backend import get
+from tensoria.errors import BackendNotFoundError, TensoriaError
+from tensoria.tour import tour
+from tensoria.tour.layout import heading, table
+
+__all__ = ["doctor", "main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the arguments after the program's name; those of the process if None.
+
+    Returns:
+        The exit code: 0 if all is well, 1 if a command finds that something is not, 2 for wrong arguments and errors.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character such as ⊗ shows its code instead of ending the program.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as stop:  # argparse has printed what is wrong, or the help that was asked for
+        return stop.code if isinstance(stop.code, int) else 2
+    if arguments.run is None:
+        parser.print_help()
+        return 0
+    try:
+        code: int = arguments.run(arguments)
+    except TensoriaError as error:
+        print(f"tensoria {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"tensoria {arguments.command}: interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+class Command(NamedTuple):
+    """A command: what its help says, its arguments, and what runs it."""
+
+    summary: str
+    description: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _tour_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend",
+        action="append",
+        metavar="NAME",
+        help="a backend to run on; may be repeated, or be a list such as A,B (default: all installed ones)",
+    )
+    picture = parser.add_mutually_exclusive_group()
+    picture.add_argument(
+        "--out", type=Path, default=Path("out"), metavar="FOLDER", help="where the picture goes (default: ./out)"
+    )
+    picture.add_argument("--no-picture", action="store_true", help="draw no picture")
+
+
+def _run_tour(arguments: argparse.Namespace) -> int:
+    names: list[str] | None = None
+    if arguments.backend is not None:
+        names = [name.strip() for part in arguments.backend for name in part.split(",") if name.strip()]
+        if not names:
+            raise TensoriaError("--backend names no backend.", legal=f"--backend {','.join(tn.available())}")
+    return tour(names, None if arguments.no_picture else arguments.out)
+
+
+def _no_arguments(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+COMMANDS = {
+    "tour": Command(
+        "look into a real transformer with typed tensors, on every installed backend",
+        "Read a sentence-embedding model, build each attention head's QK and OV circuits as typed tensors, show which "
+        "mistakes the types refuse, and compare the backends' results. Takes less than a minute.",
+        _tour_arguments,
+        _run_tour,
+    ),
+    "doctor": Command(
+        "say what is installed and what is missing",
+        "List backends, their versions and devices, and optional packages, with the command that installs what is "
+        "missing. The exit code is 0 if at least one backend works.",
+        _no_arguments,
+        lambda arguments: doctor(),
+    ),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tensoria", description=tn.__doc__)
+    parser.add_argument("--version", action="version", version=f"tensoria {importlib.metadata.version('tensoria')}")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(name, help=command.summary, description=command.description)
+        command.arguments(sub)
+        sub.set_defaults(run=command.run)
+    return parser
+
+
+# -- doctor -----------------------------------------------------------------------------------------------------------
+
+OPTIONAL = "examples"
+"""The extra whose packages the doctor lists; backends are listed by what registers them."""
+
+
+def doctor() -> int:
+    """Print what is installed, and how to install what is missing.
+
+    Returns:
+        0 if at least one backend works, else 1.
+    """
+    version = importlib.metadata.version("tensoria")
+    print(f"tensoria {version}, Python {platform.python_version()}, NumPy {np.__version__}, {platform.platform()}")
+    backends = [_examined(name) for name in tn.available()]
+    packages = [_package(name) for name in _extra(OPTIONAL)]
+    print(heading("Backends"))
+    print(table(["backend", "state", "version", "devices"], [row for row, _ in backends]))
+    print(heading("Optional packages"))
+    print(table(["package", "state", "version", "for"], [row for row, _ in packages]))
+    advice = dict.fromkeys(text for _, text in (*backends, *packages) if text)
+    if advice:
+        print(heading("What to do"))
+        print("\n".join(f"  {text}" for text in advice))
+    working = sum(row[1] == "works" for row, _ in backends)
+    print(f"\n{working} of {len(backends)} backends work." + ("" if working else " At least one is needed."))
+    return 0 if working else 1
+
+
+def _examined(name: str) -> tuple[list[str], str | None]:
+    """A backend's row in the table, and what to do about it."""
+    try:
+        backend = get(name)
+        i, j = tn.indices("i j", tn.Space("V", 2))
+        A = tn.tensor([[1.0, 2.0], [3.0, 4.0]], [i, -j], backend=name)
+        product = np.asarray((A * tn.tensor([1.0, -1.0], [j], backend=name)).components)
+        state = "works" if product.tolist() == [-1.0, -1.0] else "broken"
+        advice = None if state == "works" else f"{name}: a product of a 2x2 matrix and a vector came out as {product}"
+        return [name, state, backend.version(), ", ".join(backend.devices())], advice
+    except BackendNotFoundError as error:
+        return [name, "missing", "-", "-"], error.legal or str(error)
+    # A framework that fails to load raises whatever it likes, and the others are examined all the same.
+    except Exception as error:
+        return [name, "broken", "-", "-"], f"{name}: {type(error).__name__}: {error}"
+
+
+def _package(name: str) -> tuple[list[str], str | None]:
+    try:
+        return [name, "installed", importlib.metadata.version(name), "tensoria tour"], None
+    except importlib.metadata.PackageNotFoundError:
+        return [name, "missing", "-", "tensoria tour"], f"pip install 'tensoria[{OPTIONAL}]'"
+
+
+def _extra(extra: str) -> list[str]:
+    """The packages of an extra, as the distribution's metadata have them."""
+    required = importlib.metadata.requires("tensoria") or []
+    marked = [text.split(";") for text in required if re.search(rf"extra\s*==\s*['\"]{extra}['\"]", text)]
+    return [match[0] for name, *_ in marked if (match := re.match(r"[\w.-]+", name))]

@@ -1,0 +1,146 @@
+"""Creation functions: tensors from shapes and ranges, on the current backend or a named one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensoria import dtypes
+from tensoria.backend import current, get
+from tensoria.core import new
+from tensoria.dtypes import DType
+from tensoria.indices import PLAIN
+from tensoria.matching import require_privileged
+from tensoria.namespace.dispatch import tensor_of
+from tensoria.tensor import Tensor
+
+__all__ = [
+    "arange",
+    "empty",
+    "empty_like",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "zeros",
+    "zeros_like",
+]
+
+
+def _made(
+    name: str,
+    arguments: tuple[Any, ...],
+    dtype: DType | str | None,
+    device: str | None,
+    backend: str | None,
+    **more: Any,
+) -> Tensor:
+    target = current() if backend is None else get(backend)
+    native = None if dtype is None else target.native_dtype(dtypes.dtype(dtype))
+    array = getattr(target.xp, name)(*arguments, dtype=native, **more)
+    return Tensor.from_parts(array if device is None else target.to_device(array, device), PLAIN, target)
+
+
+def arange(
+    start: float,
+    /,
+    stop: float | None = None,
+    step: float = 1,
+    *,
+    dtype: DType | str | None = None,
+    device: str | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """Numbers from start (inclusive) to stop (exclusive) in steps."""
+    return _made("arange", (start, stop, step) if stop is not None else (start,), dtype, device, backend)
+
+
+def empty(
+    shape: Any, *, dtype: DType | str | None = None, device: str | None = None, backend: str | None = None
+) -> Tensor:
+    """A tensor whose components are whatever was in memory."""
+    return _made("empty", (shape,), dtype, device, backend)
+
+
+def eye(
+    n_rows: int,
+    n_cols: int | None = None,
+    /,
+    *,
+    k: int = 0,
+    dtype: DType | str | None = None,
+    device: str | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """Ones on a diagonal, zeros elsewhere."""
+    return _made("eye", (n_rows, n_cols), dtype, device, backend, k=k)
+
+
+def full(
+    shape: Any,
+    fill_value: complex,
+    *,
+    dtype: DType | str | None = None,
+    device: str | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """A tensor of one number throughout."""
+    return _made("full", (shape, fill_value), dtype, device, backend)
+
+
+def linspace(
+    start: complex,
+    stop: complex,
+    /,
+    num: int,
+    *,
+    endpoint: bool = True,
+    dtype: DType | str | None = None,
+    device: str | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """Evenly spaced numbers over an interval."""
+    return _made("linspace", (start, stop, num), dtype, device, backend, endpoint=endpoint)
+
+
+def ones(
+    shape: Any, *, dtype: DType | str | None = None, device: str | None = None, backend: str | None = None
+) -> Tensor:
+    """A tensor of ones."""
+    return _made("ones", (shape,), dtype, device, backend)
+
+
+def zeros(
+    shape: Any, *, dtype: DType | str | None = None, device: str | None = None, backend: str | None = None
+) -> Tensor:
+    """A tensor of zeros."""
+    return _made("zeros", (shape,), dtype, device, backend)
+
+
+def _like(name: str, x: Any, arguments: tuple[Any, ...], dtype: DType | str | None) -> Tensor:
+    t = tensor_of(x, name)
+    if name != "zeros_like":  # zero is the same tensor in every basis
+        require_privileged(t._axes, name)
+    native = None if dtype is None else t._backend.native_dtype(dtypes.dtype(dtype))
+    return new(t, getattr(t._backend.xp, name)(t._array, *arguments, dtype=native), t._axes)
+
+
+def empty_like(x: Any, /, *, dtype: DType | str | None = None) -> Tensor:
+    """A tensor like another whose components are whatever was in memory."""
+    return _like("empty_like", x, (), dtype)
+
+
+def full_like(x: Any, /, fill_value: complex, *, dtype: DType | str | None = None) -> Tensor:
+    """A tensor like another, of one number throughout."""
+    return _like("full_like", x, (fill_value,), dtype)
+
+
+def ones_like(x: Any, /, *, dtype: DType | str | None = None) -> Tensor:
+    """A tensor like another, of ones."""
+    return _like("ones_like", x, (), dtype)
+
+
+def zeros_like(x: Any, /, *, dtype: DType | str | None = None) -> Tensor:
+    """A tensor like another, of zeros; labels are kept, because zero is the same in every basis."""
+    return _like("zeros_like", x, (), dtype)

@@ -1,0 +1,196 @@
+"""Elementwise functions: one number in, one number out, broadcasting as the standard says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensoria import coordinatewise
+from tensoria.coordinatewise import is_scalar
+from tensoria.core import new
+from tensoria.errors import ModeError
+from tensoria.namespace.dispatch import binary, scalar, tensor_of, unary
+from tensoria.tensor import Tensor
+
+__all__ = [
+    "abs",
+    "acos",
+    "acosh",
+    "add",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "ceil",
+    "clip",
+    "conj",
+    "copysign",
+    "cos",
+    "cosh",
+    "divide",
+    "equal",
+    "exp",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "greater",
+    "greater_equal",
+    "hypot",
+    "imag",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "less",
+    "less_equal",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "nextafter",
+    "not_equal",
+    "positive",
+    "pow",
+    "real",
+    "reciprocal",
+    "remainder",
+    "round",
+    "sign",
+    "signbit",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "subtract",
+    "tan",
+    "tanh",
+    "trunc",
+    "where",
+]
+
+abs = unary("abs", "Absolute value (of complex numbers too).")
+acos = unary("acos", "Inverse cosine, in radians.")
+acosh = unary("acosh", "Inverse hyperbolic cosine.")
+add = binary("add", "Sum.")
+asin = unary("asin", "Inverse sine, in radians.")
+asinh = unary("asinh", "Inverse hyperbolic sine.")
+atan = unary("atan", "Inverse tangent, in radians.")
+atan2 = binary("atan2", "Angle of the point (x2, x1), in radians.")
+atanh = unary("atanh", "Inverse hyperbolic tangent.")
+bitwise_and = binary("bitwise_and", "Bitwise and.")
+bitwise_invert = unary("bitwise_invert", "Every bit inverted.")
+bitwise_left_shift = binary("bitwise_left_shift", "Bits shifted to the left.")
+bitwise_or = binary("bitwise_or", "Bitwise or.")
+bitwise_right_shift = binary("bitwise_right_shift", "Bits shifted to the right.")
+bitwise_xor = binary("bitwise_xor", "Bitwise exclusive or.")
+ceil = unary("ceil", "The smallest integer that is not less.")
+conj = unary("conj", "Complex conjugate.")
+copysign = binary("copysign", "Magnitude of the first with the sign of the second.")
+cos = unary("cos", "Cosine, of radians.")
+cosh = unary("cosh", "Hyperbolic cosine.")
+divide = binary("divide", "Quotient.")
+equal = binary("equal", "Whether equal.")
+exp = unary("exp", "Exponential.")
+expm1 = unary("expm1", "Exponential minus one, accurate near zero.")
+floor = unary("floor", "The largest integer that is not greater.")
+floor_divide = binary("floor_divide", "Quotient rounded down.")
+greater = binary("greater", "Whether greater.")
+greater_equal = binary("greater_equal", "Whether greater or equal.")
+hypot = binary("hypot", "Length of the hypotenuse.")
+imag = unary("imag", "Imaginary part.")
+isfinite = unary("isfinite", "Whether a number is finite.")
+isinf = unary("isinf", "Whether a number is infinite.")
+isnan = unary("isnan", "Whether a number is NaN.")
+less = binary("less", "Whether less.")
+less_equal = binary("less_equal", "Whether less or equal.")
+log = unary("log", "Natural logarithm.")
+log10 = unary("log10", "Logarithm to base 10.")
+log1p = unary("log1p", "Logarithm of one plus the argument, accurate near zero.")
+log2 = unary("log2", "Logarithm to base 2.")
+logaddexp = binary("logaddexp", "Logarithm of the sum of exponentials.")
+logical_and = binary("logical_and", "Logical and.")
+logical_not = unary("logical_not", "Logical negation.")
+logical_or = binary("logical_or", "Logical or.")
+logical_xor = binary("logical_xor", "Logical exclusive or.")
+maximum = binary("maximum", "The greater of two.")
+minimum = binary("minimum", "The lesser of two.")
+multiply = binary("multiply", "Coordinatewise product (`*` of labelled tensors is the tensor product).")
+negative = unary("negative", "Minus the argument.")
+nextafter = binary("nextafter", "The next number towards the second.")
+not_equal = binary("not_equal", "Whether different.")
+positive = unary("positive", "The argument itself.")
+pow = binary("pow", "Power.")
+real = unary("real", "Real part.")
+reciprocal = unary("reciprocal", "One over the argument.")
+remainder = binary("remainder", "Remainder with the sign of the divisor.")
+round = unary("round", "The nearest integer, halves to even.")
+sign = unary("sign", "Sign (the direction x/abs(x) of complex numbers).")
+signbit = unary("signbit", "Whether the sign bit is set.")
+sin = unary("sin", "Sine, of radians.")
+sinh = unary("sinh", "Hyperbolic sine.")
+sqrt = unary("sqrt", "Principal square root.")
+square = unary("square", "The square.")
+subtract = binary("subtract", "Difference.")
+tan = unary("tan", "Tangent, of radians.")
+tanh = unary("tanh", "Hyperbolic tangent.")
+trunc = unary("trunc", "The nearest integer towards zero.")
+
+
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
+    """Components kept between two bounds, either of which may be missing.
+
+    >>> from tensoria import asarray
+    >>> clip(asarray([-2., 0.5, 3.]), 0, 1).array
+    array([0. , 0.5, 1. ])
+    """
+    t = tensor_of(x, "clip")
+    if min is not None:
+        t = maximum(t, min)
+    return t if max is None else minimum(t, max)
+
+
+def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
+    """Components of the first where the condition holds, else of the second.
+
+    A condition on plain axes alone selects whole tensors, which every basis allows; one that has indices needs
+    privileged bases like every coordinatewise function.
+
+    Raises:
+        BasisError: the condition has an index that is not in a privileged basis.
+        SpaceError, VarianceError: the indices differ.
+    """
+    if is_scalar(x1) and is_scalar(x2):
+        raise ModeError("where of two numbers; one operand at least is a tensor.", legal="tn.asarray(x)")
+    mask = tensor_of(condition, "where")
+    one = tensor_of(x2 if is_scalar(x1) else x1, "where")
+    if is_scalar(x1) or is_scalar(x2):
+        other = new(one, scalar(one, x1 if is_scalar(x1) else x2), one._axes)
+        xp = one._backend.xp
+        other = new(one, xp.broadcast_to(other._array, one._array.shape), one._axes)
+        first, second = (other, one) if is_scalar(x1) else (one, other)
+    else:
+        first, second = one, tensor_of(x2, "where")
+    a, b, of = coordinatewise.aligned("add", first, second)
+    both = new(first, a, of)
+    plain_mask = all(index.basis is None for index in mask._axes.indices)
+    if plain_mask and mask.is_labelled and of.indices:
+        m = coordinatewise.spread(mask, both)
+    else:
+        m, a, of = coordinatewise.aligned("where", mask, both)
+        b = coordinatewise.aligned("where", mask, new(first, b, both._axes))[1]
+    a, b = first._backend.promoted(a, b)
+    return new(first, first._backend.xp.where(m, a, b), of)

@@ -1,0 +1,37 @@
+"""Indexing functions: gathering along an axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensoria.core import new
+from tensoria.indices import plain as plain_index
+from tensoria.namespace.dispatch import Axis, axes_of, plain, tensor_of, unwrap
+from tensoria.tensor import Tensor
+
+__all__ = [
+    "take",
+    "take_along_axis",
+]
+
+take_along_axis = plain("take_along_axis", "Components at positions along an axis, one for each place.")
+
+
+def take(x: Any, indices: Any, /, *, axis: Axis = None) -> Tensor:
+    """Components at given positions along an axis.
+
+    Args:
+        x: a tensor.
+        indices: a 1-D plain tensor of integers.
+        axis: number or name; what remains of an indexed axis is a plain axis of that name.
+
+    Raises:
+        BasisError: the axis has an index that is not in a privileged basis.
+    """
+    t = tensor_of(x, "take")
+    found = axes_of(t, axis, "take") if axis is not None else (0,)
+    assert found is not None
+    native = t._backend.xp.take(t._array, unwrap(indices, "take", t._backend), axis=found[0])
+    at = found[0] - t.lead
+    left = tuple(plain_index(i.name) if n == at else i for n, i in enumerate(t._axes.indices))
+    return new(t, native, left)

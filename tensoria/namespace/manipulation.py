@@ -1,0 +1,116 @@
+"""Manipulation functions: the same numbers in another shape or order.
+
+Reshaping never crosses an index, so most of these are for plain tensors; labelled ones have `t.rearrange`,
+`t.permuted` and `t.fused`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tensoria.algebra import patterns
+from tensoria.core import new, same_backend
+from tensoria.errors import AxisError, ModeError
+from tensoria.indices import PLAIN
+from tensoria.indices import plain as plain_index
+from tensoria.namespace.dispatch import Axis, along, axes_of, plain, tensor_of
+from tensoria.tensor import Tensor
+
+__all__ = [
+    "broadcast_arrays",
+    "broadcast_to",
+    "concat",
+    "expand_dims",
+    "flip",
+    "moveaxis",
+    "permute_dims",
+    "repeat",
+    "reshape",
+    "roll",
+    "squeeze",
+    "stack",
+    "tile",
+    "unstack",
+]
+
+broadcast_arrays = plain("broadcast_arrays", "Arrays brought to one shape.")
+broadcast_to = plain("broadcast_to", "An array brought to a shape.")
+expand_dims = plain("expand_dims", "A new axis of size 1.")
+flip = along("flip", "Components in reverse order along axes.")
+moveaxis = plain("moveaxis", "Axes moved to other places.")
+permute_dims = plain("permute_dims", "Axes in another order.")
+reshape = plain("reshape", "The same components in another shape.")
+roll = along("roll", "Components shifted cyclically along axes.")
+squeeze = plain("squeeze", "Axes of size 1 removed.")
+tile = plain("tile", "An array repeated along its axes.")
+unstack = plain("unstack", "The slices along an axis.")
+
+
+def concat(arrays: Sequence[Any], /, *, axis: Axis = 0) -> Tensor:
+    """Tensors one after the other along an axis, which must not be an index (rule 1: concatenation crosses none).
+
+    Args:
+        arrays: tensors that agree in all other axes.
+        axis: number or name; None flattens plain tensors first.
+
+    Raises:
+        AxisError: the axis has an index.
+        ModeError: the labels differ.
+    """
+    tensors = [tensor_of(x, "concat") for x in arrays]
+    if not tensors:
+        raise ModeError("concat of no tensors.")
+    first = tensors[0]
+    for t in tensors[1:]:
+        same_backend(first, t)
+        if t._axes is not first._axes:
+            raise ModeError(
+                f"concat of tensors with the axes {first._axes or 'none'} and {t._axes or 'none'}.",
+                legal="t.permuted(...) to the first one's order",
+            )
+    where = None if axis is None and first._axes is PLAIN else axes_of(first, axis, "concat")
+    if where is not None and where[0] >= first.lead and first._axes is not PLAIN:
+        index = first._axes.indices[where[0] - first.lead]
+        if index.basis is not None:
+            raise AxisError(
+                f"concat along {index!r} would leave its space.", legal="a plain axis, or the direct sum by hand"
+            )
+    backend = first._backend
+    native = backend.xp.concat([t._array for t in tensors], axis=None if where is None else where[0])
+    return new(first, native, first._axes)
+
+
+def stack(arrays: Sequence[Any], /, *, axis: int | str = 0) -> Tensor:
+    """Tensors side by side along a new axis: a number, or the name of a new plain axis, which comes first.
+
+    Raises:
+        ModeError: the labels differ, or a new axis of labelled tensors has no name.
+    """
+    tensors = [tensor_of(x, "stack") for x in arrays]
+    if not tensors:
+        raise ModeError("stack of no tensors.")
+    first = tensors[0]
+    for t in tensors[1:]:
+        same_backend(first, t)
+        if t._axes is not first._axes:
+            raise ModeError(f"stack of tensors with the axes {first._axes or 'none'} and {t._axes or 'none'}.")
+    arrays_ = [t._array for t in tensors]
+    if isinstance(axis, str):
+        native = first._backend.xp.stack(arrays_, axis=first.lead)
+        return new(first, native, (plain_index(axis), *first._axes.indices))
+    count = first.ndim + 1
+    position = axis % count if -count <= axis < count else axis
+    if first._axes is not PLAIN and position > first.lead:
+        raise ModeError("a new axis among labelled ones needs a name.", legal='tn.stack(tensors, axis="b")')
+    return new(first, first._backend.xp.stack(arrays_, axis=position), first._axes)
+
+
+def repeat(x: Any, repeats: Any, /, *, axis: int | None = None, **sizes: int) -> Any:
+    """Components repeated: `repeat(x, 3, axis=0)` as in the standard, or `repeat(x, "b -> b h", h=3)` as in einops."""
+    if isinstance(repeats, str):
+        return patterns.repeat(x, repeats, **sizes)
+    return _repeat(x, repeats, axis=axis)
+
+
+_repeat = plain("repeat", "Components repeated.")
