@@ -6,6 +6,7 @@ from tensoria.algebra.factorisations import QR, SVD, Eig, Polar, eig, eigvals, p
 from tensoria.algebra.patterns import rearrange, reduce
 from tensoria.algebra.raising import inner
 from tensoria.backend import available, use
+from tensoria.calculus.gradient import grad, value_and_grad
 from tensoria.dtypes import (
     DType,
     bfloat16,
@@ -261,6 +262,7 @@ __all__ = [
     "floor_divide",
     "full",
     "full_like",
+    "grad",
     "greater",
     "greater_equal",
     "hodge",
@@ -355,6 +357,7 @@ __all__ = [
     "unique_values",
     "unstack",
     "use",
+    "value_and_grad",
     "var",
     "vecdot",
     "where",

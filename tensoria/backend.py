@@ -69,6 +69,7 @@ class Backend:
         kernels: the native calls that contraction plans are made of, and what they cost.
         integer_kernels: others for arrays of integers, where a framework lacks products of them.
         immutable: whether arrays can not be written in place.
+        differentiates: whether `value_and_grad` works.
         operators: the binary functions of the Array API's operators, by the functions' names; the operands have one
             data type, or one of them is a Python number.
         add, subtract, multiply: three of them on the hot path, which promote their operands' data types themselves.
@@ -80,6 +81,7 @@ class Backend:
     kernels: Kernels
     integer_kernels: Kernels | None = None
     immutable: bool = False
+    differentiates: bool = True
     operators: Mapping[str, Callable[[Any, Any], Array]]
     add: Callable[[Array, Array], Array]
     subtract: Callable[[Array, Array], Array]

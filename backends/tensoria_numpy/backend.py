@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import array_api_compat.numpy as xp
@@ -33,6 +32,7 @@ class NumpyBackend(Backend):
     xp = xp
     kernels = kernels
     immutable = False
+    differentiates = False
     operators = OPERATORS
 
     # Mixed kinds promote in NumPy's own way, which is not the standard's.
@@ -112,14 +112,6 @@ class NumpyBackend(Backend):
             array = array.copy()
         array[key] = value
         return array
-
-    # -- derivatives and compilation --------------------------------------------------------------------------------
-
-    def value_and_grad(self, function: Callable[..., Array], arrays: Sequence[Array]) -> tuple[Array, list[Array]]:
-        raise BackendError(
-            "the numpy backend has no derivatives.",
-            legal="move to one that differentiates, t.to(backend='torch')",
-        )
 
 
 _DTYPES = {np.dtype(name): dtype(name) for name in (

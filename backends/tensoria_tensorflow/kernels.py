@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.autograph.core import config as autograph
 
 __all__ = [
     "EagerTensor",
@@ -43,6 +44,14 @@ __all__ = [
 ]
 
 Array = Any
+
+# While tracing, AutoGraph rewrites every Python function it meets, ours too: slow, and it warns about syntax that it
+# does not know. There is no public way to exempt a package other than a wrapper around each function.
+autograph.CONVERSION_RULES = (
+    autograph.DoNotConvert("tensoria"),
+    autograph.DoNotConvert("tensoria_tensorflow"),
+    *autograph.CONVERSION_RULES,
+)
 
 EagerTensor: Any = tf.__internal__.EagerTensor
 raw = tf.raw_ops

@@ -173,7 +173,7 @@ def along(name: str, doc: str) -> Callable[..., Tensor]:
     return _named(function, name, doc)
 
 
-# -- plain functions ----------------------------------------------------------------------------------------------------
+# -- plain functions --------------------------------------------------------------------------------------------------
 
 
 def plain(name: str, doc: str) -> Callable[..., Any]:

@@ -16,6 +16,8 @@ from .. import kernels
 from ..kernels import EagerTensor, cast, ints, raw, read
 from .data_types import COMPONENT, DEFAULTS, HALVES, KINDS, astype, check, to_dtype
 from .elementwise import abs as absolute
+from .elementwise import conj
+from .indexing import getitem
 from .shapes import axes_of, axis_of, extents, product, rank, static
 
 __all__ = ["cumulative_prod", "cumulative_sum", "max", "mean", "min", "prod", "std", "sum", "var"]
@@ -138,4 +140,45 @@ def cumulative_prod(
     x: Array, /, *, axis: int | None = None, dtype: tf.DType | None = None, include_initial: bool = False
 ) -> Array:
     """The products of the first 1, 2, ... elements along `axis` (also of the first 0 with `include_initial`)."""
-    return _running("cumulative_prod", raw.Cumprod, 1, x, axis, dtype, include_initial)
+    return _running("cumulative_prod", _cumulative_product, 1, x, axis, dtype, include_initial)
+
+
+def _cumulative_product(x: Array, axis: Array) -> Array:
+    """Cumprod with a gradient that holds at zeros too, where the kernel's own, which divides by x, is wrong.
+
+    With P the products before x_i and g the gradient from above, it is P_i s_i, where s_i = g_i + x_(i+1) s_(i+1). That
+    recurrence is solved by doubling: after k steps s reaches 2^k elements on.
+    """
+    if x.dtype not in KINDS["floating"]:
+        return raw.Cumprod(x=x, axis=axis)
+    place = int(tf.get_static_value(axis))
+    length = extents(x)[place]
+    before = (slice(None),) * place
+
+    def shifted(y: Array, step: Any, fill: int) -> Array:
+        rest = getitem(y, (*before, slice(step, None)))
+        first = getitem(y, (*before, slice(None, step)))
+        return kernels.concat([rest, raw.Fill(dims=tf.shape(first), value=kernels.scalar(fill, y.dtype))], place)
+
+    def double(step: Any, reach: Array, total: Array) -> tuple[Any, Array, Array]:
+        total = raw.AddV2(x=total, y=raw.Mul(x=reach, y=shifted(total, step, 0)))
+        return step * 2, raw.Mul(x=reach, y=shifted(reach, step, 0)), total
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def product_of(x: Array) -> Any:
+        def gradient(up: Array) -> Array:
+            y = conj(x)
+            step: Any = 1
+            reach, total = shifted(y, 1, 0), up
+            if isinstance(length, int):
+                while step < length:
+                    step, reach, total = double(step, reach, total)
+            else:
+                state = (tf.constant(1), reach, total)
+                shapes = (tf.TensorShape(()), x.shape, x.shape)
+                _, _, total = tf.while_loop(lambda step, *_: step < length, double, state, shape_invariants=shapes)
+            return raw.Mul(x=raw.Cumprod(x=y, axis=axis, exclusive=True), y=total)
+
+        return raw.Cumprod(x=x, axis=axis), gradient
+
+    return product_of(x)

@@ -1,0 +1,1 @@
+"""Derivatives whose variance is right."""
