@@ -70,6 +70,9 @@ class Backend:
         integer_kernels: others for arrays of integers, where a framework lacks products of them.
         immutable: whether arrays can not be written in place.
         differentiates: whether `value_and_grad` works.
+        tracing: says whether a compiler is tracing our Python code now, so that structure must be asked of the oracle;
+            None where no compiler does that.
+        immediate: whether `contract` only looks the plan up by the arrays' own `shape` and `dtype` and runs it.
         operators: the binary functions of the Array API's operators, by the functions' names; the operands have one
             data type, or one of them is a Python number.
         add, subtract, multiply: three of them on the hot path, which promote their operands' data types themselves.
@@ -82,6 +85,8 @@ class Backend:
     integer_kernels: Kernels | None = None
     immutable: bool = False
     differentiates: bool = True
+    tracing: Callable[[], bool] | None = None
+    immediate: bool = False
     operators: Mapping[str, Callable[[Any, Any], Array]]
     add: Callable[[Array, Array], Array]
     subtract: Callable[[Array, Array], Array]
@@ -208,6 +213,10 @@ class Backend:
         """The array after `array[key] = value`: itself, or a new one on immutable backends."""
         array[key] = value
         return array
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """The Array API's matrix product of two arrays."""
+        return self.xp.matmul(*self.promoted(a, b))
 
     def contract(self, of: Pattern, a: Array, b: Array) -> Array:
         """Two arrays contracted by the plan for their pattern, shapes and data types."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import io
+import os
 import platform
 import re
 import sys
@@ -34,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; those of the process if None.
 
     Returns:
-        The exit code: 0 if all is well, 1 if a command finds that something is not, 2 for wrong arguments and errors.
+        The exit code: 0 if all is well, 1 if a command finds that something is not, 2 for wrong arguments and errors,
+        130 if it was interrupted, 141 if nobody reads its output any more (128 + the signal, as shells have it).
     """
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a character such as ⊗ shows its code instead of ending the program.
@@ -50,12 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         code: int = arguments.run(arguments)
+        sys.stdout.flush()
     except TensoriaError as error:
         print(f"tensoria {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"tensoria {arguments.command}: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough (`| head`). Python flushes once more at its end, into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return code
 
 

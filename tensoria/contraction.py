@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tensoria.core import BaseTensor, T, new, relabelled, require_labelled, same_backend
 from tensoria.errors import AxisError, ModeError, ShapeError, VarianceError
 from tensoria.indices import PLAIN, Axes, Index, axes, primed
-from tensoria.matching import align_product, check_same_frame, symbol_groups
+from tensoria.matching import PRODUCTS, Product, align_product, check_same_frame, symbol_groups
 from tensoria.metric import flipped
 from tensoria.planning import Pattern, SizeConflictError, pattern
 from tensoria.structure import Cache, structural
@@ -27,16 +27,27 @@ def product(a: T, b: BaseTensor) -> T:
         ModeError: one of them is plain and no scalar.
         ShapeError: sizes do not fit.
     """
-    aligned = align_product(a._axes, b._axes)
-    if a._axes is PLAIN or b._axes is PLAIN:
-        _only_scalar(a, b)
-    if aligned.flips:
-        b = flipped(b, aligned.flips)
+    backend = a._backend
+    tracing = backend.tracing
+    if tracing is not None and tracing():
         aligned = align_product(a._axes, b._axes)
+    else:
+        aligned = PRODUCTS[a._axes, b._axes]
+    if not aligned.simple:
+        return _special(a, b, aligned)
     try:
-        return new(a, a._backend.contract(aligned.pattern, a._array, b._array), aligned.axes)
+        return new(a, backend.contract(aligned.pattern, a._array, b._array), aligned.axes)
     except SizeConflictError as conflict:
         raise _named(conflict, (a, b), aligned.pattern) from None
+
+
+def _special(a: T, b: BaseTensor, aligned: Product) -> T:
+    """A product with a scalar, or one into which free indices insert a metric first."""
+    if aligned.flips:
+        return product(a, flipped(b, aligned.flips))
+    _only_scalar(a, b)
+    x, y = a._backend.promoted(a._array, b._array)
+    return new(a, a._backend.multiply(x, y), aligned.axes)
 
 
 def _only_scalar(a: BaseTensor, b: BaseTensor) -> None:
@@ -69,10 +80,14 @@ def compose(a: T, b: BaseTensor) -> T:
         VarianceError: there is no such pair.
         SpaceError: the two range over different spaces.
     """
-    same_backend(a, b)
-    require_labelled(a, "composition of linear maps with @")
-    require_labelled(b, "composition of linear maps with @")
-    of, result = _composition(a._axes, b._axes)
+    backend = a._backend
+    if backend is not b._backend:
+        same_backend(a, b)
+    tracing = backend.tracing
+    if tracing is not None and tracing():
+        of, result = _composition(a._axes, b._axes)
+    else:
+        of, result = _compositions[a._axes, b._axes]
     try:
         return new(a, a._backend.contract(of, a._array, b._array), result)
     except SizeConflictError as conflict:
@@ -86,6 +101,11 @@ def _composition(left: Axes, right: Axes) -> tuple[Pattern, Axes]:
 
 def _compose(pair: tuple[Axes, Axes]) -> tuple[Pattern, Axes]:
     left, right = pair
+    if left is PLAIN or right is PLAIN:
+        raise ModeError(
+            f"@ of a labelled tensor ({right if left is PLAIN else left}) and a plain one.",
+            legal="label the plain one, t[i, -j], or unlabel the other with .components",
+        )
     down = next((n for n in range(len(left.indices) - 1, -1, -1) if left.indices[n].variance < 0), None)
     up = next((n for n in range(len(right.indices)) if right.indices[n].variance > 0), None)
     if down is None or up is None:

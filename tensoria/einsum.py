@@ -8,6 +8,7 @@ where only the marks are known.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tensoria.backend import Array, backend_of
@@ -19,7 +20,7 @@ from tensoria.metric import flipped
 from tensoria.network import NetworkPlan
 from tensoria.notation import Expression, Label, Term, parse
 from tensoria.planning import Pattern, SizeConflictError, pattern
-from tensoria.structure import Cache, structural
+from tensoria.structure import Cache, Structure, structural
 
 __all__ = ["einsum", "einsum_path", "relabel", "resolve"]
 
@@ -43,29 +44,29 @@ def einsum(notation: str, *operands: Any) -> Any:
     >>> einsum("^i _j, ^j -> ^i", np.array([[1., 2.], [3., 4.]]), np.array([1., 1.]))
     array([3., 7.])
     """
-    expression = parse(notation)
-    backend, arrays, of = _operands(expression, operands)
-    made, result = resolve(expression, of, tuple(len(array.shape) for array in arrays))
-    tensors = [operand for operand in operands if isinstance(operand, BaseTensor)]
-    if result is not None and of[0] is not None:
-        flips = _flips(expression, tuple(x for x in of if x is not None))
-        if flips:
-            operands = tuple(flipped(t, names) if names else t for t, names in zip(operands, flips, strict=True))
-            return einsum(notation, *operands)
+    backend, arrays, of, ranks = _operands(operands)
+    if backend.tracing is not None and backend.tracing():
+        made = resolve(notation, of, ranks)
+    else:
+        made = _resolved[notation, of, ranks]
+    if made.flips:
+        # The pattern stays: once these indices are flipped, what it contracts is an up with a down index.
+        arrays = [flipped(t, names)._array for t, names in zip(operands, made.flips, strict=True)]
     try:
         if len(arrays) == 2:
-            array = backend.contract(made, arrays[0], arrays[1])
+            array = backend.contract(made.pattern, arrays[0], arrays[1])
         elif len(arrays) == 1:
-            if result is not None:
-                _check_one(expression, made, arrays[0], backend)
-            array = backend.reduce_axes(made, arrays[0])
+            if made.axes is not None:
+                _check_one(made.pattern, arrays[0], backend)
+            array = backend.reduce_axes(made.pattern, arrays[0])
         else:
-            array = backend.contract_network(made, arrays)
+            array = backend.contract_network(made.pattern, arrays)
     except SizeConflictError as conflict:
-        raise _located(conflict, expression, made) from None
-    if not tensors:
-        return array
-    return new(tensors[0], array, PLAIN if result is None else result)
+        raise _located(conflict, parse(notation), made.pattern) from None
+    for operand in operands:
+        if isinstance(operand, BaseTensor):
+            return new(operand, array, PLAIN if made.axes is None else made.axes)
+    return array
 
 
 def einsum_path(notation: str, *operands: Any) -> NetworkPlan:
@@ -80,32 +81,41 @@ def einsum_path(notation: str, *operands: Any) -> NetworkPlan:
     >>> plan.path, plan.flops, plan.largest
     (((1, 2), (0, 1)), 102, 24)
     """
-    expression = parse(notation)
-    backend, arrays, of = _operands(expression, operands)
-    made, _ = resolve(expression, of, tuple(len(array.shape) for array in arrays))
+    backend, arrays, of, ranks = _operands(operands)
+    made = resolve(notation, of, ranks)
     if len(arrays) < 2:
         raise NotationError("a path has at least two operands.", notation=notation, span=(0, len(notation)))
     try:
-        plan: NetworkPlan = backend.network_plan(made, arrays)[0]
+        plan: NetworkPlan = backend.network_plan(made.pattern, arrays)[0]
         return plan
     except SizeConflictError as conflict:
-        raise _located(conflict, expression, made) from None
+        raise _located(conflict, parse(notation), made.pattern) from None
 
 
-def _operands(expression: Expression, operands: Sequence[Any]) -> tuple[Any, list[Array], tuple[Axes | None, ...]]:
-    """The backend, the native arrays, and each operand's axes (None for plain and native ones)."""
-    if len(operands) != len(expression.terms):
-        last = expression.terms[min(len(operands), len(expression.terms) - 1)]
-        raise expression.error(
-            f"the notation has {len(expression.terms)} operands, and {len(operands)} were given.", last
-        )
+@dataclass(frozen=True, eq=False)
+class Resolved(Structure):
+    """What a notation means for operands with certain axes."""
+
+    pattern: Pattern
+    axes: Axes | None
+    """The result's axes; None for plain and native operands."""
+    flips: tuple[tuple[str, ...], ...] | None
+    """Indices that a free metric has to flip first, for each operand."""
+
+
+def _operands(
+    operands: Sequence[Any],
+) -> tuple[Any, list[Array], tuple[Axes | None, ...], tuple[int, ...]]:
+    """The backend, the native arrays, each operand's axes (None for plain and native ones) and its rank."""
     backend: Any = None
     arrays: list[Array] = []
     of: list[Axes | None] = []
+    ranks: list[int] = []
     for number, operand in enumerate(operands):
         if isinstance(operand, BaseTensor):
-            found, array = operand._backend, operand._array
-            of.append(None if operand._axes is PLAIN and len(array.shape) else operand._axes)
+            found, array, axes_ = operand._backend, operand._array, operand._axes
+            rank = len(array.shape)
+            of.append(None if axes_ is PLAIN and rank else axes_)
         else:
             native = backend_of(operand)
             if native is None:
@@ -114,6 +124,7 @@ def _operands(expression: Expression, operands: Sequence[Any]) -> tuple[Any, lis
                     legal="tn.asarray(x)",
                 )
             found, array = native, operand
+            rank = len(array.shape)
             of.append(None)
         if backend is not None and found is not backend:
             raise BackendError(
@@ -122,31 +133,45 @@ def _operands(expression: Expression, operands: Sequence[Any]) -> tuple[Any, lis
             )
         backend = found
         arrays.append(array)
+        ranks.append(rank)
+    if backend is None:
+        raise NotationError("einsum has no operands.", legal='tn.einsum("^i _j, ^j -> ^i", A, v)')
+    return backend, arrays, tuple(of), tuple(ranks)
+
+
+@structural
+def resolve(notation: str, of: tuple[Axes | None, ...], ranks: tuple[int, ...]) -> Resolved:
+    """What a notation means for operands with these axes and numbers of axes.
+
+    Raises:
+        NotationError, VarianceError, SpaceError, ModeError: notation and operands do not fit.
+    """
+    parse(notation)  # a notation that is no string has no hash, perhaps
+    return _resolved[notation, of, ranks]
+
+
+def _resolve(key: tuple[str, tuple[Axes | None, ...], tuple[int, ...]]) -> Resolved:
+    notation, of, ranks = key
+    e = parse(notation)
+    if len(of) != len(e.terms):
+        last = e.terms[min(len(of), len(e.terms) - 1)]
+        raise e.error(f"the notation has {len(e.terms)} operands, and {len(of)} were given.", last)
     if any(x is not None and x is not PLAIN for x in of):
         for number, x in enumerate(of):
             if x is None:
                 raise ModeError(
                     f"einsum mixes labelled operands with a plain one (operand {number}).",
                     legal="label it, t[i, -j] or t['b']",
+                    notation=notation,
+                    span=e.terms[number].span,
                 )
     else:
-        of = [None] * len(of)
-    return backend, arrays, tuple(of)
+        of = (None,) * len(of)
+    made, result = _match(e, of, ranks)
+    return Resolved(made, result, None if result is None else _flips(e, of))
 
 
-@structural
-def resolve(expression: Expression, of: tuple[Axes | None, ...], ranks: tuple[int, ...]) -> tuple[Pattern, Axes | None]:
-    """The pattern that a notation means for operands with these axes, and the result's axes.
-
-    Raises:
-        NotationError, VarianceError, SpaceError: notation and operands do not fit.
-    """
-    return _resolved[expression, of, ranks]
-
-
-def _resolve(key: tuple[Expression, tuple[Axes | None, ...], tuple[int, ...]]) -> tuple[Pattern, Axes | None]:
-    expression, of, ranks = key
-    e = expression
+def _match(e: Expression, of: tuple[Axes | None, ...], ranks: tuple[int, ...]) -> tuple[Pattern, Axes | None]:
     uses: dict[str, list[tuple[int, Label, Index | None]]] = {}
     dotted = False
     for number, (term, axes_, rank) in enumerate(zip(e.terms, of, ranks, strict=True)):
@@ -191,9 +216,7 @@ def _resolve(key: tuple[Expression, tuple[Axes | None, ...], tuple[int, ...]]) -
     return made, axes(tuple(result))
 
 
-_resolved: Cache[tuple[Expression, tuple[Axes | None, ...], tuple[int, ...]], tuple[Pattern, Axes | None]] = Cache(
-    _resolve
-)
+_resolved: Cache[tuple[str, tuple[Axes | None, ...], tuple[int, ...]], Resolved] = Cache(_resolve)
 
 
 def _check_label(e: Expression, label: Label, index: Index) -> None:
@@ -291,22 +314,23 @@ def _variance(use: tuple[int, Label, Index | None]) -> int:
     return label.variance if index is None else index.variance
 
 
-@structural
-def _flips(expression: Expression, of: tuple[Axes, ...]) -> tuple[tuple[str, ...], ...] | None:
+def _flips(expression: Expression, of: tuple[Axes | None, ...]) -> tuple[tuple[str, ...], ...] | None:
     """Indices that a free metric has to flip before an einsum, for each operand; None where there are none."""
-    if not any(x.free for x in of):
+    if not any(x is not None and x.free for x in of):
         return None
     first: dict[str, Index] = {}
+    firsts: dict[str, Label] = {}
     flips: list[list[str]] = [[] for _ in of]
     for number, (term, axes_) in enumerate(zip(expression.terms, of, strict=True)):
-        for label, index in zip(term.labels, axes_.indices, strict=True):
+        for label, index in zip(term.labels, () if axes_ is None else axes_.indices, strict=True):
             other = first.setdefault(label.name, index)
-            if other is not index and index.basis is not None and other.variance == index.variance:
+            firsts.setdefault(label.name, label)
+            if label is not firsts[label.name] and index.basis is not None and other.variance == index.variance:
                 flips[number].append(index.name)
     return tuple(map(tuple, flips)) if any(flips) else None
 
 
-def _check_one(e: Expression, of: Pattern, array: Array, backend: Any) -> None:
+def _check_one(of: Pattern, array: Array, backend: Any) -> None:
     """A single operand's repeated axes must be of one size (the frameworks' own messages differ)."""
     term = of.terms[0]
     shape = backend.shape(array)

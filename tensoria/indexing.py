@@ -30,9 +30,13 @@ def get(t: T, key: Any) -> T:
         SpaceError, VarianceError: a new index differs from the one it replaces in more than its name.
         BasisError: an axis is cut whose basis is not privileged.
     """
+    kind = type(key)
+    if t._axes is PLAIN and (kind is int or kind is slice):
+        return new(t, t._backend.get_item(t._array, key), PLAIN)
     parts = key if isinstance(key, tuple) else (key,)
-    if any(isinstance(part, (Index, str)) for part in parts):
-        return _label(t, parts)
+    for part in parts:
+        if isinstance(part, (Index, str)):
+            return _label(t, parts)
     if t._axes is PLAIN:
         return new(t, t._backend.get_item(t._array, _native(t, key)), PLAIN)
     cut, kept = _cut(t, parts)
@@ -119,12 +123,14 @@ def _label(t: T, parts: tuple[Any, ...]) -> T:
     if len(given) > count or (len(given) < count and not dots):
         legal = f"t[..., {', '.join(map(str, given))}] leaves leading axes anonymous" if len(given) < count else None
         raise AxisError(f"{len(given)} indices for a tensor with {count} axes.", legal=legal)
-    pair = _contracted(given)
-    if pair is None:
+    pairs = _contracted(given)
+    if not pairs:
         return labelled(t, tuple(given))
-    first, second = pair
-    named = [index if n != second else index.renamed(index.name + "'''") for n, index in enumerate(given)]
-    return trace(labelled(t, tuple(named)), named[first].name, named[second].name)
+    aside = {second: given[second].renamed(given[second].name + MET) for _, second in pairs}
+    t = labelled(t, tuple(aside.get(n, index) for n, index in enumerate(given)))
+    for first, second in pairs:
+        t = trace(t, given[first].name, aside[second].name)
+    return t
 
 
 def _is_notation(text: str) -> bool:
@@ -159,23 +165,31 @@ def _relabel(t: T, given: list[Index], dots: bool) -> T:
             raise VarianceError(
                 f"{index} relabels {old!r}: a subscript never changes variance.", legal=f't.{call}("{old.name}") first'
             )
-    pair = _contracted(given)
-    if pair is not None:
-        return trace(t, have[pair[0]].name, have[pair[1]].name)
-    aside = {old.name: f"{old.name}'''''" for old in have}
+    pairs = _contracted(given)
+    second = {n for _, n in pairs}
     # Two steps, so that names may change places.
-    moved = relabelled(t, aside)
-    return relabelled(moved, {aside[old.name]: index.name for old, index in zip(have, given, strict=True)})
+    aside = {old.name: f"{old.name}{MET}" for old in have}
+    t = relabelled(t, aside)
+    final = {n: index.name + MET * (n in second) for n, index in enumerate(given)}
+    t = relabelled(t, {aside[old.name]: final[n] for n, old in enumerate(have)})
+    for first, n in pairs:
+        t = trace(t, final[first], final[n])
+    return t
 
 
-def _contracted(given: list[Index]) -> tuple[int, int] | None:
-    """The positions of an up and a down index of one name, if there are such."""
+MET = "'''''"
+"""Marks a name for the moment between relabelling and trace."""
+
+
+def _contracted(given: list[Index]) -> list[tuple[int, int]]:
+    """The positions of every up and down index of one name."""
+    pairs = []
     for n, index in enumerate(given):
         for m in range(n):
             other = given[m]
             if other.name == index.name and other.basis is index.basis and other.variance == -index.variance != 0:
-                return m, n
-    return None
+                pairs.append((m, n))
+    return pairs
 
 
 # -- cutting ----------------------------------------------------------------------------------------------------------
@@ -186,7 +200,9 @@ def _cut(t: BaseTensor, parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[
     count = len(t._array.shape)
     lead = t.lead
     for part in parts:
-        if not (part is Ellipsis or isinstance(part, (int, slice)) or hasattr(part, "__index__")):
+        if not (
+            part is Ellipsis or isinstance(part, slice) or (hasattr(part, "__index__") and not isinstance(part, bool))
+        ):
             raise ModeError(
                 f"a labelled tensor takes integers and slices, not {type(part).__name__}.",
                 legal='tn.take(t, positions, axis="b") gathers, tn.where(mask["b"], t, 0 * t) masks',

@@ -19,7 +19,7 @@ from tensoria.indices import PLAIN, Axes, Index, axes
 from tensoria.planning import Pattern, pattern
 from tensoria.structure import Cache, Structure, structural
 
-__all__ = ["Product", "Sum", "align_product", "align_sum", "check_same_frame", "meeting", "symbol_groups"]
+__all__ = ["PRODUCTS", "Product", "Sum", "align_product", "align_sum", "check_same_frame", "meeting", "symbol_groups"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,8 @@ class Product(Structure):
     pattern: Pattern
     axes: Axes
     flips: tuple[str, ...]
+    simple: bool
+    """Whether both tensors are labelled and nothing has to be flipped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +130,12 @@ def _align_product(pair: tuple[Axes, Axes]) -> Product:
     result = [i for i in kept if i.basis is None] + [i for i in kept if i.basis is not None]
     terms = (tuple(label[n] for n in left.names), tuple(label[n] for n in right.names))
     made = pattern(terms, tuple(label[i.name] for i in result), frozenset(strict), symbol_groups(strict))
-    return Product(made, axes(tuple(result)), tuple(flips))
+    simple = not flips and left is not PLAIN and right is not PLAIN
+    return Product(made, axes(tuple(result)), tuple(flips), simple)
 
 
-_products: Cache[tuple[Axes, Axes], Product] = Cache(_align_product)
+PRODUCTS: Cache[tuple[Axes, Axes], Product] = Cache(_align_product)
+"""`align_product` for hot paths that no compiler is tracing."""
 
 
 @structural
@@ -141,7 +145,7 @@ def align_product(left: Axes, right: Axes) -> Product:
     Raises:
         SpaceError, VarianceError: indices of one name do not fit.
     """
-    return _products[left, right]
+    return PRODUCTS[left, right]
 
 
 def _align_sum(key: tuple[Axes, Axes, str]) -> Sum:

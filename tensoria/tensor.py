@@ -10,6 +10,7 @@ allocation beyond the native call; each operation's idea has a file of its own b
 from __future__ import annotations
 
 import copy as copying
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,7 +23,9 @@ from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
 from tensoria.errors import AxisError, ConversionError, ModeError
 from tensoria.indices import PLAIN, Axes
+from tensoria.matching import PRODUCTS
 from tensoria.metric import conj, to_basis
+from tensoria.planning import SizeConflictError
 from tensoria.spaces import Basis, Space
 
 __all__ = ["Tensor"]
@@ -103,17 +106,32 @@ class Tensor(BaseTensor):
     # -- products -------------------------------------------------------------------------------------------------
 
     def __mul__(self, other: Any) -> Tensor:
-        if type(other) is Tensor:
-            if self._backend is not other._backend:
-                same_backend(self, other)
-            if self._axes is not PLAIN or other._axes is not PLAIN:
+        if type(other) is not Tensor:
+            return scalar_product(self, other)
+        backend, left, right = self._backend, self._axes, other._axes
+        if backend is not other._backend:
+            same_backend(self, other)
+        x, y = self._array, other._array
+        if left is PLAIN and right is PLAIN:
+            array, axes = backend.multiply(x, y), PLAIN
+        else:
+            # `contraction.product` in a nutshell, for the common case: look up what meets, look up the plan, run it.
+            tracing = backend.tracing
+            if not backend.immediate or (tracing is not None and tracing()):
                 return contraction.product(self, other)
-            out = _new(Tensor)
-            out._array = self._backend.multiply(self._array, other._array)
-            out._axes = PLAIN
-            out._backend = self._backend
-            return out
-        return scalar_product(self, other)
+            aligned = PRODUCTS[left, right]
+            if not aligned.simple:
+                return contraction.product(self, other)
+            try:
+                array = backend.pairs[aligned.pattern, x.shape, y.shape, x.dtype, y.dtype](x, y)
+            except (SizeConflictError, TypeError):
+                return contraction.product(self, other)
+            axes = aligned.axes
+        out = _new(Tensor)
+        out._array = array
+        out._axes = axes
+        out._backend = backend
+        return out
 
     def __rmul__(self, other: Any) -> Tensor:
         return scalar_product(self, other)
@@ -123,12 +141,7 @@ class Tensor(BaseTensor):
             return NotImplemented
         if self._axes is PLAIN and other._axes is PLAIN:
             same_backend(self, other)
-            return new(self, self._backend.xp.matmul(self._array, other._array), PLAIN)
-        if self._axes is PLAIN or other._axes is PLAIN:
-            raise ModeError(
-                f"@ of a labelled tensor ({self._axes if other._axes is PLAIN else other._axes}) and a plain one.",
-                legal="label the plain one, t[i, -j], or unlabel the other with .components",
-            )
+            return new(self, self._backend.matmul(self._array, other._array), PLAIN)
         return contraction.compose(self, other)
 
     def __call__(self, *arguments: BaseTensor | None) -> Tensor:
@@ -395,11 +408,11 @@ class Tensor(BaseTensor):
         return np.array(self._backend.to_numpy(self._unlabelled("np.asarray")), dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        self._unlabelled(f"np.{ufunc.__name__}")
         reflected = REFLECTED.get(ufunc.__name__)
         # np.float64(2) * t and array * t arrive here; a NumPy scalar is a number, an array has to be adopted openly.
         if method == "__call__" and reflected and len(inputs) == 2 and inputs[1] is self and is_scalar(inputs[0]):
             return getattr(self, reflected)(inputs[0])
+        self._unlabelled(f"np.{ufunc.__name__}")
         raise ConversionError(
             f"np.{ufunc.__name__} works on NumPy arrays, and this is a tensor.",
             legal=f"tn.{ufunc.__name__}(t) on every backend, or tn.asarray(x) for the array beside it",
@@ -410,6 +423,12 @@ class Tensor(BaseTensor):
 
     def __dlpack_device__(self) -> Any:
         return self._unlabelled("__dlpack_device__").__dlpack_device__()
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        self._unlabelled("__array_namespace__")
+        if api_version not in (None, *API_VERSIONS):
+            raise ConversionError(f"the Array API's version {api_version!r} is none of {', '.join(API_VERSIONS)}.")
+        return sys.modules[__package__]
 
     def _one(self, what: str) -> Any:
         self._unlabelled(what)
@@ -475,6 +494,8 @@ class Tensor(BaseTensor):
         return printing.as_html(self)
 
 
+API_VERSIONS = ("2023.12", "2024.12", "2025.12")
+"""The versions of the Array API whose functions the package offers at its top level."""
 REFLECTED = {
     "add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__", "divide": "__rtruediv__",
     "true_divide": "__rtruediv__", "floor_divide": "__rfloordiv__", "remainder": "__rmod__", "power": "__rpow__",

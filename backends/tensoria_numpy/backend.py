@@ -33,6 +33,7 @@ class NumpyBackend(Backend):
     kernels = kernels
     immutable = False
     differentiates = False
+    immediate = True
     operators = OPERATORS
 
     # Mixed kinds promote in NumPy's own way, which is not the standard's.
@@ -44,6 +45,9 @@ class NumpyBackend(Backend):
 
     def multiply(self, a: Array, b: Array) -> Array:
         return a * b if a.dtype is b.dtype else operator.mul(*self.promoted(a, b))
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        return a @ b if a.dtype is b.dtype else operator.matmul(*self.promoted(a, b))
 
     # -- arrays ---------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,9 @@ class TorchBackend(Backend):
     kernels = kernels
     integer_kernels = integer_kernels
     immutable = False
+    immediate = True
+    # A constant for TorchDynamo; the other tracers run our code for real.
+    tracing = staticmethod(torch.compiler.is_dynamo_compiling)
     operators = OPERATORS
 
     # PyTorch lets a 0-d operand of the same kind not promote, where the Array API does.
@@ -149,11 +152,21 @@ class TorchBackend(Backend):
 
     # -- operations -----------------------------------------------------------------------------------------------
 
+    def get_item(self, array: Array, key: Any) -> Array:
+        if type(key) is slice and key.step is not None and key.step < 0:
+            key = (key,)
+        if type(key) is tuple and any(type(part) is slice and (part.step or 1) < 0 for part in key):
+            return _reversed_slices(array, key)
+        return array[key]
+
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
         if array.requires_grad and array.is_leaf:
             array = array.clone()  # PyTorch forbids writing into a leaf; the tensor is bound to a copy
         array[key] = value
         return array
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        return torch.matmul(a, b) if a.dtype == b.dtype else torch.matmul(*self.promoted(a, b))
 
     def contract(self, of: Pattern, a: Array, b: Array) -> Array:
         if is_compiling():
@@ -186,6 +199,33 @@ class TorchBackend(Backend):
 
 def _has_arrays(data: Any) -> bool:
     return any(isinstance(x, np.ndarray) or (isinstance(x, (list, tuple)) and _has_arrays(x)) for x in data)
+
+
+def _reversed_slices(array: Array, key: tuple[Any, ...]) -> Array:
+    """PyTorch has no negative steps: the same components by a positive step, flipped afterwards."""
+    used = sum(part is not None and part is not Ellipsis for part in key)
+    forward: list[Any] = []
+    flips: list[int] = []
+    source = target = 0
+    for part in key:
+        if part is Ellipsis:
+            skipped = array.dim() - used
+            source, target = source + skipped, target + skipped
+            forward.append(part)
+            continue
+        if type(part) is slice and (part.step or 1) < 0:
+            start, stop, step = part.indices(array.shape[source])
+            count = len(range(start, stop, step))
+            first = start + (count - 1) * step
+            part = slice(first, start + 1, -step) if count else slice(0, 0)
+            flips.append(target)
+        forward.append(part)
+        if part is None:
+            target += 1
+        else:
+            source += 1
+            target += not isinstance(part, int)
+    return torch.flip(array[tuple(forward)], flips)
 
 
 backend = TorchBackend()

@@ -131,7 +131,9 @@ def over(name: str, doc: str) -> Callable[..., Tensor]:
     """A reduction over axes, such as `sum`: the axes go, or stay with size 1 as plain ones."""
 
     def function(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **options: Any) -> Tensor:
-        t = tensor_of(x, name)
+        t = x if type(x) is Tensor else tensor_of(x, name)
+        if t._axes is PLAIN and not options and not isinstance(axis, str):
+            return new(t, getattr(t._backend.xp, name)(t._array, axis=axis, keepdims=keepdims), PLAIN)
         found = axes_of(t, axis, name)
         if isinstance(axis, (int, str)) and found is not None:
             where: int | tuple[int, ...] | None = found[0]

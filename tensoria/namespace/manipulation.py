@@ -11,10 +11,10 @@ from typing import Any
 
 from tensoria.algebra import patterns
 from tensoria.core import new, same_backend
-from tensoria.errors import AxisError, ModeError
+from tensoria.errors import AxisError, ModeError, ShapeError
 from tensoria.indices import PLAIN
 from tensoria.indices import plain as plain_index
-from tensoria.namespace.dispatch import Axis, along, axes_of, plain, tensor_of
+from tensoria.namespace.dispatch import Axis, along, axes_of, plain, tensor_of, unwrap
 from tensoria.tensor import Tensor
 
 __all__ = [
@@ -40,7 +40,6 @@ expand_dims = plain("expand_dims", "A new axis of size 1.")
 flip = along("flip", "Components in reverse order along axes.")
 moveaxis = plain("moveaxis", "Axes moved to other places.")
 permute_dims = plain("permute_dims", "Axes in another order.")
-reshape = plain("reshape", "The same components in another shape.")
 roll = along("roll", "Components shifted cyclically along axes.")
 squeeze = plain("squeeze", "Axes of size 1 removed.")
 tile = plain("tile", "An array repeated along its axes.")
@@ -79,6 +78,24 @@ def concat(arrays: Sequence[Any], /, *, axis: Axis = 0) -> Tensor:
     backend = first._backend
     native = backend.xp.concat([t._array for t in tensors], axis=None if where is None else where[0])
     return new(first, native, first._axes)
+
+
+def reshape(x: Any, /, shape: int | Sequence[int], *, copy: bool | None = None) -> Tensor:
+    """The same components in another shape; one size may be -1. For plain tensors: reshaping crosses no index.
+
+    Raises:
+        ModeError: the tensor is labelled.
+        ShapeError: the shape does not hold as many components.
+    """
+    t = tensor_of(x, "reshape")
+    array = unwrap(t, "reshape")
+    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    if copy is not None:
+        return new(t, t._backend.xp.reshape(array, sizes, copy=copy), PLAIN)
+    try:
+        return new(t, t._backend.reshape(array, sizes), PLAIN)
+    except Exception as error:
+        raise ShapeError(f"a tensor of shape {t.shape} does not reshape to {sizes}.") from error
 
 
 def stack(arrays: Sequence[Any], /, *, axis: int | str = 0) -> Tensor:
