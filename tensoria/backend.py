@@ -376,6 +376,8 @@ def get(name: str) -> Backend:
                 f"the backend {name!r} needs the module {error.name!r}, which is not installed.",
                 legal=f"pip install 'tensoria[{name}]'",
             ) from error
+        except (ImportError, OSError) as error:
+            raise BackendNotFoundError(f"the backend {name!r} is installed and does not load: {error}") from error
         _loaded[name] = backend
         return backend  # type: ignore[no-any-return]
 

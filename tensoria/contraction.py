@@ -46,8 +46,8 @@ def _special(a: T, b: BaseTensor, aligned: Product) -> T:
     if aligned.flips:
         return product(a, flipped(b, aligned.flips))
     _only_scalar(a, b)
-    x, y = a._backend.promoted(a._array, b._array)
-    return new(a, a._backend.multiply(x, y), aligned.axes)
+    # A multiple keeps the order of its axes.
+    return new(a, a._backend.multiply(a._array, b._array), b._axes if a._axes is PLAIN else a._axes)
 
 
 def _only_scalar(a: BaseTensor, b: BaseTensor) -> None:
@@ -114,7 +114,12 @@ def _compose(pair: tuple[Axes, Axes]) -> tuple[Pattern, Axes]:
             f"@ needs a {kind} index on its {side}, which has {of}.",
             legal='raise or lower one first, t.raised("i"), or write the contraction out with tn.einsum',
         )
-    check_same_frame(left.indices[down], right.indices[up], "a composition with @")
+    check_same_frame(
+        left.indices[down],
+        right.indices[up],
+        "a composition with @",
+        "compose maps whose spaces meet; for a tensor product of two maps, use * with names that differ",
+    )
     labels = {index.name: number for number, index in enumerate(left.indices)}
     term_right: list[int] = []
     kept_right: list[tuple[int, Index]] = []

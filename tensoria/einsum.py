@@ -19,7 +19,7 @@ from tensoria.matching import check_same_frame, meeting, symbol_groups
 from tensoria.metric import flipped
 from tensoria.network import NetworkPlan
 from tensoria.notation import Expression, Label, Term, parse
-from tensoria.planning import Pattern, SizeConflictError, pattern
+from tensoria.planning import Pattern, SizeConflictError, check_diagonals, pattern
 from tensoria.structure import Cache, Structure, structural
 
 __all__ = ["einsum", "einsum_path", "relabel", "resolve"]
@@ -48,7 +48,7 @@ def einsum(notation: str, *operands: Any) -> Any:
     if backend.tracing is not None and backend.tracing():
         made = resolve(notation, of, ranks)
     else:
-        made = _resolved[notation, of, ranks]
+        made = _resolved[notation if type(notation) is str else parse(notation).text, of, ranks]
     if made.flips:
         # The pattern stays: once these indices are flipped, what it contracts is an up with a down index.
         arrays = [flipped(t, names)._array for t, names in zip(operands, made.flips, strict=True)]
@@ -56,8 +56,7 @@ def einsum(notation: str, *operands: Any) -> Any:
         if len(arrays) == 2:
             array = backend.contract(made.pattern, arrays[0], arrays[1])
         elif len(arrays) == 1:
-            if made.axes is not None:
-                _check_one(made.pattern, arrays[0], backend)
+            check_diagonals(made.pattern.terms[0], backend.shape(arrays[0])[ranks[0] - len(made.pattern.terms[0]) :])
             array = backend.reduce_axes(made.pattern, arrays[0])
         else:
             array = backend.contract_network(made.pattern, arrays)
@@ -178,7 +177,8 @@ def _match(e: Expression, of: tuple[Axes | None, ...], ranks: tuple[int, ...]) -
         lead = rank - len(term.labels)
         if lead < 0 or (lead > 0 and not term.ellipsis):
             wrote = f"{len(term.labels)} axes" + (" besides '...'" if term.ellipsis else "")
-            raise e.error(f"operand {number} has {rank} axes, and {wrote} are named for it.", term)
+            hint = "without marks and spaces every letter is a name; longer names need one" if e.classic else None
+            raise e.error(f"operand {number} has {rank} axes, and {wrote} are named for it.", term, hint)
         dotted = dotted or term.ellipsis
         if axes_ is not None and len(axes_.indices) != len(term.labels):
             raise e.error(
@@ -328,18 +328,6 @@ def _flips(expression: Expression, of: tuple[Axes | None, ...]) -> tuple[tuple[s
             if label is not firsts[label.name] and index.basis is not None and other.variance == index.variance:
                 flips[number].append(index.name)
     return tuple(map(tuple, flips)) if any(flips) else None
-
-
-def _check_one(of: Pattern, array: Array, backend: Any) -> None:
-    """A single operand's repeated axes must be of one size (the frameworks' own messages differ)."""
-    term = of.terms[0]
-    shape = backend.shape(array)
-    sizes: dict[int, int] = {}
-    for label, size in zip(term, shape[len(shape) - len(term) :], strict=True):
-        if size is not None and sizes.setdefault(label, size) != size:
-            conflict = SizeConflictError("")
-            conflict.label, conflict.sizes = label, (sizes[label], size)
-            raise conflict
 
 
 def _located(conflict: SizeConflictError, e: Expression, of: Pattern) -> ShapeError:

@@ -8,6 +8,7 @@ in a privileged basis (rule 6), and what remains of it is a plain axis of that n
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from tensoria.contraction import trace
@@ -199,14 +200,7 @@ def _cut(t: BaseTensor, parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[
     """The full key for a labelled tensor's array and the indices of what it leaves."""
     count = len(t._array.shape)
     lead = t.lead
-    for part in parts:
-        if not (
-            part is Ellipsis or isinstance(part, slice) or (hasattr(part, "__index__") and not isinstance(part, bool))
-        ):
-            raise ModeError(
-                f"a labelled tensor takes integers and slices, not {type(part).__name__}.",
-                legal='tn.take(t, positions, axis="b") gathers, tn.where(mask["b"], t, 0 * t) masks',
-            )
+    parts = tuple(part if part is Ellipsis or isinstance(part, slice) else _integer(part) for part in parts)
     given = [part for part in parts if part is not Ellipsis]
     if len(parts) - len(given) > 1:
         raise AxisError("'...' occurs twice.")
@@ -226,11 +220,21 @@ def _cut(t: BaseTensor, parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[
                 kept.append(index if whole or _same_size(part, shape[position]) else plain(index.name))
         else:
             size = shape[position]
-            number_ = part.__index__()
-            if size is not None and not -size <= number_ < size:
-                raise IndexError(f"position {number_} is out of range for axis {position} of size {size}.")
-            full[position] = number_
+            if size is not None and not -size <= part < size:
+                raise IndexError(f"position {part} is out of range for axis {position} of size {size}.")
     return tuple(full), tuple(kept)
+
+
+def _integer(part: Any) -> int:
+    try:
+        if not isinstance(part, bool):
+            return operator.index(part)
+    except TypeError:
+        pass
+    raise ModeError(
+        f"a labelled tensor takes integers and slices, not {type(part).__name__}.",
+        legal='tn.take(t, positions, axis="b") gathers, tn.where(mask["b"], t, 0 * t) masks',
+    )
 
 
 def _same_size(part: slice, size: int | None) -> bool:

@@ -43,7 +43,7 @@ class Sum(Structure):
     flips: tuple[str, ...]
 
 
-def check_same_frame(a: Index, b: Index, where: str) -> None:
+def check_same_frame(a: Index, b: Index, where: str, legal: str | None = None) -> None:
     """Raise unless two indices of one name range over one space in one basis.
 
     Raises:
@@ -59,10 +59,9 @@ def check_same_frame(a: Index, b: Index, where: str) -> None:
         )
     first, second = a.basis.space, b.basis.space
     if first is second:
-        target = "" if a.basis.name is None else f" {a.basis.name!r}"
+        target = f"{first.name}.standard" if a.basis.name is None else f"<the basis {a.basis.name!r} of {first.name}>"
         raise SpaceError(
-            f"{a!r} meets {b!r} in {where}: the same space in two bases.",
-            legal="t.to_basis(V.standard)" if not target else f"t.to_basis(<basis{target} of {first.name}>)",
+            f"{a!r} meets {b!r} in {where}: the same space in two bases.", legal=f"t.to_basis({target}) on the other"
         )
     if first.name == second.name and first.conjugated == second.conjugated:
         raise SpaceError(
@@ -71,9 +70,8 @@ def check_same_frame(a: Index, b: Index, where: str) -> None:
         )
     raise SpaceError(
         f"{a!r} meets {b!r} in {where}: {first} and {second} are different spaces.",
-        legal=f"rename one of them, such as t.renamed({b.name}={b.name + chr(39)!r})"
-        if "'" not in b.name
-        else "rename one of them",
+        legal=legal
+        or f"rename one of them for a tensor product, t.renamed({b.name}=...), or map one space to the other",
     )
 
 

@@ -20,12 +20,25 @@ from typing import Any, NamedTuple
 from tensoria.errors import ShapeError
 from tensoria.structure import Structure, structural
 
-__all__ = ["Costs", "Kernels", "Pattern", "Plan", "SizeConflictError", "equation", "pattern", "plan_pair", "runner"]
+__all__ = [
+    "Costs",
+    "Kernels",
+    "Pattern",
+    "Plan",
+    "SizeConflictError",
+    "check_diagonals",
+    "equation",
+    "pattern",
+    "plan_pair",
+    "runner",
+]
 
 Array = Any
 Labels = tuple[int, ...]
 Shape = tuple[int, ...]
 Run = Callable[[Array, Array], Array]
+THIN = 4
+"""A product with fewer rows, columns or summands is bound by memory."""
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -83,28 +96,39 @@ def pattern(
 
 
 class Costs(NamedTuple):
-    """What a backend's native calls cost, in microseconds; measured on two CPU cores, used as ratios only."""
+    """What a backend's native calls cost, in microseconds; measured on one CPU core, used as ratios only."""
 
     call: float
-    """one matrix product"""
-    view: float
-    """one transpose or reshape without a copy"""
+    """one product of two matrices"""
+    batched: float
+    """one product of two batches of matrices"""
+    reshape: float
+    transpose: float
+    """without the copy, if it needs one"""
     copy: float
-    """copying one million elements"""
+    """one million elements transposed, if the last axis moves"""
+    copy_rows: float
+    """one million elements transposed, if the last axis stays"""
     gemm: float
-    """one million multiply-adds in a matrix product"""
+    """one million multiply-adds in a matrix product of floats (four times as much if it is thin)"""
+    integer: float
+    """one million multiply-adds in a matrix product of integers"""
     batch: float
     """one more matrix in a batch"""
+    vector: float
+    """making a matrix of a vector for the product, and a vector of its result"""
     multiply: float
-    """one broadcast product, and `copy` for its elements"""
+    multiply_rate: float
+    """one broadcast product; one million elements of it"""
+    vecdot: float
+    vecdot_rate: float
+    """one batch of inner products; one million multiply-adds of it"""
     einsum: float
-    """one native einsum; infinite if it is never worth while"""
     einsum_rate: float
-    """one million multiply-adds in it"""
-    slow_rate: float
-    """one million multiply-adds in a matrix product of integers"""
+    einsum_thin: float
+    """one native einsum (infinite if never worth while); one million multiply-adds of it, fat and thin"""
     outer_as_gemm: bool
-    """whether an outer product is faster as a matrix product"""
+    """whether an outer product may be a matrix product"""
     lazy_transpose: bool
     """whether transposes are views"""
 
@@ -116,6 +140,10 @@ class Kernels(NamedTuple):
     reshape: Callable[[Array, Shape], Array]
     dot: Callable[[Array, Array], Array]
     """1-D or 2-D operands: the product over the last axis of the first and the first axis of the second"""
+    inner: Callable[[Array, Array], Array]
+    """the same for two 1-D operands"""
+    matvec: Callable[[Array, Array], Array]
+    """the same for a 2-D and a 1-D operand"""
     matmul: Callable[[Array, Array], Array]
     dot_nt: Callable[[Array, Array], Array]
     """first times transposed second"""
@@ -199,6 +227,8 @@ def sizes_of(of: Pattern, terms: Sequence[Labels], shapes: Sequence[Shape]) -> d
     """
     sizes: dict[int, int] = {}
     for term, shape in zip(terms, shapes, strict=True):
+        if len(set(term)) != len(term):
+            check_diagonals(term, shape)
         for label, size in zip(term, shape, strict=True):
             known = sizes.setdefault(label, size)
             if known != size:
@@ -210,6 +240,18 @@ def sizes_of(of: Pattern, terms: Sequence[Labels], shapes: Sequence[Shape]) -> d
             if sizes[label] != sizes[group[0]]:
                 raise _conflict(label, (sizes[group[0]], sizes[label]))
     return sizes
+
+
+def check_diagonals(term: Labels, shape: Sequence[int | None]) -> None:
+    """Hold the axes of a diagonal (labels that one operand has twice) against each other: none of them broadcasts.
+
+    Raises:
+        SizeConflictError: their sizes differ.
+    """
+    own: dict[int, int] = {}
+    for label, size in zip(term, shape, strict=True):
+        if size is not None and own.setdefault(label, size) != size:
+            raise _conflict(label, (own[label], size))
 
 
 def _conflict(label: int, sizes: tuple[int, ...]) -> SizeConflictError:
@@ -301,7 +343,10 @@ def _candidates(p: _Problem, kernels: Kernels, real: bool, text: str, flops: int
     assert not missing
     volume = p.size(p.out) * p.size(contracted)
     if p.costs.einsum < math.inf and len(p.sizes) <= 52:
-        cost = p.costs.einsum + p.costs.einsum_rate * volume / 1e6
+        free = [p.size([x for x in p.out if x in term and x not in other]) for term, other in _both_ways(p)]
+        thin = min(*free, p.size(contracted)) < THIN
+        rate = p.costs.einsum_thin if thin or not p.floating else p.costs.einsum_rate
+        cost = p.costs.einsum + rate * volume / 1e6
         whole = dict.fromkeys((*p.left, *p.right))
         local = {label: number for number, label in enumerate(whole)}
         own = f"{_letters([local[x] for x in p.left])},{_letters([local[x] for x in p.right])}->"
@@ -318,35 +363,44 @@ def _candidates(p: _Problem, kernels: Kernels, real: bool, text: str, flops: int
     yield from _products(p, contracted, text, flops, shape)
 
 
+def _both_ways(p: _Problem) -> tuple[tuple[Labels, Labels], tuple[Labels, Labels]]:
+    return (p.left, p.right), (p.right, p.left)
+
+
 def _broadcast(p: _Problem, text: str, flops: int, shape: Shape) -> Plan:
     """No contracted axis: lay both operands out like the result, with 1 for what they lack, and multiply."""
     layouts = []
-    cost = p.costs.multiply + p.costs.copy * p.size(p.out) / 1e6
+    cost = p.costs.multiply + p.costs.multiply_rate * p.size(p.out) / 1e6
     for term in (p.left, p.right):
         order = [label for label in p.out if label in term]
         perm = tuple(term.index(label) for label in order)
-        spread = tuple(p.sizes[label] if label in term else 1 for label in p.out)
-        while spread and spread[0] == 1 and len(spread) > len(term):  # leading ones are implied
-            spread = spread[1:]
+        spread = _spread(p, p.out, term)
         view = spread if len(spread) != len(order) else None
         permuted = perm != tuple(range(len(perm)))
-        cost += (permuted + (view is not None)) * p.costs.view
+        cost += permuted * p.costs.transpose + (view is not None) * p.costs.reshape
         if permuted and not p.costs.lazy_transpose:
-            cost += p.costs.copy * p.size(term) / 1e6
+            cost += _copying(p, term, perm)
         layouts.append(Layout(None, perm if permuted else None, view))
     return Plan(text, "multiply", False, layouts[0], layouts[1], None, None, flops, shape, cost)
 
 
+def _spread(p: _Problem, labels: Sequence[int], term: Labels) -> Shape:
+    """The shape in which a term broadcasts over labels: 1 for what it lacks, which is implied at the beginning."""
+    first = next((n for n, label in enumerate(labels) if label in term), len(labels))
+    return tuple(p.sizes[label] if label in term else 1 for label in labels[first:])
+
+
 def _vecdot(p: _Problem, contracted: Sequence[int], text: str, flops: int, shape: Shape) -> Plan | None:
     order = (*p.out, *contracted)
-    cost = p.costs.multiply + p.costs.gemm * p.size(order) / 1e6 * 4
+    cost = p.costs.vecdot + p.costs.vecdot_rate * p.size(order) / 1e6
     layouts = []
     for term in (p.left, p.right):
         perm = tuple(term.index(label) for label in order)
         permuted = perm != tuple(range(len(perm)))
         merged = (*(p.sizes[x] for x in p.out), p.size(contracted)) if len(contracted) > 1 else None
         if permuted:
-            cost += p.costs.view + p.costs.copy * p.size(term) / 1e6
+            cost += p.costs.transpose + _copying(p, term, perm)
+        cost += p.costs.reshape * (merged is not None)
         layouts.append(Layout(None, perm if permuted else None, merged))
     return Plan(text, "vecdot", False, layouts[0], layouts[1], None, None, flops, shape, cost)
 
@@ -407,19 +461,21 @@ def _product(
     out_perm = perm if perm != tuple(range(len(perm))) else None
     matrices = p.size(batch)
     volume = p.size(natural) * p.size(inner)
-    rate = p.costs.gemm if p.floating else p.costs.slow_rate
+    rate = p.costs.gemm if p.floating else p.costs.integer
     # A product with a vector is bound by memory, not by arithmetic.
-    thin = min(p.size(rows), p.size(columns), p.size(inner)) < 4
-    cost = p.costs.call + rate * volume / 1e6 * (4 if thin and p.floating else 1) + cost_x + cost_y
-    if batch:
-        cost += p.costs.batch * matrices
-    cost += p.costs.view * (out_shape is not None)
+    thin = min(p.size(rows), p.size(columns), p.size(inner)) < THIN
+    cost = cost_x + cost_y + rate * volume / 1e6 * (4 if thin and p.floating else 1)
+    cost += p.costs.batched + p.costs.batch * matrices if batch else p.costs.call
+    cost += p.costs.vector * (vector_x or vector_y) + p.costs.reshape * (out_shape is not None)
     if out_perm is not None:
         # A transposed result is a view that later operations pay for, or a copy now.
-        cost += p.costs.view + p.costs.copy * p.size(natural) / 1e6 * (0.5 if p.costs.lazy_transpose else 1)
+        cost += p.costs.transpose + p.costs.copy * p.size(natural) / 1e6 * (0.5 if p.costs.lazy_transpose else 1)
     kernel = "matmul" if batch else "dot"
     flags = ("t" if first.transposed else "n") + ("t" if second.transposed else "n")
-    kernel += "" if flags == "nn" else "_" + flags
+    if flags != "nn":
+        kernel += "_" + flags
+    elif vector_y:
+        kernel = "inner" if vector_x else "matvec"
     return Plan(text, kernel, swapped, first, second, out_shape, out_perm, flops, shape, cost)
 
 
@@ -434,9 +490,7 @@ def _arranged(
 ) -> tuple[Layout, float]:
     """The cheaper of the two memory orders of one operand: (batch, free, inner) and (batch, inner, free)."""
     mine = tuple(label for label in batch if label in term)
-    ones = tuple(p.sizes[label] if label in term else 1 for label in batch)
-    while ones and ones[0] == 1 and len(ones) > len(mine):
-        ones = ones[1:]
+    ones = _spread(p, batch, term)
     best: tuple[Layout, float] | None = None
     for natural in (True, False):
         groups = (free, inner) if natural else (inner, free)
@@ -446,21 +500,26 @@ def _arranged(
         target: Shape = (p.size(inner),) if vector else (*ones, p.size(groups[0]), p.size(groups[1]))
         current = tuple(p.sizes[label] for label in order)
         reshaped = target != current
-        cost = p.costs.view * (permuted + reshaped)
+        cost = p.costs.transpose * permuted + p.costs.reshape * reshaped
         if permuted:
             mergeable = all(_adjacent(term, group) for group in groups)
             strided = not vector and term[-1] not in (groups[0][-1:] + groups[1][-1:])
             if not p.costs.lazy_transpose or not mergeable or strided:
-                cost += p.costs.copy * p.size(term) / 1e6 + p.costs.view
+                cost += _copying(p, term, perm) + p.costs.reshape
         transposed = (natural != leading) and not vector
         layout = Layout(None, perm if permuted else None, target if reshaped else None, transposed)
-        cost += 0.25 * p.costs.view * transposed
+        cost += 0.1 * p.costs.reshape * transposed
         if best is None or cost < best[1]:
             best = layout, cost
         if vector or not free:
             break
     assert best is not None
     return best
+
+
+def _copying(p: _Problem, term: Labels, perm: tuple[int, ...]) -> float:
+    rate = p.costs.copy_rows if perm[-1] == len(term) - 1 else p.costs.copy
+    return rate * p.size(term) / 1e6
 
 
 def _adjacent(term: Labels, group: tuple[int, ...]) -> bool:

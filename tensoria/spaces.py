@@ -413,7 +413,8 @@ class Basis(Structure):
         if isinstance(space, ProductSpace):
             product: Matrix = np.ones((1, 1))
             for basis, variance in space.factors:
-                product = np.kron(product, basis.gram if variance > 0 else basis.inverse_gram)
+                # Raising V_i leads to conj(V), by the inverse of that space's metric.
+                product = np.kron(product, basis.gram if variance > 0 else basis.conj().inverse_gram)
             return product
         if space.metric is None and not space.privileged:
             raise MetricError(

@@ -15,12 +15,6 @@ from tensoria.planning import Costs, Kernels
 __all__ = ["kernels"]
 
 Array = Any
-dot = np.ndarray.dot
-
-
-def _dot(a: Array, b: Array) -> Array:
-    # A 0-d or generic operand has no `ndarray.dot`.
-    return np.dot(a, b)
 
 
 def _dot_nt(a: Array, b: Array) -> Array:
@@ -55,6 +49,8 @@ kernels = Kernels(
     transpose=np.ndarray.transpose,
     reshape=np.ndarray.reshape,
     dot=np.ndarray.dot,
+    inner=np.ndarray.dot,
+    matvec=np.ndarray.dot,
     matmul=np.matmul,
     dot_nt=_dot_nt,
     dot_tn=_dot_tn,
@@ -67,15 +63,23 @@ kernels = Kernels(
     einsum=np.einsum,
     cast=_cast,
     costs=Costs(
-        call=0.45,
-        view=0.15,
-        copy=900.0,
-        gemm=45.0,
-        batch=0.12,
-        multiply=1.0,
-        einsum=1.7,
-        einsum_rate=380.0,
-        slow_rate=600.0,
+        call=0.35,
+        batched=0.95,
+        reshape=0.12,
+        transpose=0.12,
+        copy=700.0,
+        copy_rows=140.0,
+        gemm=20.0,
+        integer=820.0,
+        batch=0.03,
+        vector=0.0,
+        multiply=0.5,
+        multiply_rate=270.0,
+        vecdot=0.8,
+        vecdot_rate=72.0,
+        einsum=1.75,
+        einsum_rate=160.0,
+        einsum_thin=300.0,
         outer_as_gemm=True,
         lazy_transpose=True,
     ),

@@ -1,9 +1,9 @@
-"""How TensorFlow contracts fastest: the raw matrix products with their transposition flags, never `tf.einsum` eagerly.
+"""How TensorFlow contracts fastest: the raw matrix products with their transposition flags, or the raw einsum.
 
-`tf.einsum` takes 40 us of Python before the kernel of a 4x4 product starts; the raw op takes 8 to 15. Every transpose
-is a copy here, but the products read either operand transposed for nothing. (Their batched form conjugates what it
-transposes, so complex operands are transposed by hand.) While a `tf.function` traces with unknown sizes, `tf.einsum`
-does the work once, in the graph.
+`tf.einsum` takes 40 us for a 4x4 product, most of it Python; the raw op behind it 20, a raw matrix product 15. Every
+transpose is a copy here, but the products read either operand transposed for nothing. (Their batched form conjugates
+what it transposes, so complex operands are transposed by hand.) The raw einsum does in one call what would take
+several, but has no shortcut for thin products.
 """
 
 from __future__ import annotations
@@ -19,12 +19,7 @@ from tensoria_tensorflow import kernels as native
 __all__ = ["kernels"]
 
 Array = Any
-_matmul, _batch_matmul = tf.raw_ops.MatMul, tf.raw_ops.BatchMatMulV2
-
-
-def _swapped(a: Array) -> Array:
-    rank = a.shape.rank
-    return native.transpose(a, (*range(rank - 2), rank - 1, rank - 2))
+_matmul, _raw_einsum = tf.raw_ops.MatMul, tf.raw_ops.Einsum
 
 
 def _dot(a: Array, b: Array, transpose_a: bool, transpose_b: bool) -> Array:
@@ -39,16 +34,6 @@ def _dot(a: Array, b: Array, transpose_a: bool, transpose_b: bool) -> Array:
         result = _matmul(a=a, b=native.reshape(b, (-1, 1)), transpose_a=transpose_a, transpose_b=False)
         return native.reshape(result, (-1,))
     return _matmul(a=a, b=b, transpose_a=transpose_a, transpose_b=transpose_b)
-
-
-def _batched(a: Array, b: Array, transpose_a: bool, transpose_b: bool) -> Array:
-    if a.dtype.is_complex:
-        if transpose_a:
-            a = _swapped(a)
-        if transpose_b:
-            b = _swapped(b)
-        return _batch_matmul(x=a, y=b)
-    return _batch_matmul(x=a, y=b, adj_x=transpose_a, adj_y=transpose_b)
 
 
 def _dot_nn(a: Array, b: Array) -> Array:
@@ -67,31 +52,33 @@ def _dot_tt(a: Array, b: Array) -> Array:
     return _dot(a, b, True, True)
 
 
-def _matmul_nn(a: Array, b: Array) -> Array:
-    return _batch_matmul(x=a, y=b)
-
-
 def _matmul_nt(a: Array, b: Array) -> Array:
-    return _batched(a, b, False, True)
+    return native.matmul(a, b, False, True)
 
 
 def _matmul_tn(a: Array, b: Array) -> Array:
-    return _batched(a, b, True, False)
+    return native.matmul(a, b, True, False)
 
 
 def _matmul_tt(a: Array, b: Array) -> Array:
-    return _batched(a, b, True, True)
+    return native.matmul(a, b, True, True)
 
 
 def _vecdot(a: Array, b: Array) -> Array:
     return native.reduce_sum(native.multiply(a, b), (-1,))
 
 
+def _einsum(equation: str, *arrays: Array) -> Array:
+    return _raw_einsum(inputs=arrays, equation=equation)
+
+
 kernels = Kernels(
     transpose=native.transpose,
     reshape=native.reshape,
     dot=_dot_nn,
-    matmul=_matmul_nn,
+    inner=_vecdot,
+    matvec=_dot_nn,
+    matmul=native.matmul,
     dot_nt=_dot_nt,
     dot_tn=_dot_tn,
     dot_tt=_dot_tt,
@@ -100,18 +87,26 @@ kernels = Kernels(
     matmul_tt=_matmul_tt,
     multiply=native.multiply,
     vecdot=_vecdot,
-    einsum=tf.einsum,
+    einsum=_einsum,
     cast=native.cast,
     costs=Costs(
-        call=10.0,
-        view=6.0,
-        copy=900.0,
-        gemm=30.0,
-        batch=0.1,
-        multiply=8.0,
-        einsum=math.inf,
-        einsum_rate=math.inf,
-        slow_rate=500.0,
+        call=14.7,
+        batched=18.8,
+        reshape=8.4,
+        transpose=13.5,
+        copy=260.0,
+        copy_rows=125.0,
+        gemm=20.0,
+        integer=330.0,
+        batch=0.06,
+        vector=17.0,
+        multiply=9.9,
+        multiply_rate=110.0,
+        vecdot=20.0,
+        vecdot_rate=180.0,
+        einsum=20.4,
+        einsum_rate=22.0,
+        einsum_thin=320.0,
         outer_as_gemm=False,
         lazy_transpose=False,
     ),

@@ -27,6 +27,7 @@ __all__ = [
     "gather",
     "ints",
     "matmul",
+    "matrix_transpose",
     "multiply",
     "pack",
     "read",
@@ -148,15 +149,32 @@ def transpose(x: Array, perm: tuple[int, ...]) -> Array:
     return _transpose(x=x, perm=ints(perm))
 
 
-def matmul(a: Array, b: Array) -> Array:
-    """Matrix product over the last two axes, the leading ones broadcast; two plain matrices take the faster kernel."""
+def matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
+    """Matrix product over the last two axes, the leading ones broadcast; two plain matrices take the faster kernel.
+
+    The batched kernels conjugate what they transpose, so complex batches are transposed beforehand.
+    """
     if a.shape.rank == 2 and b.shape.rank == 2:
-        return _matmul(a=a, b=b)
+        return _matmul(a=a, b=b, transpose_a=transpose_a, transpose_b=transpose_b)
+    if transpose_a and a.dtype.is_complex:
+        a, transpose_a = matrix_transpose(a), False
+    if transpose_b and b.dtype.is_complex:
+        b, transpose_b = matrix_transpose(b), False
     if type(a) is EagerTensor and type(b) is EagerTensor and a.dtype in _V3_TYPES and a.device.endswith("CPU:0"):
         rows, columns = a._shape_tuple(), b._shape_tuple()
-        if math.prod(rows) * columns[-1] <= _FEW_PRODUCTS and math.prod(columns) * rows[-2] <= _FEW_PRODUCTS:
-            return _batch_matmul_v3(x=a, y=b, Tout=a.dtype)
-    return _batch_matmul(x=a, y=b)
+        if transpose_a or transpose_b:
+            sizes = columns[-2] if transpose_b else columns[-1], rows[-1] if transpose_a else rows[-2]
+        else:
+            sizes = columns[-1], rows[-2]
+        if math.prod(rows) * sizes[0] <= _FEW_PRODUCTS and math.prod(columns) * sizes[1] <= _FEW_PRODUCTS:
+            return _batch_matmul_v3(x=a, y=b, Tout=a.dtype, adj_x=transpose_a, adj_y=transpose_b)
+    return _batch_matmul(x=a, y=b, adj_x=transpose_a, adj_y=transpose_b)
+
+
+def matrix_transpose(a: Array) -> Array:
+    """The last two axes exchanged, without conjugation."""
+    rank = a.shape.rank
+    return transpose(a, (*range(rank - 2), rank - 1, rank - 2))
 
 
 def reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:

@@ -14,6 +14,7 @@ from tensoria.errors import AxisError, SpaceError
 from tensoria.indices import Index
 from tensoria.metric import split_names
 from tensoria.spaces import ProductSpace, Variance
+from tensoria.structure import structural
 
 __all__ = ["fused", "split"]
 
@@ -24,7 +25,9 @@ def fused(t: T, names: str | Iterable[str], into: str) -> T:
     Args:
         t: a labelled tensor.
         names: the indices to fuse, as `"i j"`; two or more.
-        into: the name of the fused index, which stands where the first of them stood, up.
+        into: the name of the fused index, which stands where the first of them stood: up, over the space whose
+            factors have the variances of the indices; `"_k"` makes a down index of it instead, over the space of the
+            reversed variances (the same tensor, ready to meet an up index over that space).
 
     Raises:
         SpaceError: one of them is a plain axis.
@@ -52,10 +55,18 @@ def fused(t: T, names: str | Iterable[str], into: str) -> T:
     place = sum(n < at for n in order)
     order[place:place] = positions
     t = transposed(t, order)
-    basis = ProductSpace([(i.basis, i.variance) for i in factors if i.basis is not None]).standard
     kept = t._axes.indices
-    new_axes = (*kept[:place], Index(into, basis), *kept[place + len(factors) :])
+    new_axes = (*kept[:place], _fused_index(into, tuple(factors)), *kept[place + len(factors) :])
     return _reshaped(t, place, len(factors), (_total(t, place, len(factors)),), new_axes)
+
+
+@structural
+def _fused_index(into: str, factors: tuple[Index, ...]) -> Index:
+    down = into.startswith("_")
+    parts = [(i.basis, -i.variance if down else i.variance) for i in factors if i.basis is not None]
+    return Index(
+        into.lstrip("^_"), ProductSpace([(basis, 1 if v > 0 else -1) for basis, v in parts]), -1 if down else 1
+    )
 
 
 def split(t: T, name: str, into: str | Iterable[str]) -> T:
