@@ -445,6 +445,7 @@ def convert(array: Array, source: Backend, target: Backend, copy: bool | None = 
             f"a tensor that requires grad can not move from {source.name} to {target.name}: its history would be lost.",
             legal=f"t.detach().to(backend={target.name!r})",
         )
+    target.native_dtype(source.dtype(array))  # a data type that the target lacks is an error, never another one
     if copy is not True:
         shared = target.import_array(array, source)
         if shared is not None:

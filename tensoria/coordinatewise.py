@@ -20,7 +20,19 @@ from tensoria.indices import PLAIN, Axes
 from tensoria.matching import align_sum, require_privileged
 from tensoria.metric import flipped
 
-__all__ = ["SYMBOLS", "aligned", "binary", "is_scalar", "negative", "number", "scalar_product", "spread", "unary"]
+__all__ = [
+    "SYMBOLS",
+    "aligned",
+    "binary",
+    "check_broadcast",
+    "check_matmul",
+    "is_scalar",
+    "negative",
+    "number",
+    "scalar_product",
+    "spread",
+    "unary",
+]
 
 SYMBOLS = {
     "add": "+", "subtract": "-", "multiply": "a coordinatewise product", "divide": "/", "floor_divide": "//",
@@ -57,7 +69,12 @@ def binary(name: str, a: T, b: Any, *, swapped: bool = False) -> T:
     function = backend.operators[name]
     if isinstance(b, BaseTensor):
         x, y, of = aligned(name, b, a) if swapped else aligned(name, a, b)
-        return new(a, function(*backend.promoted(x, y)), of)
+        x, y = backend.promoted(x, y)
+        try:
+            return new(a, function(x, y), of)
+        except Exception:
+            check_broadcast(backend.shape(x), backend.shape(y), f"'{SYMBOLS.get(name, name)}'")
+            raise
     if not is_scalar(b):
         return NotImplemented  # type: ignore[no-any-return]
     if a._axes is not PLAIN:
@@ -112,6 +129,31 @@ def _check_sizes(of: Axes, x: tuple[int | None, ...], y: tuple[int | None, ...],
     for index, m, n in zip(of.indices, x[len(x) - count :], y[len(y) - count :], strict=True):
         if m != n and m is not None and n is not None and (index.basis is not None or (m != 1 and n != 1)):
             raise ShapeError(f"{what}: {index!r} has size {m} on the left and {n} on the right.")
+
+
+def check_broadcast(x: tuple[int | None, ...], y: tuple[int | None, ...], what: str) -> None:
+    """Raise our own error for shapes that do not broadcast, instead of a framework's.
+
+    Raises:
+        ShapeError: they do not.
+    """
+    for m, n in zip(reversed(x), reversed(y), strict=False):
+        if m is not None and n is not None and m != n and m != 1 and n != 1:
+            raise ShapeError(f"{what}: the shapes {x} and {y} do not broadcast.")
+
+
+def check_matmul(x: tuple[int | None, ...], y: tuple[int | None, ...]) -> None:
+    """Raise our own error for shapes that have no matrix product.
+
+    Raises:
+        ShapeError: they have none.
+    """
+    if not x or not y:
+        raise ShapeError(f"'@' needs at least one axis on each side; the shapes are {x} and {y}.", legal="a * b")
+    inner = y[-2] if len(y) > 1 else y[0]
+    if x[-1] != inner and x[-1] is not None and inner is not None:
+        raise ShapeError(f"'@': the shapes {x} and {y} do not multiply: {x[-1]} against {inner}.")
+    check_broadcast(x[:-2], y[:-2], "'@'")
 
 
 def scalar_product(a: T, b: Any, *, divide: bool = False) -> T:

@@ -16,6 +16,7 @@ __all__ = [
     "DType",
     "bfloat16",
     "bool_",
+    "check_assignable",
     "check_scalar",
     "complex64",
     "complex128",
@@ -158,3 +159,13 @@ def check_scalar(value: complex, of: DType) -> None:
             f"the number {value!r} and an array of {of} do not promote: frameworks differ on the result.",
             legal='t.to(dtype="float64") first',
         )
+
+
+def check_assignable(value: DType, place: DType) -> None:
+    """Raise if writing a value into a place of another data type would drop a part of it.
+
+    Raises:
+        DTypeError: the value's kind is larger (complex into float, float into integers, numbers into booleans).
+    """
+    if _ORDER[value.kind] > _ORDER[place.kind]:
+        raise DTypeError(f"a {value} does not fit into a tensor of {place}.", legal=f't.to(dtype="{value}") first')

@@ -14,6 +14,7 @@ from typing import Any
 from tensoria.contraction import trace
 from tensoria.coordinatewise import is_scalar, number
 from tensoria.core import BaseTensor, T, labelled, new, relabelled, same_backend
+from tensoria.dtypes import check_assignable, dtype
 from tensoria.einsum import relabel
 from tensoria.errors import AxisError, ModeError, SpaceError, VarianceError
 from tensoria.indices import PLAIN, Index, axes, plain
@@ -68,10 +69,9 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
                 f"the place has the axes {axes(kept)!s:.60} and the value {value._axes!s:.60}.",
                 legal="give the value the place's axes, in its order",
             )
-        value = value._array
     elif not is_scalar(value):
         raise ModeError("a plain value for a labelled place.", legal="label the value, or assign to a plain tensor")
-    t._array = t._backend.set_item(t._array, cut, value)
+    t._array = t._backend.set_item(t._array, cut, _native_value(t, value))
 
 
 def _native(t: BaseTensor, key: Any) -> Any:
@@ -87,10 +87,19 @@ def _native(t: BaseTensor, key: Any) -> Any:
 
 
 def _native_value(t: BaseTensor, value: Any) -> Any:
+    """A value in the tensor's data type, if that loses no part of it: a smaller kind becomes a larger one."""
+    backend, kind = t._backend, t.dtype
     if isinstance(value, BaseTensor):
         same_backend(t, value)
-        return value._array
-    return number(value)
+        value = value._array
+    elif is_scalar(value):
+        value = number(value)
+        check_assignable(dtype(type(value)), kind)
+        return value
+    elif not backend.owns(value):
+        value = backend.asarray(value, None, t.device, None)
+    check_assignable(backend.dtype(value), kind)
+    return backend.kernels.cast(value, backend.native_dtype(kind))
 
 
 # -- labelling --------------------------------------------------------------------------------------------------------

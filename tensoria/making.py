@@ -8,6 +8,7 @@ from typing import Any
 
 from tensoria.algebra import exterior
 from tensoria.backend import Array, Backend, backend_of, convert, current, get
+from tensoria.coordinatewise import is_scalar
 from tensoria.core import BaseTensor, labelled
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
@@ -62,7 +63,14 @@ def _native(
     target = get(backend) if backend is not None else owner or current()
     kind = None if dtype is None else as_dtype(dtype)
     if owner is None:
-        return target.asarray(_plain_data(data), kind, device, copy), target
+        plain_data = _plain_data(data)
+        try:
+            return target.asarray(plain_data, kind, device, copy), target
+        except Exception:
+            fault = _fault(plain_data)
+            if fault is None:
+                raise
+            raise ConversionError(f"these data are no rectangular array of numbers: {fault}.") from None
     fresh = copy
     if owner is not target:
         data, fresh = convert(data, owner, target, copy), None
@@ -73,6 +81,27 @@ def _native(
     if device is not None:
         data = target.to_device(data, device)
     return (target.copy(data) if fresh is True else data), target
+
+
+def _fault(data: Any) -> str | None:
+    """What keeps nested sequences from being an array of numbers, in the same words on every backend."""
+    if is_scalar(data) or hasattr(data, "__array__") or hasattr(data, "__dlpack__"):
+        return None
+    if not isinstance(data, (list, tuple)):
+        return f"{type(data).__name__} {data!r:.40} is no number"
+    for item in data:
+        if (fault := _fault(item)) is not None:
+            return fault
+    shapes = {_shape(item) for item in data}
+    return (
+        f"rows of the shapes {' and '.join(map(str, sorted(shapes)))} stand side by side" if len(shapes) > 1 else None
+    )
+
+
+def _shape(data: Any) -> tuple[int, ...]:
+    if isinstance(data, (list, tuple)):
+        return (len(data), *(_shape(data[0]) if data else ()))
+    return tuple(getattr(data, "shape", ()))
 
 
 def _plain_data(data: Any) -> Any:

@@ -16,8 +16,8 @@ from typing import Any
 
 from tensoria import contraction, indexing, printing
 from tensoria.algebra import fusing, patterns, raising, symmetry
-from tensoria.backend import Backend, backend_of, convert, get
-from tensoria.coordinatewise import binary, is_scalar, negative, scalar_product, unary
+from tensoria.backend import Backend, backend_of, convert, device_name, get
+from tensoria.coordinatewise import binary, check_broadcast, check_matmul, is_scalar, negative, scalar_product, unary
 from tensoria.core import BaseTensor, adopt, new, relabelled, require_labelled, same_backend, transposed
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
@@ -113,7 +113,11 @@ class Tensor(BaseTensor):
             same_backend(self, other)
         x, y = self._array, other._array
         if left is PLAIN and right is PLAIN:
-            array, axes = backend.multiply(x, y), PLAIN
+            try:
+                array, axes = backend.multiply(x, y), PLAIN
+            except Exception:
+                check_broadcast(backend.shape(x), backend.shape(y), "'*'")
+                raise
         else:
             # `contraction.product` in a nutshell, for the common case: look up what meets, look up the plan, run it.
             tracing = backend.tracing
@@ -141,7 +145,11 @@ class Tensor(BaseTensor):
             return NotImplemented
         if self._axes is PLAIN and other._axes is PLAIN:
             same_backend(self, other)
-            return new(self, self._backend.matmul(self._array, other._array), PLAIN)
+            try:
+                return new(self, self._backend.matmul(self._array, other._array), PLAIN)
+            except Exception:
+                check_matmul(self.shape, other.shape)
+                raise
         return contraction.compose(self, other)
 
     def __call__(self, *arguments: BaseTensor | None) -> Tensor:
@@ -159,7 +167,10 @@ class Tensor(BaseTensor):
             axes = self._axes
             if not axes.symbols or self._array.shape == other._array.shape:
                 out = _new(Tensor)
-                out._array = self._backend.add(self._array, other._array)
+                try:
+                    out._array = self._backend.add(self._array, other._array)
+                except Exception:
+                    return binary("add", self, other)  # which says what is wrong
                 out._axes = axes
                 out._backend = self._backend
                 return out
@@ -173,7 +184,10 @@ class Tensor(BaseTensor):
             axes = self._axes
             if not axes.symbols or self._array.shape == other._array.shape:
                 out = _new(Tensor)
-                out._array = self._backend.subtract(self._array, other._array)
+                try:
+                    out._array = self._backend.subtract(self._array, other._array)
+                except Exception:
+                    return binary("subtract", self, other)  # which says what is wrong
                 out._axes = axes
                 out._backend = self._backend
                 return out
@@ -303,6 +317,24 @@ class Tensor(BaseTensor):
     def __ipow__(self, other: Any) -> Tensor:
         return self._assign(self**other, "**=")
 
+    def __imatmul__(self, other: Any) -> Tensor:
+        return self._assign(self @ other, "@=")
+
+    def __iand__(self, other: Any) -> Tensor:
+        return self._assign(self & other, "&=")
+
+    def __ior__(self, other: Any) -> Tensor:
+        return self._assign(self | other, "|=")
+
+    def __ixor__(self, other: Any) -> Tensor:
+        return self._assign(self ^ other, "^=")
+
+    def __ilshift__(self, other: Any) -> Tensor:
+        return self._assign(self << other, "<<=")
+
+    def __irshift__(self, other: Any) -> Tensor:
+        return self._assign(self >> other, ">>=")
+
     # -- metric and basis -----------------------------------------------------------------------------------------
 
     def raised(self, names: str | Iterable[str] | None = None, *, metric: BaseTensor | None = None) -> Tensor:
@@ -375,15 +407,18 @@ class Tensor(BaseTensor):
         """
         source = target = self._backend
         array = self._array
+        if dtype is not None and as_dtype(dtype) is not self.dtype:
+            # Before the move: the other backend may lack the present data type.
+            array = source.kernels.cast(array, source.native_dtype(as_dtype(dtype)))
         if backend is not None and backend != source.name:
             target = get(backend)
             array = convert(array, source, target, copy)
-        if dtype is not None:
-            array = target.kernels.cast(array, target.native_dtype(as_dtype(dtype)))
-        if device is not None:
+        if device is not None and target.device(array) != device_name(device):
             array = target.to_device(array, device)
-        if copy is True and array is self._array:
+        elif device is None and target is source and array is self._array and copy is True:
             array = target.copy(array)
+        if copy is False and target is source and array is not self._array:
+            raise ConversionError("another data type or device needs a copy, and copy=False forbids it.")
         out = new(self, array, self._axes)
         out._backend = target
         return out
@@ -405,13 +440,22 @@ class Tensor(BaseTensor):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         import numpy as np
 
-        return np.array(self._backend.to_numpy(self._unlabelled("np.asarray")), dtype=dtype, copy=copy)
+        array = self._unlabelled("np.asarray")
+        if self._backend.requires_grad(array):
+            raise ConversionError(
+                "a tensor that requires grad does not become a NumPy array: its history would be lost.",
+                legal="np.asarray(t.detach())",
+            )
+        return np.array(self._backend.to_numpy(array), dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         reflected = REFLECTED.get(ufunc.__name__)
-        # np.float64(2) * t and array * t arrive here; a NumPy scalar is a number, an array has to be adopted openly.
-        if method == "__call__" and reflected and len(inputs) == 2 and inputs[1] is self and is_scalar(inputs[0]):
-            return getattr(self, reflected)(inputs[0])
+        # np.float64(2) * t and array * t arrive here; a NumPy scalar is a number (comparisons make a 0-d array of
+        # it first), an array has to be adopted openly.
+        if method == "__call__" and reflected and len(inputs) == 2 and inputs[1] is self:
+            left = inputs[0][()] if getattr(inputs[0], "shape", None) == () else inputs[0]
+            if is_scalar(left):
+                return getattr(self, reflected)(left)
         self._unlabelled(f"np.{ufunc.__name__}")
         raise ConversionError(
             f"np.{ufunc.__name__} works on NumPy arrays, and this is a tensor.",

@@ -112,8 +112,8 @@ class NumpyBackend(Backend):
         return self.pairs[of, a.shape, b.shape, a.dtype, b.dtype](a, b)
 
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
-        if not array.flags.writeable:
-            array = array.copy()
+        if isinstance(array, np.generic) or not array.flags.writeable:
+            array = np.array(array)
         array[key] = value
         return array
 

@@ -81,7 +81,8 @@ class TorchBackend(Backend):
         return "cpu" if device.type == "cpu" else f"{device.type}:{device.index or 0}"
 
     def devices(self) -> list[str]:
-        return ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
+        found = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
+        return [*found, "mps:0"] if torch.backends.mps.is_available() else found
 
     # -- making and moving ----------------------------------------------------------------------------------------
 
@@ -112,9 +113,7 @@ class TorchBackend(Backend):
 
     def _device(self, device: str) -> Any:
         name = device_name(device)
-        if name.startswith("cuda") and not torch.cuda.is_available():
-            raise BackendError(f"PyTorch sees no device {device!r} here; there is {', '.join(self.devices())}.")
-        if name not in self.devices() and name.startswith(("cpu", "cuda")):
+        if name not in self.devices():
             raise BackendError(f"PyTorch sees no device {device!r} here; there is {', '.join(self.devices())}.")
         return torch.device(name)
 
@@ -153,16 +152,21 @@ class TorchBackend(Backend):
     # -- operations -----------------------------------------------------------------------------------------------
 
     def get_item(self, array: Array, key: Any) -> Array:
-        if type(key) is slice and key.step is not None and key.step < 0:
-            key = (key,)
-        if type(key) is tuple and any(type(part) is slice and (part.step or 1) < 0 for part in key):
-            return _reversed_slices(array, key)
-        return array[key]
+        if (plan := _forward(array, key)) is None:
+            return array[key]
+        return torch.flip(array[plan[0]], plan[1])
 
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
         if array.requires_grad and array.is_leaf:
             array = array.clone()  # PyTorch forbids writing into a leaf; the tensor is bound to a copy
-        array[key] = value
+        if (plan := _forward(array, key)) is None:
+            array[key] = value
+        else:
+            forward, flips = plan
+            place = array[forward]
+            if isinstance(value, torch.Tensor):
+                value = torch.flip(value.to(array.dtype).broadcast_to(place.shape), flips)
+            array[forward] = value
         return array
 
     def matmul(self, a: Array, b: Array) -> Array:
@@ -201,8 +205,15 @@ def _has_arrays(data: Any) -> bool:
     return any(isinstance(x, np.ndarray) or (isinstance(x, (list, tuple)) and _has_arrays(x)) for x in data)
 
 
-def _reversed_slices(array: Array, key: tuple[Any, ...]) -> Array:
-    """PyTorch has no negative steps: the same components by a positive step, flipped afterwards."""
+def _forward(array: Array, key: Any) -> tuple[tuple[Any, ...], list[int]] | None:
+    """PyTorch has no negative steps: a key with positive ones for the same components, and the axes to flip.
+
+    None where the key has no negative step.
+    """
+    if type(key) is slice and key.step is not None and key.step < 0:
+        key = (key,)
+    if type(key) is not tuple or not any(type(part) is slice and (part.step or 1) < 0 for part in key):
+        return None
     used = sum(part is not None and part is not Ellipsis for part in key)
     forward: list[Any] = []
     flips: list[int] = []
@@ -225,7 +236,7 @@ def _reversed_slices(array: Array, key: tuple[Any, ...]) -> Array:
         else:
             source += 1
             target += not isinstance(part, int)
-    return torch.flip(array[tuple(forward)], flips)
+    return tuple(forward), flips
 
 
 backend = TorchBackend()

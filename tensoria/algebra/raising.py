@@ -87,7 +87,13 @@ def _slots(metric: BaseTensor) -> tuple[Index, Index]:
             f"a metric has two down or two up indices; this tensor has {metric._axes or 'none'}.",
             legal="tn.tensor(g, [-i, -j])",
         )
-    return slots[0], slots[1]
+    first, second = slots
+    assert first.basis is not None
+    if second.basis is not first.basis and second.basis is not first.basis.conj():
+        raise MetricError(
+            f"a metric belongs to one space; {first!r} and {second!r} belong to two.", legal="tn.tensor(g, [-i, -j])"
+        )
+    return first, second
 
 
 def inverted(metric: T) -> T:
@@ -99,7 +105,10 @@ def inverted(metric: T) -> T:
     first, second = _slots(metric)
     names = [n for n in metric._axes.names if n not in (first.name, second.name)]
     ordered = transposed(metric, [metric._axes.find(n) for n in (*names, first.name, second.name)])
-    array = metric._backend.xp.linalg.inv(ordered._array)
+    try:
+        array = metric._backend.xp.linalg.inv(ordered._array)
+    except Exception as error:  # every framework has an error of its own for it
+        raise MetricError(f"the metric {metric._axes} is singular, so nothing can be raised through it.") from error
     # The inverse's rows belong to the second slot: g^{-1}[j, i] g[i, k] = delta[j, k].
     flipped_slots = tuple(Index(i.name, i.basis, -1 if i.variance > 0 else 1) for i in (second, first))
     return new(metric, array, axes((*ordered._axes.indices[:-2], *flipped_slots)))
