@@ -182,6 +182,9 @@ def trace(t: T, first: str, second: str) -> T:
     check_same_frame(a, b.renamed(a.name), "a trace")
     labels = list(range(len(t._axes.indices)))
     labels[j] = labels[i]
+    sizes = t._backend.shape(t._array)[t.lead :]
+    if sizes[i] != sizes[j] and sizes[i] is not None and sizes[j] is not None:
+        raise ShapeError(f"{a!r} has size {sizes[i]} and {b!r} has size {sizes[j]}: they have no trace.")
     kept = [n for n in range(len(t._axes.indices)) if n not in (i, j)]
     of = pattern((tuple(labels),), tuple(labels[n] for n in kept), frozenset(), ())
     array = t._backend.reduce_axes(of, t._array)

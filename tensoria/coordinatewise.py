@@ -16,7 +16,7 @@ from tensoria.backend import Array
 from tensoria.core import BaseTensor, T, new, same_backend
 from tensoria.dtypes import check_scalar
 from tensoria.errors import ModeError, ShapeError
-from tensoria.indices import PLAIN, Axes
+from tensoria.indices import PLAIN, Axes, axes
 from tensoria.matching import align_sum, require_privileged
 from tensoria.metric import flipped
 
@@ -27,10 +27,10 @@ __all__ = [
     "check_broadcast",
     "check_matmul",
     "is_scalar",
+    "masked",
     "negative",
     "number",
     "scalar_product",
-    "spread",
     "unary",
 ]
 
@@ -188,20 +188,18 @@ def unary(name: str, function: Callable[[Array], Array], a: T, *, linear: bool =
     return new(a, function(a._array), a._axes)
 
 
-def spread(mask: BaseTensor, over: BaseTensor) -> Array:
-    """A tensor on plain axes alone, laid out so that it broadcasts against another that has these axes among others.
+def masked(mask: BaseTensor, t: BaseTensor, other: Array) -> tuple[Array, Array, Array, Axes]:
+    """A mask over plain axes, a tensor and another array like it, laid out so that all three broadcast.
 
-    Raises:
-        AxisError: the other lacks one of the axes.
+    Plain axes that only the mask has come first in the result.
     """
-    same_backend(mask, over)
-    places = [over._axes.find(name) for name in mask._axes.names]
-    order = sorted(range(len(places)), key=places.__getitem__)
-    lead = mask.lead
-    array = mask._array
-    if order != list(range(len(order))):
-        array = mask._backend.kernels.transpose(array, (*range(lead), *(lead + n for n in order)))
-    for position in range(len(over._axes.indices)):
-        if position not in places:
-            array = mask._backend.xp.expand_dims(array, axis=lead + position)
-    return array
+    same_backend(mask, t)
+    extra = tuple(index for index in mask._axes.indices if index.name not in t._axes.position)
+    result = axes((*extra, *t._axes.indices))
+    perm = tuple(mask._axes.position[name] for name in result.names if name in mask._axes.position)
+    missing = tuple(n for n, name in enumerate(result.names) if name not in mask._axes.position)
+    placed = _placed(mask, (perm, missing), len(result.names))
+    x, y, xp = t._array, other, t._backend.xp
+    for _ in extra:
+        x, y = xp.expand_dims(x, axis=t.lead), xp.expand_dims(y, axis=t.lead)
+    return placed, x, y, result

@@ -418,7 +418,7 @@ class Tensor(BaseTensor):
         elif device is None and target is source and array is self._array and copy is True:
             array = target.copy(array)
         if copy is False and target is source and array is not self._array:
-            raise ConversionError("another data type or device needs a copy, and copy=False forbids it.")
+            raise ConversionError(f"{dtype or device} needs a copy of this {self.dtype}, and copy=False forbids it.")
         out = new(self, array, self._axes)
         out._backend = target
         return out

@@ -73,8 +73,9 @@ class NumpyBackend(Backend):
     def asarray(self, data: Any, of: DType | None, device: str | None, copy: bool | None) -> Array:
         if device is not None and device_name(device) != "cpu":
             raise BackendError(f"the numpy backend computes on the cpu, not on {device}.")
+        native = None if of is None else self.native_dtype(of)
         try:
-            made = np.array(data, dtype=None if of is None else self.native_dtype(of), copy=copy)
+            made = np.array(data, dtype=native, copy=copy)
         except ValueError as error:
             if copy is False:
                 raise ConversionError("this needs a copy, and copy=False forbids it.") from None

@@ -10,7 +10,7 @@ from tensoria.core import new
 from tensoria.dtypes import DType
 from tensoria.indices import PLAIN
 from tensoria.matching import require_privileged
-from tensoria.namespace.dispatch import tensor_of
+from tensoria.namespace.dispatch import plain, tensor_of
 from tensoria.tensor import Tensor
 
 __all__ = [
@@ -21,11 +21,19 @@ __all__ = [
     "full",
     "full_like",
     "linspace",
+    "meshgrid",
     "ones",
     "ones_like",
+    "tril",
+    "triu",
     "zeros",
     "zeros_like",
 ]
+
+
+meshgrid = plain("meshgrid", "Coordinate matrices of coordinate vectors.")
+tril = plain("tril", "The lower triangle, zeros above.")
+triu = plain("triu", "The upper triangle, zeros below.")
 
 
 def _made(

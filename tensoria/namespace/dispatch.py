@@ -99,8 +99,9 @@ def axes_of(t: BaseTensor, axis: Axis, what: str) -> tuple[int, ...] | None:
         AxisError: there is no such axis.
         BasisError: an axis has an index that is not in a privileged basis.
     """
-    if axis is None:
+    if axis is None or RULES.get(what) is Rule.COORDINATEWISE_ALONG:
         require_privileged(t._axes, what)
+    if axis is None:
         return None
     given = (axis,) if isinstance(axis, (int, str)) else tuple(axis)
     found = tuple(_position(t, item, what) for item in given)

@@ -8,6 +8,7 @@ from tensoria import coordinatewise
 from tensoria.coordinatewise import is_scalar
 from tensoria.core import new
 from tensoria.errors import ModeError
+from tensoria.matching import require_privileged
 from tensoria.namespace.dispatch import binary, scalar, tensor_of, unary
 from tensoria.tensor import Tensor
 
@@ -178,6 +179,8 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
     mask = tensor_of(condition, "where")
     one = tensor_of(x2 if is_scalar(x1) else x1, "where")
     if is_scalar(x1) or is_scalar(x2):
+        if (x1 if is_scalar(x1) else x2) != 0:  # zero alone has the same components in every basis
+            require_privileged(one._axes, "where with a number")
         other = new(one, scalar(one, x1 if is_scalar(x1) else x2), one._axes)
         xp = one._backend.xp
         other = new(one, xp.broadcast_to(other._array, one._array.shape), one._axes)
@@ -185,12 +188,10 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
     else:
         first, second = one, tensor_of(x2, "where")
     a, b, of = coordinatewise.aligned("add", first, second)
-    both = new(first, a, of)
-    plain_mask = all(index.basis is None for index in mask._axes.indices)
-    if plain_mask and mask.is_labelled and of.indices:
-        m = coordinatewise.spread(mask, both)
+    if mask.is_labelled and of.indices and all(index.basis is None for index in mask._axes.indices):
+        m, a, b, of = coordinatewise.masked(mask, new(first, a, of), b)
     else:
-        m, a, of = coordinatewise.aligned("where", mask, both)
-        b = coordinatewise.aligned("where", mask, new(first, b, both._axes))[1]
+        m, a, of = coordinatewise.aligned("where", mask, new(first, a, of))
+        b = coordinatewise.aligned("where", mask, new(first, b, of))[1]
     a, b = first._backend.promoted(a, b)
     return new(first, first._backend.xp.where(m, a, b), of)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tensoria.core import new
+from tensoria.errors import AxisError
 from tensoria.indices import plain as plain_index
 from tensoria.namespace.dispatch import Axis, axes_of, plain, tensor_of, unwrap
 from tensoria.tensor import Tensor
@@ -29,7 +30,11 @@ def take(x: Any, indices: Any, /, *, axis: Axis = None) -> Tensor:
         BasisError: the axis has an index that is not in a privileged basis.
     """
     t = tensor_of(x, "take")
-    found = axes_of(t, axis, "take") if axis is not None else (0,)
+    if axis is None and (t.is_labelled or t.ndim != 1):
+        raise AxisError(
+            "take needs an axis, unless the tensor is plain and has one only.", legal='tn.take(t, n, axis="b")'
+        )
+    found = axes_of(t, 0 if axis is None else axis, "take")
     assert found is not None
     native = t._backend.xp.take(t._array, unwrap(indices, "take", t._backend), axis=found[0])
     at = found[0] - t.lead

@@ -68,6 +68,8 @@ def concat(arrays: Sequence[Any], /, *, axis: Axis = 0) -> Tensor:
                 f"concat of tensors with the axes {first._axes or 'none'} and {t._axes or 'none'}.",
                 legal="t.permuted(...) to the first one's order",
             )
+    if axis is None and first._axes is not PLAIN:
+        raise AxisError(f"concat without an axis would flatten {first._axes}.", legal='tn.concat(tensors, axis="b")')
     where = None if axis is None and first._axes is PLAIN else axes_of(first, axis, "concat")
     if where is not None and where[0] >= first.lead and first._axes is not PLAIN:
         index = first._axes.indices[where[0] - first.lead]

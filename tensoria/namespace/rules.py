@@ -2,7 +2,8 @@
 
 * `LINEAR`: commutes with every change of basis; always allowed, operands align by name.
 * `COORDINATEWISE`: acts on components; every index must be plain or in a privileged basis, operands align by name.
-* `ALONG`: acts along axes; those must be plain or in a privileged basis, the others may be anything.
+* `ALONG`: acts along axes and is linear; those must be plain or in a privileged basis, the others may be anything.
+* `COORDINATEWISE_ALONG`: acts along axes and is not linear, so that every index must be plain or privileged.
 * `CONJUGATE`: leads to the conjugate space.
 
 A function that is not in the table refuses labelled tensors.
@@ -22,6 +23,7 @@ class Rule(Enum):
     LINEAR = "always allowed"
     COORDINATEWISE = "every index plain or privileged"
     ALONG = "the axes it acts along plain or privileged"
+    COORDINATEWISE_ALONG = "every index plain or privileged, along axes"
     CONJUGATE = "leads to the conjugate space"
 
 
@@ -97,26 +99,26 @@ RULES: Final[dict[str, Rule]] = {
     "clip": Rule.COORDINATEWISE,
     "relu": Rule.COORDINATEWISE,
     # along axes
-    "all": Rule.ALONG,
-    "any": Rule.ALONG,
-    "argmax": Rule.ALONG,
-    "argmin": Rule.ALONG,
-    "argsort": Rule.ALONG,
+    "all": Rule.COORDINATEWISE_ALONG,
+    "any": Rule.COORDINATEWISE_ALONG,
+    "argmax": Rule.COORDINATEWISE_ALONG,
+    "argmin": Rule.COORDINATEWISE_ALONG,
+    "argsort": Rule.COORDINATEWISE_ALONG,
     "concat": Rule.ALONG,
-    "cumulative_prod": Rule.ALONG,
+    "cumulative_prod": Rule.COORDINATEWISE_ALONG,
     "cumulative_sum": Rule.ALONG,
     "flip": Rule.ALONG,
-    "max": Rule.ALONG,
+    "max": Rule.COORDINATEWISE_ALONG,
     "mean": Rule.ALONG,
-    "min": Rule.ALONG,
-    "prod": Rule.ALONG,
+    "min": Rule.COORDINATEWISE_ALONG,
+    "prod": Rule.COORDINATEWISE_ALONG,
     "roll": Rule.ALONG,
-    "softmax": Rule.ALONG,
-    "sort": Rule.ALONG,
-    "std": Rule.ALONG,
+    "softmax": Rule.COORDINATEWISE_ALONG,
+    "sort": Rule.COORDINATEWISE_ALONG,
+    "std": Rule.COORDINATEWISE_ALONG,
     "sum": Rule.ALONG,
     "take": Rule.ALONG,
-    "var": Rule.ALONG,
+    "var": Rule.COORDINATEWISE_ALONG,
     # labels pass through unchanged
     "astype": Rule.LINEAR,
     "stack": Rule.LINEAR,
