@@ -194,7 +194,9 @@ class Backend:
 
     def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:
         """The array in another shape; at most one size may be -1 (or, while the framework traces, unknown)."""
-        return self.kernels.reshape(array, tuple(-1 if size is None else size for size in shape))
+        if None in shape:
+            shape = [-1 if size is None else size for size in shape]
+        return self.kernels.reshape(array, tuple(shape))  # type: ignore[arg-type]
 
     def eigvals(self, array: Array) -> Array:
         """The eigenvalues of square matrices, complex."""
@@ -226,9 +228,10 @@ class Backend:
 
     def contract_network(self, of: Pattern, arrays: Sequence[Array]) -> Array:
         """One array, or three and more, contracted in the best order."""
-        if len(arrays) > 1 and any(None in self.shape(array) for array in arrays):
+        shapes = tuple([self.shape(array) for array in arrays])
+        if any(None in shape for shape in shapes):
             return self.trace_network(of, arrays)
-        plan, into, out_of = self.network_plan(of, arrays)
+        plan, into, out_of = self.networks[of, shapes, tuple([array.dtype for array in arrays])]
         if into is not None:
             arrays = [self.kernels.cast(array, into) for array in arrays]
         result = execute(plan, arrays)

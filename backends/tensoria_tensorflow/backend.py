@@ -197,12 +197,16 @@ class TensorflowBackend(Backend):
 
     def contract(self, of: Pattern, a: Array, b: Array) -> Array:
         if type(a) is EagerTensor and type(b) is EagerTensor:
-            return self.pairs[of, a._shape_tuple(), b._shape_tuple(), a.dtype, b.dtype](a, b)
+            # The numbers of data types are keys that hash without a Python call.
+            return self.pairs[of, a._shape_tuple(), b._shape_tuple(), a._datatype_enum(), b._datatype_enum()](a, b)
         a, b = native.read(a), native.read(b)
         first, second = self.shape(a), self.shape(b)
         if None in first or None in second:
             return self.trace_pair(of, a, b)
-        return self.pairs[of, first, second, a.dtype, b.dtype](a, b)
+        return self.pairs[of, first, second, a.dtype.as_datatype_enum, b.dtype.as_datatype_enum](a, b)
+
+    def _dtypes(self, natives: Sequence[Any]) -> tuple[Any, Any, DType]:
+        return super()._dtypes([tf.as_dtype(native_dtype) for native_dtype in natives])
 
     def reduce_axes(self, of: Pattern, array: Array) -> Array:
         return super().reduce_axes(of, native.read(array))

@@ -184,11 +184,14 @@ class TorchBackend(Backend):
             raise
 
     def contract_network(self, of: Pattern, arrays: Sequence[Array]) -> Array:
-        if len(arrays) > 1 and (
-            is_compiling() or any(type(size) is not int for array in arrays for size in array.shape)
-        ):
+        if is_compiling():
             return self.trace_network(of, arrays)
-        return super().contract_network(of, arrays)
+        try:
+            return super().contract_network(of, arrays)
+        except TypeError:
+            if any(type(size) is not int for array in arrays for size in array.shape):
+                return self.trace_network(of, arrays)
+            raise
 
     # -- derivatives and compilation --------------------------------------------------------------------------------
 

@@ -191,7 +191,8 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
     if mask.is_labelled and of.indices and all(index.basis is None for index in mask._axes.indices):
         m, a, b, of = coordinatewise.masked(mask, new(first, a, of), b)
     else:
-        m, a, of = coordinatewise.aligned("where", mask, new(first, a, of))
-        b = coordinatewise.aligned("where", mask, new(first, b, of))[1]
+        one_side, other_side = new(first, a, of), new(first, b, of)
+        m, a, of = coordinatewise.aligned("where", mask, one_side)
+        b = coordinatewise.aligned("where", mask, other_side)[1]
     a, b = first._backend.promoted(a, b)
     return new(first, first._backend.xp.where(m, a, b), of)
