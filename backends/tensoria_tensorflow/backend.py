@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
 from tensoria.backend import Array, Backend, device_name
 from tensoria.dtypes import DTYPES, DType
 from tensoria.errors import BackendError, ConversionError, DTypeError
 from tensoria.planning import Pattern
-
 from tensoria_tensorflow import kernels as native
 from tensoria_tensorflow import namespace as xp
 from tensoria_tensorflow.contraction import kernels

@@ -8,12 +8,11 @@ several, but has no shortcut for thin products.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import tensorflow as tf
-from tensoria.planning import Costs, Kernels
 
+from tensoria.planning import Costs, Kernels
 from tensoria_tensorflow import kernels as native
 
 __all__ = ["kernels"]

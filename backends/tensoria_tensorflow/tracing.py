@@ -1,4 +1,4 @@
-"""What `tf.nest` and `tf.function` have to know of tensoria: a `Tensor` is one array, with axes and backend as metadata.
+"""What `tf.nest` and `tf.function` have to know of tensoria: a `Tensor` is one array; axes and backend are metadata.
 
 So tensors are arguments, results, loop variables and parts of nested structures, and a `tf.function` traces once for
 each structure. TensorFlow finds these methods by name on the class; they are put there when this backend is loaded.
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tensorflow.core.function.trace_type import custom_nest_trace_type, trace_type_builder
+
 from tensoria.pytree import register_optree
 from tensoria.tensor import Tensor
-from tensorflow.core.function.trace_type import custom_nest_trace_type, trace_type_builder
 
 __all__ = ["register"]
 

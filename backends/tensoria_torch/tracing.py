@@ -18,24 +18,31 @@ from typing import Any
 import torch.utils._pytree as pytree
 from torch._library.opaque_object import MemberType, register_opaque_type
 
-from tensoria.indices import Axes
-from tensoria.pytree import register_optree, unflatten
+from tensoria.pytree import register_optree
 from tensoria.structure import Structure
 from tensoria.tensor import Tensor
+from tensoria_torch.backend import backend
 
 __all__ = ["register"]
 
 
-def _flatten(t: Tensor) -> tuple[list[Any], tuple[Axes, Any]]:
-    return [t._array], (t._axes, t._backend)
+def _context(t: Tensor) -> Any:
+    # Export writes contexts down as constants, and a backend is none: it is only named for another framework's tensor.
+    return t._axes if t._backend is backend else (t._axes, t._backend)
 
 
-def _flatten_with_keys(t: Tensor) -> tuple[list[tuple[Any, Any]], tuple[Axes, Any]]:
-    return [(pytree.GetAttrKey("array"), t._array)], (t._axes, t._backend)
+def _flatten(t: Tensor) -> tuple[list[Any], Any]:
+    return [t._array], _context(t)
 
 
-def _unflatten(leaves: Sequence[Any], context: tuple[Axes, Any]) -> Tensor:
-    return unflatten(context, leaves)
+def _flatten_with_keys(t: Tensor) -> tuple[list[tuple[Any, Any]], Any]:
+    return [(pytree.GetAttrKey("array"), t._array)], _context(t)
+
+
+def _unflatten(leaves: Sequence[Any], context: Any) -> Tensor:
+    of, owner = context if type(context) is tuple else (context, backend)
+    (leaf,) = leaves
+    return Tensor.from_parts(leaf, of, owner)
 
 
 _registered = False
