@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tensoria.backend import Array
 from tensoria.components import Components, change, dtype_for, gram
-from tensoria.core import T, new, require_labelled
+from tensoria.core import BaseTensor, T, new, require_labelled
 from tensoria.errors import MetricError, SpaceError, VarianceError
 from tensoria.indices import Axes, Index, axes, starred
 from tensoria.planning import Pattern, pattern
@@ -106,9 +107,19 @@ def _replaced(of: Axes, position: int, index: Index) -> Axes:
 
 def applied(t: T, position: int, matrix: Components, index: Index) -> T:
     """A matrix applied to one labelled axis: new_a = M_ab old_b; the axis then carries `index`."""
-    native = t._backend.constant(matrix, dtype_for(matrix, t.dtype), t._array)
+    native, array = _meeting(t, matrix)
     of = _application(len(t._axes.indices), position)
-    return new(t, t._backend.contract(of, native, t._array), _replaced(t._axes, position, index))
+    return new(t, t._backend.contract(of, native, array), _replaced(t._axes, position, index))
+
+
+def _meeting(t: BaseTensor, components: Components) -> tuple[Array, Array]:
+    """A space's numbers and the tensor's array, in data types that promote (integers give way to a real metric)."""
+    kind = t.dtype
+    of = dtype_for(components, kind)
+    array = t._array
+    if of is not kind and kind.kind in ("int", "uint"):
+        array = t._backend.kernels.cast(array, t._backend.native_dtype(of))
+    return t._backend.constant(components, of, array), array
 
 
 @structural
@@ -121,11 +132,11 @@ def _application(rank: int, position: int) -> Pattern:
 def scaled(t: T, position: int, diagonal: Components, index: Index) -> T:
     """One labelled axis multiplied by a vector, entry by entry; the axis then carries `index`."""
     backend = t._backend
-    native = backend.constant(diagonal, dtype_for(diagonal, t.dtype), t._array)
+    native, array = _meeting(t, diagonal)
     after = len(t._axes.indices) - 1 - position
     if after:
         native = backend.kernels.reshape(native, (diagonal.values.shape[0],) + (1,) * after)
-    a, b = backend.promoted(t._array, native)
+    a, b = backend.promoted(array, native)
     return new(t, backend.kernels.multiply(a, b), _replaced(t._axes, position, index))
 
 

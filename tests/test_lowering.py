@@ -240,3 +240,10 @@ def test_a_real_tensor_on_a_complex_space_becomes_complex(backend: str) -> None:
     assert t.lowered().dtype.name == "complex64"
     np.testing.assert_allclose(values(t.lowered()), gram_of(space) @ np.ones(3), rtol=1e-5)
     assert tn.tensor(native(backend, np.ones(3)), [tn.Index("i", space)]).lowered().dtype.name == "complex128"
+
+
+def test_integers_become_floats_where_the_metric_is_not_integral(backend: str) -> None:
+    i = tn.Index("i", tn.Space("halves", 2, metric=[0.5, 2]))
+    lowered = tn.tensor(native(backend, [1, 2]), [i]).lowered()
+    assert lowered.dtype is tn.float64
+    np.testing.assert_array_equal(values(lowered), [0.5, 4])

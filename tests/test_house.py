@@ -1,0 +1,252 @@
+"""The house in order: which way imports run, what `import tensoria` loads, that public names are told and rules kept."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import tensoria as tn
+import tensoria.namespace
+from tensoria.errors import BackendNotFoundError, ModeError
+from tensoria.namespace.rules import RULES, Rule
+
+PACKAGE = Path(tn.__file__).parent
+FRAMEWORKS = frozenset(("torch", "tensorflow", "jax", "keras", "cupy", "dask", "mxnet"))
+ORDER = """
+errors
+structure
+spaces
+indices
+notation
+dtypes
+components
+planning
+network
+backend
+core
+matching
+metric
+coordinatewise
+contraction
+einsum
+algebra.*
+indexing
+printing
+tensor
+making pytree
+namespace.rules
+namespace.dispatch
+namespace.*
+calculus.*
+tensoria
+tour.*
+cli
+"""
+"""Every line may import from the lines above it, and from nothing else; `tensoria` is the package's own namespace."""
+LEVELS = [line.split() for line in ORDER.split("\n") if line]
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """The files of the library by module name, without the leading `tensoria.`."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name or "tensoria"] = path
+    return found
+
+
+@cache
+def imports(name: str) -> frozenset[str]:
+    """What a module imports, at the top and inside of functions alike: full names of modules."""
+    found = set()
+    for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} has a relative import"
+            # `from tensoria import contraction` imports a module, `from tensoria import Space` a name.
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner.removeprefix("tensoria.") in modules() else str(node.module))
+    return frozenset(found)
+
+
+def own_imports(name: str) -> set[str]:
+    """The library's own modules among them."""
+    return {
+        x.removeprefix("tensoria.") for x in imports(name) if x == "tensoria" or x.startswith("tensoria.")
+    } - {name}  # fmt: skip
+
+
+def level(name: str) -> int:
+    """The line of the table that a module stands in: one that names it, or the `*` of its folder."""
+    wildcard = name.partition(".")[0] + ".*"
+    for wanted in (name, wildcard):
+        for number, line in enumerate(LEVELS):
+            if wanted in line:
+                return number
+    raise AssertionError(f"tensoria/{name.replace('.', '/')}.py has no place in the table ORDER of this test")
+
+
+# -- arrows -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", modules())
+def test_nothing_in_the_library_names_a_framework(name: str) -> None:
+    found = {module.partition(".")[0] for module in imports(name)}
+    assert not found & FRAMEWORKS
+    assert not {module for module in found if module.startswith("tensoria_")}
+
+
+@pytest.mark.parametrize("name", modules())
+def test_arrows_run_downwards_only(name: str) -> None:
+    mine = level(name)
+    for other in own_imports(name):
+        # The files of the tour are one floor; that they form no circle is held below.
+        same_floor = name.partition(".")[0] == other.partition(".")[0] == "tour"
+        assert level(other) < mine or same_floor, f"tensoria.{name} imports tensoria.{other}"
+
+
+def test_there_is_no_import_circle() -> None:
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " imports ".join((*path[path.index(name) :], name))
+        if name not in done:
+            for other in own_imports(name):
+                # A folder's own file names its contents; reaching it through them is no circle of ideas.
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in modules():
+        visit(name, ())
+
+
+def test_every_line_of_the_order_is_in_use() -> None:
+    used = {level(name) for name in modules()}
+    assert used == set(range(len(LEVELS)))
+
+
+# -- importing --------------------------------------------------------------------------------------------------------
+
+
+def test_importing_tensoria_imports_numpy_and_nothing_else() -> None:
+    code = "import sys; before = set(sys.modules); import tensoria; print(*set(sys.modules) - before)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    loaded = {name.partition(".")[0] for name in run.stdout.split()}
+    assert {"tensoria", "numpy"} <= loaded
+    assert loaded - {"tensoria", "numpy"} <= sys.stdlib_module_names | {"__mp_main__"}
+
+
+def test_the_first_tensor_on_numpy_loads_no_other_framework() -> None:
+    code = (
+        "import sys, tensoria as tn; i, j = tn.indices('i j', tn.Space('V', 2)); v = tn.tensor([1., 2.], [j]);"
+        "A = tn.tensor([[1., 2.], [3., 4.]], [i, -j]); str(A * v + A @ v); tn.einsum('^i _j, ^j -> ^i', A, v);"
+        "print(*sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    loaded = {name.partition(".")[0] for name in run.stdout.split()}
+    assert "tensoria_numpy" in loaded
+    assert not loaded & (FRAMEWORKS | {"opt_einsum", "einops", "optree"})
+
+
+# -- public names -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", tn.__all__)
+def test_every_public_name_exists_and_is_told(name: str) -> None:
+    value = getattr(tn, name)
+    if callable(value) or isinstance(value, ModuleType):
+        text = inspect.getdoc(value)
+        assert text, f"tn.{name} has no docstring"
+        assert text.strip()[-1] in ".:`)]}\"'0123456789", f"tn.{name}: a docstring ends as a sentence or an example does"
+
+
+def test_every_public_method_of_a_tensor_is_told() -> None:
+    for name in dir(tn.Tensor):
+        if not name.startswith("_"):
+            assert inspect.getdoc(getattr(tn.Tensor, name)), f"Tensor.{name} has no docstring"
+
+
+@pytest.mark.parametrize("name", modules())
+def test_every_module_says_what_it_exports(name: str) -> None:
+    module = importlib.import_module("tensoria" if name == "tensoria" else f"tensoria.{name}")
+    assert module.__doc__
+    for exported in getattr(module, "__all__", ()):
+        assert hasattr(module, exported), f"{name}.__all__ has {exported}"
+
+
+# -- one row for each function ------------------------------------------------------------------------------------------
+
+CHAPTERS = sorted(
+    found.name for found in pkgutil.iter_modules(tensoria.namespace.__path__) if found.name not in ("dispatch", "rules")
+)
+FUNCTIONS = {
+    name: getattr(importlib.import_module(f"tensoria.namespace.{chapter}"), name)
+    for chapter in CHAPTERS
+    for name in importlib.import_module(f"tensoria.namespace.{chapter}").__all__
+}
+TAKES_NO_TENSOR = frozenset(("arange", "empty", "eye", "from_dlpack", "full", "linspace", "ones", "zeros"))
+ASKS_FOR_DATA_TYPES = frozenset(("can_cast", "finfo", "iinfo", "isdtype", "result_type"))
+COMPOSES = frozenset(("matmul",))
+"""On labelled tensors it is `@`: which indices meet is a rule of its own."""
+
+
+def test_every_row_is_a_function_of_a_chapter() -> None:
+    assert set(RULES) <= set(FUNCTIONS)
+    assert set(RULES.values()) <= set(Rule)
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - set(RULES) - TAKES_NO_TENSOR - ASKS_FOR_DATA_TYPES - COMPOSES))
+def test_a_function_without_a_row_refuses_labelled_input(name: str) -> None:
+    i, j = tn.indices("i j", tn.Space("V", 2, privileged=True))
+    t = tn.tensor([[1.0, 2.0], [3.0, 4.0]], [i, j])
+    refused = 0
+    for arguments in ((t,), (t, t), (t, 0), (t, (2, 2)), (t, 0, 1), ([t, t],)):
+        try:
+            result = FUNCTIONS[name](*arguments)
+        except ModeError:
+            refused += 1
+        except (TypeError, AttributeError):  # not its arguments
+            continue
+        else:
+            pytest.fail(f"tn.{name} has no row in the table, and returns {result!r}")
+    assert refused
+
+
+# -- doctests ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", modules())
+def test_docstrings_run(name: str) -> None:
+    module = importlib.import_module("tensoria" if name == "tensoria" else f"tensoria.{name}")
+    report: list[str] = []
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module):
+        doctest.DocTestRunner(verbose=False).run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+@pytest.mark.parametrize("backend", tn.available())
+def test_docstrings_of_backends_run(backend: str) -> None:
+    try:
+        with tn.use(backend):
+            package = importlib.import_module(f"tensoria_{backend}")
+    except BackendNotFoundError as missing:
+        pytest.skip(missing.message)
+    report: list[str] = []
+    for found in pkgutil.walk_packages(package.__path__, f"tensoria_{backend}."):
+        for test in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(found.name)):
+            doctest.DocTestRunner(verbose=False).run(test, out=report.append)
+    assert not report, "".join(report)
