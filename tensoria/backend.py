@@ -17,6 +17,7 @@ import contextlib
 import contextvars
 import functools
 import importlib.metadata
+import operator
 import re
 import sys
 import threading
@@ -27,7 +28,8 @@ from tensoria.components import Components
 from tensoria.dtypes import DType, dtype, promoted
 from tensoria.errors import BackendError, BackendNotFoundError, ConversionError, DTypeError
 from tensoria.network import NetworkPlan, execute, plan_network, structural_path
-from tensoria.planning import Kernels, Pattern, equation, plan_pair, runner
+from tensoria.planner import plan_pair
+from tensoria.planning import Kernels, Pattern, equation, runner
 from tensoria.structure import Cache
 
 if TYPE_CHECKING:
@@ -59,6 +61,16 @@ def device_name(device: str) -> str:
     return f"{'cuda' if kind == 'gpu' else kind}:{match[2] or 0}"
 
 
+PYTHON_OPERATORS: Mapping[str, Callable[[Any, Any], Array]] = {
+    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
+    "floor_divide": operator.floordiv, "remainder": operator.mod, "pow": operator.pow, "equal": operator.eq,
+    "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
+    "greater_equal": operator.ge, "bitwise_and": operator.and_, "bitwise_or": operator.or_,
+    "bitwise_xor": operator.xor, "bitwise_left_shift": operator.lshift, "bitwise_right_shift": operator.rshift,
+}  # fmt: skip
+"""For frameworks whose arrays' own operators do what the standard says."""
+
+
 class Backend:
     """One framework's arrays, seen through the calls that tensoria makes.
 
@@ -87,7 +99,7 @@ class Backend:
     differentiates: bool = True
     tracing: Callable[[], bool] | None = None
     immediate: bool = False
-    operators: Mapping[str, Callable[[Any, Any], Array]]
+    operators: Mapping[str, Callable[[Any, Any], Array]] = PYTHON_OPERATORS
     add: Callable[[Array, Array], Array]
     subtract: Callable[[Array, Array], Array]
     multiply: Callable[[Array, Array], Array]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tensoria.planner import plan_pair
 from tensoria.planning import (
     Array,
     Kernels,
@@ -21,7 +22,6 @@ from tensoria.planning import (
     Shape,
     labelled,
     pattern,
-    plan_pair,
     runner,
     sizes_of,
 )

@@ -15,14 +15,6 @@ from tensoria_numpy.contraction import kernels
 
 __all__ = ["NumpyBackend", "backend"]
 
-OPERATORS = {
-    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
-    "floor_divide": operator.floordiv, "remainder": operator.mod, "pow": operator.pow, "equal": operator.eq,
-    "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
-    "greater_equal": operator.ge, "bitwise_and": operator.and_, "bitwise_or": operator.or_,
-    "bitwise_xor": operator.xor, "bitwise_left_shift": operator.lshift, "bitwise_right_shift": operator.rshift,
-}  # fmt: skip
-
 
 class NumpyBackend(Backend):
     """NumPy arrays in host memory."""
@@ -34,7 +26,6 @@ class NumpyBackend(Backend):
     immutable = False
     differentiates = False
     immediate = True
-    operators = OPERATORS
 
     # Mixed kinds promote in NumPy's own way, which is not the standard's.
     def add(self, a: Array, b: Array) -> Array:

@@ -26,13 +26,6 @@ NATIVE = {name: getattr(torch, name) for name in (
     "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
 )}  # fmt: skip
 NAMED = {native: dtype(name) for name, native in NATIVE.items()}
-OPERATORS = {
-    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
-    "floor_divide": operator.floordiv, "remainder": operator.mod, "pow": operator.pow, "equal": operator.eq,
-    "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
-    "greater_equal": operator.ge, "bitwise_and": operator.and_, "bitwise_or": operator.or_,
-    "bitwise_xor": operator.xor, "bitwise_left_shift": operator.lshift, "bitwise_right_shift": operator.rshift,
-}  # fmt: skip
 
 
 class TorchBackend(Backend):
@@ -47,7 +40,6 @@ class TorchBackend(Backend):
     immediate = True
     # A constant for TorchDynamo; the other tracers run our code for real.
     tracing = staticmethod(torch.compiler.is_dynamo_compiling)
-    operators = OPERATORS
 
     # PyTorch lets a 0-d operand of the same kind not promote, where the Array API does.
     def add(self, a: Array, b: Array) -> Array:
