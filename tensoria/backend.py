@@ -29,13 +29,13 @@ from tensoria.dtypes import DType, dtype, promoted
 from tensoria.errors import BackendError, BackendNotFoundError, ConversionError, DTypeError
 from tensoria.network import NetworkPlan, execute, plan_network, structural_path
 from tensoria.planner import plan_pair
-from tensoria.planning import Kernels, Pattern, equation, runner
-from tensoria.structure import Cache
+from tensoria.planning import Kernels, Pattern, equation, labelled, runner, sizes_of
+from tensoria.structure import Cache, Structure
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["GROUP", "Array", "Backend", "available", "backend_of", "current", "device_name", "get", "use"]
+__all__ = ["FORMS", "GROUP", "Array", "Backend", "available", "backend_of", "current", "device_name", "get", "use"]
 
 Array = Any
 GROUP = "tensoria.backends"
@@ -60,6 +60,16 @@ def device_name(device: str) -> str:
         return "cpu"
     return f"{'cuda' if kind == 'gpu' else kind}:{match[2] or 0}"
 
+
+class Form(Structure):
+    """What plans ask of an array: its shape and its native data type; interned, so that it hashes by address."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape, self.dtype = shape, dtype
+
+
+FORMS: Cache[tuple[tuple[int, ...], Any], Form] = Cache(lambda key: Form(tuple(key[0]), key[1]))
+"""The form of an array of a shape and a native data type."""
 
 PYTHON_OPERATORS: Mapping[str, Callable[[Any, Any], Array]] = {
     "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
@@ -106,6 +116,9 @@ class Backend:
 
     def __init__(self) -> None:
         self.pairs: Cache[tuple[Any, ...], Callable[[Array, Array], Array]] = Cache(self._plan_pair)
+        self.formed: Cache[tuple[Pattern, Form, Form], tuple[Callable[[Array, Array], Array], Form]] = Cache(
+            self._plan_formed
+        )
         self.constants: Cache[tuple[Components, DType, str], Array] = Cache(
             lambda key: self.asarray(key[0].values, key[1], key[2], True), limit=1024
         )
@@ -314,6 +327,15 @@ class Backend:
         if out_of is None:
             return lambda a, b: run(cast(a, into), cast(b, into))
         return lambda a, b: cast(run(cast(a, into), cast(b, into)), out_of)
+
+    def _plan_formed(self, key: tuple[Pattern, Form, Form]) -> tuple[Callable[[Array, Array], Array], Form]:
+        """The plan for arrays of two forms, and the form of its result."""
+        of, x, y = key
+        run = self.pairs[of, x.shape, y.shape, x.dtype, y.dtype]
+        terms, out = labelled(of, (x.shape, y.shape))
+        sizes = sizes_of(of, terms, (x.shape, y.shape))
+        result = self.native_dtype(promoted(dtype(x.dtype), dtype(y.dtype)))
+        return run, FORMS[tuple(sizes[label] for label in out), result]
 
     def _plan_network(self, key: tuple[Any, ...]) -> tuple[NetworkPlan, Any, Any]:
         of, shapes, natives = key

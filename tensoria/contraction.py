@@ -89,9 +89,26 @@ def compose(a: T, b: BaseTensor) -> T:
     else:
         of, result = _compositions[a._axes, b._axes]
     try:
-        return new(a, a._backend.contract(of, a._array, b._array), result)
+        if backend.immediate and (tracing is None or not tracing()):
+            return planned(a, b, of, result)
+        return new(a, backend.contract(of, a._array, b._array), result)
     except SizeConflictError as conflict:
         raise _named(conflict, (a, b), of) from None
+
+
+def planned(a: T, b: BaseTensor, of: Pattern, result: Axes) -> T:
+    """Two tensors contracted by the plan for their forms, which they remember, as the result does its own."""
+    try:
+        first, second = a._form, b._form
+    except AttributeError:
+        try:
+            first, second = a.form(), b.form()
+        except TypeError:  # sizes that are symbols have no hash
+            return new(a, a._backend.contract(of, a._array, b._array), result)
+    run, form = a._backend.formed[of, first, second]
+    out = new(a, run(a._array, b._array), result)
+    out._form = form
+    return out
 
 
 @structural

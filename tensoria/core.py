@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from tensoria.backend import Array, Backend, backend_of
+from tensoria.backend import FORMS, Array, Backend, Form, backend_of
 from tensoria.dtypes import DType
 from tensoria.errors import AxisError, BackendError, ModeError
 from tensoria.indices import PLAIN, Axes, Index, axes, check_sizes
@@ -35,11 +35,13 @@ _create = object.__new__
 class BaseTensor:
     """A native array with labels on its last axes (none for a plain tensor)."""
 
-    __slots__ = ("__weakref__", "_array", "_axes", "_backend")
+    __slots__ = ("__weakref__", "_array", "_axes", "_backend", "_form")
 
     _array: Any
     _axes: Axes
     _backend: Backend
+    _form: Form
+    """The array's form, once a contraction has asked for it; not set before."""
 
     @property
     def array(self) -> Array:
@@ -95,6 +97,15 @@ class BaseTensor:
     def device(self) -> str:
         """The device, such as `"cpu"` or `"cuda:0"`."""
         return self._backend.device(self._array)
+
+    def form(self) -> Form:
+        """The array's shape and native data type as one interned value, remembered.
+
+        Raises:
+            TypeError: a size is a symbol of a tracing compiler, which has no hash.
+        """
+        self._form = FORMS[self._array.shape, self._array.dtype]
+        return self._form
 
     @property
     def is_labelled(self) -> bool:

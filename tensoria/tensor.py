@@ -114,7 +114,7 @@ class Tensor(BaseTensor):
         x, y = self._array, other._array
         if left is PLAIN and right is PLAIN:
             try:
-                array, axes = backend.multiply(x, y), PLAIN
+                array = backend.multiply(x, y)
             except Exception:
                 check_broadcast(backend.shape(x), backend.shape(y), "'*'")
                 raise
@@ -127,13 +127,27 @@ class Tensor(BaseTensor):
             if not aligned.simple:
                 return contraction.product(self, other)
             try:
-                array = backend.pairs[aligned.pattern, x.shape, y.shape, x.dtype, y.dtype](x, y)
+                try:
+                    first = self._form
+                except AttributeError:
+                    first = self.form()
+                try:
+                    second = other._form
+                except AttributeError:
+                    second = other.form()
+                run, form = backend.formed[aligned.pattern, first, second]
+                array = run(x, y)
             except (SizeConflictError, TypeError):
                 return contraction.product(self, other)
-            axes = aligned.axes
+            out = _new(Tensor)
+            out._array = array
+            out._axes = aligned.axes
+            out._backend = backend
+            out._form = form
+            return out
         out = _new(Tensor)
         out._array = array
-        out._axes = axes
+        out._axes = PLAIN
         out._backend = backend
         return out
 
