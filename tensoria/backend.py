@@ -35,12 +35,26 @@ from tensoria.structure import Cache, Structure
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["FORMS", "GROUP", "Array", "Backend", "available", "backend_of", "current", "device_name", "get", "use"]
+__all__ = [
+    "FORMS",
+    "GROUP",
+    "NATIVE_TYPES",
+    "PYTHON_OPERATORS",
+    "Array",
+    "Backend",
+    "Form",
+    "available",
+    "backend_of",
+    "convert",
+    "current",
+    "device_name",
+    "get",
+    "use",
+]
 
 Array = Any
 GROUP = "tensoria.backends"
 _DEVICE = re.compile(r"(?:/job:[^/]*/replica:\d+/task:\d+)?/?(?:device:)?([A-Za-z_]+)(?::(\d+))?\Z")
-_SMALL = frozenset(("int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64"))
 
 
 def device_name(device: str) -> str:
@@ -421,7 +435,7 @@ def get(name: str) -> Backend:
 
 def backend_of(value: Any) -> Backend | None:
     """The backend that owns a native array, or None; the answer is remembered for each type."""
-    return _by_type[type(value)] if type(value) in _by_type else _recognise(value)
+    return NATIVE_TYPES[type(value)] if type(value) in NATIVE_TYPES else _recognise(value)
 
 
 def _recognise(value: Any) -> Backend | None:
@@ -434,12 +448,13 @@ def _recognise(value: Any) -> Backend | None:
             except BackendNotFoundError:
                 continue
             if backend.owns(value):
-                _by_type.setdefault(type(value), backend)
+                NATIVE_TYPES.setdefault(type(value), backend)
                 return backend
     return None
 
 
-_by_type: dict[type, Backend] = {}
+NATIVE_TYPES: dict[type, Backend] = {}
+"""The backends of the types of native arrays that have been met."""
 
 
 def current() -> Backend:

@@ -7,11 +7,11 @@ where only the marks are known.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tensoria.backend import Array, backend_of
+from tensoria.backend import NATIVE_TYPES, Array, backend_of
 from tensoria.core import BaseTensor, T, new
 from tensoria.errors import BackendError, ModeError, NotationError, ShapeError, TensoriaError, VarianceError
 from tensoria.indices import PLAIN, Axes, Index, axes, plain
@@ -44,6 +44,14 @@ def einsum(notation: str, *operands: Any) -> Any:
     >>> einsum("^i _j, ^j -> ^i", np.array([[1., 2.], [3., 4.]]), np.array([1., 1.]))
     array([3., 7.])
     """
+    if len(operands) == 2 and (backend := NATIVE_TYPES.get(type(operands[0]))) is not None and backend.immediate:
+        # Two native arrays: one look-up leads to the native call.
+        a, b = operands
+        if type(b) is type(a) and (backend.tracing is None or not backend.tracing()):
+            try:
+                return _native_pairs[notation, backend, a.shape, b.shape, a.dtype, b.dtype](a, b)
+            except (SizeConflictError, TypeError):
+                pass  # told, or done, below
     backend, arrays, of, ranks = _operands(operands)
     if backend.tracing is not None and backend.tracing():
         made = resolve(notation, of, ranks)
@@ -66,6 +74,16 @@ def einsum(notation: str, *operands: Any) -> Any:
         if isinstance(operand, BaseTensor):
             return new(operand, array, PLAIN if made.axes is None else made.axes)
     return array
+
+
+def _native_pair(key: tuple[Any, ...]) -> Callable[[Array, Array], Array]:
+    notation, backend, first, second, *dtypes = key
+    of = resolve(notation, (None, None), (len(first), len(second))).pattern
+    run: Callable[[Array, Array], Array] = backend.pairs[(of, first, second, *dtypes)]
+    return run
+
+
+_native_pairs: Cache[tuple[Any, ...], Callable[[Array, Array], Array]] = Cache(_native_pair)
 
 
 def einsum_path(notation: str, *operands: Any) -> NetworkPlan:

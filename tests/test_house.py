@@ -1,4 +1,4 @@
-"""The house in order: which way imports run, what `import tensoria` loads, that public names are told and rules kept."""
+"""The house in order: which way imports run, what `import tensoria` loads, what is told, and who refuses labels."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ notation
 dtypes
 components
 planning
+planner
 network
 backend
 core
@@ -169,9 +170,7 @@ def test_the_first_tensor_on_numpy_loads_no_other_framework() -> None:
 def test_every_public_name_exists_and_is_told(name: str) -> None:
     value = getattr(tn, name)
     if callable(value) or isinstance(value, ModuleType):
-        text = inspect.getdoc(value)
-        assert text, f"tn.{name} has no docstring"
-        assert text.strip()[-1] in ".:`)]}\"'0123456789", f"tn.{name}: a docstring ends as a sentence or an example does"
+        assert inspect.getdoc(value), f"tn.{name} has no docstring"
 
 
 def test_every_public_method_of_a_tensor_is_told() -> None:
@@ -188,7 +187,7 @@ def test_every_module_says_what_it_exports(name: str) -> None:
         assert hasattr(module, exported), f"{name}.__all__ has {exported}"
 
 
-# -- one row for each function ------------------------------------------------------------------------------------------
+# -- one row for each function ----------------------------------------------------------------------------------------
 
 CHAPTERS = sorted(
     found.name for found in pkgutil.iter_modules(tensoria.namespace.__path__) if found.name not in ("dispatch", "rules")
@@ -197,6 +196,7 @@ FUNCTIONS = {
     name: getattr(importlib.import_module(f"tensoria.namespace.{chapter}"), name)
     for chapter in CHAPTERS
     for name in importlib.import_module(f"tensoria.namespace.{chapter}").__all__
+    if callable(getattr(importlib.import_module(f"tensoria.namespace.{chapter}"), name))
 }
 TAKES_NO_TENSOR = frozenset(("arange", "empty", "eye", "from_dlpack", "full", "linspace", "ones", "zeros"))
 ASKS_FOR_DATA_TYPES = frozenset(("can_cast", "finfo", "iinfo", "isdtype", "result_type"))

@@ -76,7 +76,7 @@ def test_examples_print_what_is_shown(path: Path) -> None:
         end = stop
     test = doctest.DocTestParser().get_doctest("".join(kept), {"__name__": path.stem}, path.name, str(path), 0)
     report: list[str] = []
-    doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(test, out=report.append)
+    doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(test, out=report.append, clear_globs=False)
     assert not report, "".join(report)
 
 
@@ -233,7 +233,7 @@ def test_start_makes_an_environment_that_was_moved_anew(checkout: Checkout, monk
 def test_start_leaves_an_environment_that_is_not_its_own_alone(checkout: Checkout) -> None:
     (checkout.root / ".venv").mkdir()
     (checkout.root / ".venv" / "pyvenv.cfg").touch()
-    with pytest.raises(checkout.module.SetupError, match="not made by start.py"):
+    with pytest.raises(checkout.module.SetupError, match=r"not made by start\.py"):
         checkout.prepare("all")
     assert (checkout.root / ".venv" / "pyvenv.cfg").exists()
 
