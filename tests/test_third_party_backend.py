@@ -1,0 +1,162 @@
+"""A backend of a third party: a subclass of `Backend` and an entry point, nothing else.
+
+array_api_strict, the standard's reference implementation, serves as a framework that tensoria knows nothing of: its
+arrays have only what the Array API demands. What the base class leaves to do is in `StrictBackend`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tensoria as tn
+from tensoria import backend as registry
+from tensoria.backend import Backend
+from tensoria.dtypes import DType
+from tensoria.errors import BackendNotFoundError
+from tensoria.planning import Costs, Kernels
+
+strict = pytest.importorskip("array_api_strict", reason="array_api_strict is a development dependency")
+
+
+def einsum(equation: str, *arrays: Any) -> Any:
+    return strict.asarray(np.einsum(equation, *[np.asarray(a) for a in arrays]))
+
+
+def transposed(a: Any) -> Any:
+    return a.T if a.ndim == 2 else strict.matrix_transpose(a)
+
+
+KERNELS = Kernels(
+    transpose=strict.permute_dims,
+    reshape=strict.reshape,
+    dot=strict.matmul,
+    inner=strict.matmul,
+    matvec=strict.matmul,
+    matmul=strict.matmul,
+    dot_nt=lambda a, b: a @ transposed(b),
+    dot_tn=lambda a, b: transposed(a) @ b,
+    dot_tt=lambda a, b: transposed(a) @ transposed(b),
+    matmul_nt=lambda a, b: a @ transposed(b),
+    matmul_tn=lambda a, b: transposed(a) @ b,
+    matmul_tt=lambda a, b: transposed(a) @ transposed(b),
+    multiply=strict.multiply,
+    vecdot=None,
+    einsum=einsum,
+    cast=strict.astype,
+    costs=Costs(
+        call=1, batched=1, reshape=1, transpose=1, copy=500, copy_rows=100, gemm=20, integer=500, batch=0.1, vector=0,
+        multiply=1, multiply_rate=200, vecdot=1, vecdot_rate=100, einsum=math.inf, einsum_rate=math.inf,
+        einsum_thin=math.inf, outer_as_gemm=False, lazy_transpose=True,
+    ),
+)  # fmt: skip
+
+
+class StrictBackend(Backend):
+    name = "array_api_strict"
+    package = "array-api-strict"
+    xp = strict
+    kernels = KERNELS
+    differentiates = False
+
+    def add(self, a: Any, b: Any) -> Any:
+        return strict.add(*self.promoted(a, b))
+
+    def subtract(self, a: Any, b: Any) -> Any:
+        return strict.subtract(*self.promoted(a, b))
+
+    def multiply(self, a: Any, b: Any) -> Any:
+        return strict.multiply(*self.promoted(a, b))
+
+    def owns(self, value: Any) -> bool:
+        return isinstance(value, type(strict.asarray(0)))
+
+    def device(self, array: Any) -> str:
+        return "cpu"
+
+    def devices(self) -> list[str]:
+        return ["cpu"]
+
+    def asarray(self, data: Any, of: DType | None, device: str | None, copy: bool | None) -> Any:
+        return strict.asarray(data, dtype=None if of is None else self.native_dtype(of), copy=copy)
+
+    def to_device(self, array: Any, device: str) -> Any:
+        return array
+
+    def to_numpy(self, array: Any) -> np.ndarray[Any, Any]:
+        return np.asarray(array)
+
+
+class EntryPoint:
+    """What importlib.metadata would find if the package were installed."""
+
+    def __init__(self, name: str, backend: Backend | Exception) -> None:
+        self.name, self.backend = name, backend
+
+    def load(self) -> Backend:
+        if isinstance(self.backend, Exception):
+            raise self.backend
+        return self.backend
+
+
+@pytest.fixture
+def third_party(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    points: dict[str, Any] = {**registry._registered()}
+    points["array_api_strict"] = EntryPoint("array_api_strict", StrictBackend())
+    points["absent"] = EntryPoint("absent", ModuleNotFoundError("No module named 'absent'", name="absent"))
+    points["broken"] = EntryPoint("broken", OSError("libbroken.so: cannot open shared object file"))
+    monkeypatch.setattr(registry, "_entry_points", points)
+    yield "array_api_strict"
+    registry._loaded.pop("array_api_strict", None)
+    for kind in [kind for kind, found in registry.NATIVE_TYPES.items() if found.name == "array_api_strict"]:
+        del registry.NATIVE_TYPES[kind]
+
+
+V = tn.Space("V", 3, metric=[[2, 1, 0], [1, 3, 1], [0, 1, 4]])
+i, j = tn.indices("i j", V)
+RNG = np.random.default_rng(0)
+A, v = RNG.random((3, 3)), RNG.random(3)
+
+
+def test_labelled_tensors_work_on_a_framework_that_tensoria_does_not_know(third_party: str) -> None:
+    with tn.use(third_party):
+        M, x = tn.tensor(A.tolist(), [i, -j]), tn.tensor(v.tolist(), [j])
+        assert M.backend == third_party
+        metric = np.asarray(V.metric)
+        for got, expected in (
+            (M * x, A @ v),
+            (M @ x, A @ v),
+            (M + 2 * M, 3 * A),
+            (M.lowered(), metric @ A),
+            (M.trace("i", "j"), np.trace(A)),
+            (tn.inner(x, x), v @ metric @ v),
+            (M.fused("i j", "k").split("k", "i j"), A),
+            (tn.einsum("^i _j, ^j _k, ^k -> ^i", M, M, x), A @ A @ v),
+            (tn.svd(M, "i", "j").S.components, None),
+        ):
+            if expected is not None:
+                np.testing.assert_allclose(np.asarray(got.array), expected)
+
+
+def test_its_native_arrays_are_adopted_and_move_to_other_backends(third_party: str) -> None:
+    native = strict.asarray(A)
+    t = tn.tensor(native, [i, -j])
+    assert t.array is native
+    moved = t.to(backend="numpy")
+    assert (moved.backend, moved.axes) == ("numpy", t.axes)
+    np.testing.assert_array_equal(moved.array, A)
+    np.testing.assert_array_equal(np.asarray(moved.to(backend=third_party).array), A)
+    np.testing.assert_allclose(np.asarray(tn.einsum("ij,jk->ik", native, native)), A @ A)
+
+
+def test_a_backend_whose_framework_is_missing_says_how_to_install_it(third_party: str) -> None:
+    with pytest.raises(BackendNotFoundError, match=r"pip install 'tensoria\[absent\]'"):
+        registry.get("absent")
+    with pytest.raises(BackendNotFoundError, match="does not load: libbroken"):
+        registry.get("broken")
+    with pytest.raises(BackendNotFoundError, match="no backend is named 'nowhere'"):
+        registry.get("nowhere")
