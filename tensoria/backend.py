@@ -109,6 +109,7 @@ class Backend:
         tracing: says whether a compiler is tracing our Python code now, so that structure must be asked of the oracle;
             None where no compiler does that.
         immediate: whether `contract` only looks the plan up by the arrays' own `shape` and `dtype` and runs it.
+        fixed: types of arrays whose shape and data type stay what they are (a parameter's may be cast in place).
         operators: the binary functions of the Array API's operators, by the functions' names; the operands have one
             data type, or one of them is a Python number.
         add, subtract, multiply: three of them on the hot path, which promote their operands' data types themselves.
@@ -123,6 +124,7 @@ class Backend:
     differentiates: bool = True
     tracing: Callable[[], bool] | None = None
     immediate: bool = False
+    fixed: frozenset[type] = frozenset()
     operators: Mapping[str, Callable[[Any, Any], Array]] = PYTHON_OPERATORS
     add: Callable[[Array, Array], Array]
     subtract: Callable[[Array, Array], Array]
@@ -503,5 +505,9 @@ def convert(array: Array, source: Backend, target: Backend, copy: bool | None = 
         if shared is not None:
             return shared
     if copy is False:
+        try:
+            return target.asarray(source.to_numpy(array), None, None, False)
+        except ConversionError:
+            pass
         raise ConversionError(f"{source.name} and {target.name} can not share this array; copy=False is impossible.")
     return target.asarray(source.to_numpy(array), source.dtype(array), None, True)

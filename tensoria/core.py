@@ -41,7 +41,7 @@ class BaseTensor:
     _axes: Axes
     _backend: Backend
     _form: Form
-    """The array's form, once a contraction has asked for it; not set before."""
+    """The array's form, once a contraction has asked for it (see `form`); not set before."""
 
     @property
     def array(self) -> Array:
@@ -99,13 +99,16 @@ class BaseTensor:
         return self._backend.device(self._array)
 
     def form(self) -> Form:
-        """The array's shape and native data type as one interned value, remembered.
+        """The array's shape and native data type as one interned value; remembered, unless they may change in place.
 
         Raises:
             TypeError: a size is a symbol of a tracing compiler, which has no hash.
         """
-        self._form = FORMS[self._array.shape, self._array.dtype]
-        return self._form
+        array = self._array
+        form = FORMS[array.shape, array.dtype]
+        if type(array) in self._backend.fixed:
+            self._form = form
+        return form
 
     @property
     def is_labelled(self) -> bool:

@@ -26,6 +26,7 @@ class NumpyBackend(Backend):
     immutable = False
     differentiates = False
     immediate = True
+    fixed = frozenset((np.ndarray,))
 
     # Mixed kinds promote in NumPy's own way, which is not the standard's.
     def add(self, a: Array, b: Array) -> Array:

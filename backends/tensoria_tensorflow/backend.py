@@ -148,7 +148,10 @@ class TensorflowBackend(Backend):
             )
         if array.dtype == tf.bfloat16:
             array = native.cast(array, tf.float32)  # NumPy has no bfloat16; every one of its values is a float32
-        return np.asarray(array.numpy())
+        # The tensor's own memory, which must not be written to.
+        host = np.asarray(array)
+        host.flags.writeable = False
+        return host
 
     def import_array(self, array: Array, source: Backend) -> Array | None:
         # Memory that is written to elsewhere must not show through an immutable tensor: only what its owner's
@@ -171,7 +174,7 @@ class TensorflowBackend(Backend):
         return tf.identity(array)
 
     def freeze(self, array: Array) -> Any:
-        return np.asarray(native.read(array)) if array.dtype != tf.bfloat16 else (self.to_numpy(array), "bfloat16")
+        return np.array(native.read(array)) if array.dtype != tf.bfloat16 else (self.to_numpy(array), "bfloat16")
 
     def thaw(self, frozen: Any) -> Array:
         return tf.cast(frozen[0], tf.bfloat16) if isinstance(frozen, tuple) else tf.constant(frozen)

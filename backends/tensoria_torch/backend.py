@@ -38,6 +38,7 @@ class TorchBackend(Backend):
     integer_kernels = integer_kernels
     immutable = False
     immediate = True
+    fixed = frozenset((torch.Tensor,))
     # A constant for TorchDynamo; the other tracers run our code for real.
     tracing = staticmethod(torch.compiler.is_dynamo_compiling)
 
@@ -120,7 +121,10 @@ class TorchBackend(Backend):
 
     def import_array(self, array: Array, source: Backend) -> Array | None:
         if isinstance(array, np.ndarray):
-            return self._from_numpy(array, None, None, None)
+            try:
+                return self._from_numpy(array, None, None, False)
+            except ConversionError:
+                return None
         try:
             return torch.from_dlpack(array)
         except (RuntimeError, TypeError, BufferError, AttributeError, NotImplementedError):

@@ -16,7 +16,7 @@ import numpy as np
 from tensoria.backend import Backend
 from tensoria.components import Components, dtype_for
 from tensoria.contraction import product
-from tensoria.core import T, adopt, new, require_labelled
+from tensoria.core import T, adopt, new, relabelled, require_labelled
 from tensoria.dtypes import DType
 from tensoria.errors import AxisError, MetricError, ShapeError, VarianceError
 from tensoria.indices import Axes, Index, axes
@@ -136,14 +136,16 @@ def hodge(t: T, names: str | Iterable[str] | None = None, into: str | Iterable[s
     rest = split_names(into) or _fresh(form[0].name, dimension - len(form), t._axes.names)
     if len(rest) != dimension - len(form):
         raise AxisError(f"the dual has {dimension - len(form)} indices, not {list(rest)}.")
+    # The form's names are summed away, so the dual may use them again.
+    aside = {name: name + "''''" for name in chosen}
     volume = epsilon(
         type(t),
-        tuple(Index(name, basis, -1) for name in (*chosen, *rest)),
+        tuple(Index(name, basis, -1) for name in (*aside.values(), *rest)),
         t._backend,
         t.dtype,
         tensor=True,
     )
-    result = product(flipped(t, chosen), volume)
+    result = product(relabelled(flipped(t, chosen), aside), volume)
     return new(t, t._backend.operators["divide"](result._array, float(math.factorial(len(form)))), result._axes)
 
 
