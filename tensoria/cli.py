@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 import tensoria as tn
-from tensoria.backend import get
 from tensoria.errors import BackendNotFoundError, TensoriaError
+from tensoria.startup import start
 from tensoria.tour import tour
 from tensoria.tour.layout import heading, table
 
@@ -164,7 +164,7 @@ def doctor() -> int:
 def _examined(name: str) -> tuple[list[str], str | None]:
     """A backend's row in the table, and what to do about it."""
     try:
-        backend = get(name)
+        backend = start(name)
         i, j = tn.indices("i j", tn.Space("V", 2))
         A = tn.tensor([[1.0, 2.0], [3.0, 4.0]], [i, -j], backend=name)
         product = np.asarray((A * tn.tensor([1.0, -1.0], [j], backend=name)).components)

@@ -115,7 +115,7 @@ def test_doctor_says_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyPa
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(cli.tn, "available", lambda: ("broken", "absent"))
-    monkeypatch.setattr(cli, "get", nothing)
+    monkeypatch.setattr(cli, "start", nothing)
     monkeypatch.setattr(importlib.metadata, "version", no_version)
     assert cli.main(["doctor"]) == 1
     shown = capsys.readouterr().out

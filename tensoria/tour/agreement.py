@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tensoria import Tensor, available
-from tensoria.backend import get
 from tensoria.errors import BackendNotFoundError
+from tensoria.startup import start
 from tensoria.tour import circuits
 from tensoria.tour.progress import Progress
 from tensoria.tour.weights import Model
@@ -75,11 +75,11 @@ def installed(names: Sequence[str] | None = None) -> tuple[list[str], list[str]]
         BackendNotFoundError: one that was asked for by name is unknown or not installed.
     """
     if names is not None:
-        return [get(name).name for name in dict.fromkeys(names)], []
+        return [start(name).name for name in dict.fromkeys(names)], []
     found, notes = [], []
     for name in available():
         try:
-            found.append(get(name).name)
+            found.append(start(name).name)
         except BackendNotFoundError as error:
             notes.append(f"{name} is left out: {error.message} To install it: {error.legal}")
     # The reference first: the table reads from it downwards.
