@@ -50,6 +50,7 @@ namespace.dispatch
 namespace.*
 calculus.*
 tensoria
+startup
 tour.*
 cli
 """
