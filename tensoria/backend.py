@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 from tensoria.components import Components
 from tensoria.dtypes import DType, dtype, promoted
-from tensoria.errors import BackendError, BackendNotFoundError, ConversionError, DTypeError
+from tensoria.errors import BackendError, BackendNotFoundError, ConversionError, DTypeError, ShapeError
 from tensoria.network import NetworkPlan, execute, plan_network, structural_path
 from tensoria.planner import plan_pair
-from tensoria.planning import Kernels, Pattern, equation, labelled, runner, sizes_of
+from tensoria.planning import Kernels, Pattern, equal_places, equation, labelled, runner, sizes_of
 from tensoria.structure import Cache, Structure
 
 if TYPE_CHECKING:
@@ -195,6 +195,10 @@ class Backend:
         """A native array of Python numbers, nested lists, a NumPy array or a native array."""
         raise NotImplementedError
 
+    def scalar_like(self, value: complex, of: DType, like: Array) -> Array:
+        """A number as a 0-d array on another array's device."""
+        return self.asarray(value, of, self.device(like), None)
+
     def to_device(self, array: Array, device: str) -> Array:
         """The array on that device (itself, if it is there)."""
         raise NotImplementedError
@@ -268,7 +272,7 @@ class Backend:
         return self.pairs[of, a.shape, b.shape, a.dtype, b.dtype](a, b)
 
     def contract_network(self, of: Pattern, arrays: Sequence[Array]) -> Array:
-        """One array, or three and more, contracted in the best order."""
+        """Three arrays and more, contracted in the best order."""
         shapes = tuple([self.shape(array) for array in arrays])
         if any(None in shape for shape in shapes):
             return self.trace_network(of, arrays)
@@ -285,6 +289,8 @@ class Backend:
     def trace_pair(self, of: Pattern, a: Array, b: Array) -> Array:
         """A pair whose sizes are not known yet: the framework's einsum, which its compiler lowers."""
         a, b = self.promoted(a, b)
+        for (m, i), (n, j) in equal_places(of, (len(a.shape), len(b.shape))):
+            self.require_equal((a, b)[m], i, (a, b)[n], j)
         return self.kernels.einsum(equation(of, (len(a.shape), len(b.shape))), a, b)
 
     def trace_network(self, of: Pattern, arrays: Sequence[Array]) -> Array:
@@ -294,6 +300,16 @@ class Backend:
             second, first = left.pop(j), left.pop(i)
             left.append(self.trace_pair(pair, first, second))
         return left[0]
+
+    def require_equal(self, a: Array, i: int, b: Array, j: int) -> None:
+        """Hold two sizes against each other that a tracing framework may or may not know.
+
+        Raises:
+            ShapeError: they are known, and differ.
+        """
+        m, n = self.shape(a)[i], self.shape(b)[j]
+        if m is not None and n is not None and m != n:
+            raise ShapeError(f"one index has the sizes {m} and {n} in one operation.")
 
     def promoted(self, a: Array, b: Array) -> tuple[Array, Array]:
         """Both arrays in the data type that they promote to."""
@@ -357,9 +373,6 @@ class Backend:
         of, shapes, natives = key
         into, out_of, computed = self._dtypes(natives)
         floating, real = computed.kind in ("float", "complex"), computed.kind != "complex"
-        if len(shapes) == 1:
-            # One operand: a pair with the number one, so that traces, diagonals and sums need no rules of their own.
-            raise BackendError("a network has at least two operands.")
         kernels = self.kernels if floating else self.integer_kernels or self.kernels
         return plan_network(of, shapes, kernels, floating=floating, real=real), into, out_of
 

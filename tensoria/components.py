@@ -26,6 +26,7 @@ class Components(Structure):
     complex: bool
     integral: bool
     negative: bool
+    largest: float
 
     def __init__(self, values: Matrix) -> None:
         real = not np.iscomplexobj(values) or not np.abs(values.imag).max(initial=0)
@@ -33,6 +34,7 @@ class Components(Structure):
         self.values.setflags(write=False)
         self.complex = not real
         self.integral = bool(real and (self.values == np.rint(self.values)).all())
+        self.largest = float(np.abs(self.values).max(initial=0))
         self.negative = bool(real and (self.values < 0).any())
 
 
@@ -107,6 +109,6 @@ def dtype_for(components: Components, like: DType) -> DType:
         return DTYPES["complex64" if like.name == "float32" else "complex128"]
     if not components.integral:
         return DTYPES["float64"]
-    if like.kind == "int" or (like.kind == "uint" and not components.negative):
-        return like
-    return DTYPES["int64"]
+    # Products with a metric outgrow the smallest integers.
+    wide = like.itemsize >= 4 and components.largest < 2 ** (8 * like.itemsize - 1)
+    return like if wide and (like.kind == "int" or not components.negative) else DTYPES["int64"]

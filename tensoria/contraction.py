@@ -106,8 +106,10 @@ def planned(a: T, b: BaseTensor, of: Pattern, result: Axes) -> T:
         except TypeError:  # sizes that are symbols have no hash
             return new(a, a._backend.contract(of, a._array, b._array), result)
     run, form = a._backend.formed[of, first, second]
-    out = new(a, run(a._array, b._array), result)
-    out._form = form
+    array = run(a._array, b._array)
+    out = new(a, array, result)
+    if array.dtype is form.dtype:
+        out._form = form
     return out
 
 

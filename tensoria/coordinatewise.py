@@ -107,6 +107,9 @@ def aligned(name: str, a: BaseTensor, b: BaseTensor) -> tuple[Array, Array, Axes
     x, y = _placed(a, made.left, len(made.axes.indices)), _placed(b, made.right, len(made.axes.indices))
     if made.axes.symbols:
         _check_sizes(made.axes, a._backend.shape(x), a._backend.shape(y), what)
+        for position, index in enumerate(made.axes.indices, -len(made.axes.indices)):
+            if index.basis is not None:
+                a._backend.require_equal(x, position, y, position)
     return x, y, made.axes
 
 
@@ -160,8 +163,10 @@ def scalar_product(a: T, b: Any, *, divide: bool = False) -> T:
     """A tensor times (or divided by) a number, a 0-d tensor, or, dividing, a tensor with the same indices."""
     if isinstance(b, BaseTensor):
         same_backend(a, b)
-        if not divide or b._axes is not PLAIN or len(b._array.shape):
-            return binary("divide" if divide else "multiply", a, b)
+        if not divide:
+            return NotImplemented  # type: ignore[no-any-return]
+        if b._axes is not PLAIN or len(b._array.shape):
+            return binary("divide", a, b)
         array = a._backend.operators["divide"](*a._backend.promoted(a._array, b._array))
         return new(a, array, a._axes)
     if not is_scalar(b):
@@ -200,6 +205,10 @@ def masked(mask: BaseTensor, t: BaseTensor, other: Array) -> tuple[Array, Array,
     missing = tuple(n for n, name in enumerate(result.names) if name not in mask._axes.position)
     placed = _placed(mask, (perm, missing), len(result.names))
     x, y, xp = t._array, other, t._backend.xp
+    leads = t.lead, len(y.shape) - len(t._axes.indices)
     for _ in extra:
-        x, y = xp.expand_dims(x, axis=t.lead), xp.expand_dims(y, axis=t.lead)
+        x, y = xp.expand_dims(x, axis=leads[0]), xp.expand_dims(y, axis=leads[1])
+    shape = t._backend.shape
+    for array in (x, y):
+        check_broadcast(shape(placed), shape(array), "'where'")
     return placed, x, y, result

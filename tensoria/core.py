@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from tensoria.backend import FORMS, Array, Backend, Form, backend_of
-from tensoria.dtypes import DType
-from tensoria.errors import AxisError, BackendError, ModeError
+from tensoria.dtypes import DType, float64
+from tensoria.errors import AxisError, BackendError, ModeError, ShapeError
 from tensoria.indices import PLAIN, Axes, Index, axes, check_sizes
 from tensoria.structure import structural
 
@@ -20,6 +20,7 @@ __all__ = [
     "BaseTensor",
     "T",
     "adopt",
+    "divided",
     "labelled",
     "new",
     "relabelled",
@@ -118,7 +119,13 @@ class BaseTensor:
     @property
     def lead(self) -> int:
         """The number of anonymous axes, which lead."""
-        return len(self._array.shape) - len(self._axes.indices)
+        count = len(self._array.shape) - len(self._axes.indices)
+        if count < 0:
+            raise ShapeError(
+                f"an array with {len(self._array.shape)} axes has the labels {self._axes}: a transformation took one.",
+                legal="map over anonymous leading axes, t[..., i]",
+            )
+        return count
 
 
 def new(like: T, array: Array, of: Axes | tuple[Index, ...]) -> T:
@@ -189,6 +196,14 @@ def _renamed(of: Axes, names: tuple[tuple[str, str], ...]) -> Axes:
     for name in mapping:
         of.find(name)
     return axes(tuple(i.renamed(mapping[i.name]) if i.name in mapping else i for i in of.indices))
+
+
+def divided(t: T, number: int) -> T:
+    """The tensor divided by a whole number; integers become float64, on every backend."""
+    backend, array = t._backend, t._array
+    if t.dtype.kind not in ("float", "complex"):
+        array = backend.kernels.cast(array, backend.native_dtype(float64))
+    return new(t, backend.operators["divide"](array, float(number)), t._axes)
 
 
 def labelled(t: T, of: tuple[Index, ...]) -> T:

@@ -69,7 +69,10 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
                 f"the place has the axes {axes(kept)!s:.60} and the value {value._axes!s:.60}.",
                 legal="give the value the place's axes, in its order",
             )
-    elif not is_scalar(value):
+    elif is_scalar(value):
+        if value != 0:  # zero alone has the same components in every basis
+            require_privileged(axes(kept), "setting components to a number")
+    else:
         raise ModeError("a plain value for a labelled place.", legal="label the value, or assign to a plain tensor")
     t._array = t._backend.set_item(t._array, cut, _native_value(t, value))
 
@@ -191,8 +194,15 @@ MET = "'''''"
 """Marks a name for the moment between relabelling and trace."""
 
 
+def _twice_at_most(given: list[Index]) -> None:
+    for index in given:
+        if sum(other.name == index.name for other in given) > 2:
+            raise AxisError(f"the name {index.name!r} occurs more than twice in a subscript.")
+
+
 def _contracted(given: list[Index]) -> list[tuple[int, int]]:
     """The positions of every up and down index of one name."""
+    _twice_at_most(given)
     pairs = []
     for n, index in enumerate(given):
         for m in range(n):

@@ -186,6 +186,7 @@ def plain(name: str) -> Index:
     return Index(name, None)
 
 
+@structural
 def indices(names: str | Iterable[str], space: Space | Basis) -> tuple[Index, ...]:
     """Contravariant indices of a space, one for each name; `-i` is the covariant one.
 

@@ -16,6 +16,7 @@ from tensoria.errors import ConversionError, NotationError, SpaceError
 from tensoria.indices import PLAIN, Index, plain
 from tensoria.notation import parse_term
 from tensoria.spaces import Basis, Space, frame
+from tensoria.structure import structural
 from tensoria.tensor import Tensor
 
 __all__ = ["asarray", "levi_civita", "levi_civita_symbol", "tensor"]
@@ -59,6 +60,8 @@ def _native(
                 f"asarray would drop the labels {data._axes} silently.", legal="t.components, or t.to(...)"
             )
         data = data._array
+    if type(data).__name__ == "MaskedArray":
+        raise ConversionError("a masked array would lose its mask.", legal="data.filled(0), and tn.where with the mask")
     owner = backend_of(data)
     target = get(backend) if backend is not None else owner or current()
     kind = None if dtype is None else as_dtype(dtype)
@@ -149,7 +152,7 @@ def tensor(
             raise NotationError("spaces are given, and no indices.", legal='tn.tensor(data, "^i _j", i=V, j=V)')
         return plain_one
     if isinstance(indices, str):
-        dots, given = _from_notation(indices, known)
+        dots, given = _from_notation(indices, tuple(known.items()))
     else:
         if known:
             raise SpaceError("Index objects know their spaces; spaces= goes with a notation string.")
@@ -172,7 +175,9 @@ def _index(item: Any) -> Index:
     raise NotationError(f"an Index or the name of a plain axis is needed, not {type(item).__name__} {item!r}.")
 
 
-def _from_notation(text: str, known: dict[str, Space | Basis]) -> tuple[bool, tuple[Index, ...]]:
+@structural
+def _from_notation(text: str, spaces: tuple[tuple[str, Space | Basis], ...]) -> tuple[bool, tuple[Index, ...]]:
+    known = dict(spaces)
     term = parse_term(text)
     given = []
     for label in term.labels:

@@ -83,7 +83,7 @@ def _plan_flip(index: Index) -> tuple[Index, Metric]:
             f"{index!r} can not be {verb}: {space} has no metric.",
             legal=f"t.{verb}({index.name!r}, metric=g), or Space({space.name!r}, {space.dimension!r}, metric=...)",
         )
-    target = basis.conj()
+    target = basis if space.bilinear else basis.conj()
     name = index.name if target is basis else starred(index.name)
     return Index(name, target, -1 if index.variance > 0 else 1), basis.kind
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tensoria.errors import ShapeError
-from tensoria.structure import Structure, structural
+from tensoria.structure import Cache, Structure, structural
 
 __all__ = [
     "Costs",
@@ -23,6 +23,7 @@ __all__ = [
     "Plan",
     "SizeConflictError",
     "check_diagonals",
+    "equal_places",
     "equation",
     "labelled",
     "letters",
@@ -66,7 +67,7 @@ class Pattern(Structure):
         )
 
 
-_patterns: dict[Any, Pattern] = {}
+_patterns: Cache[Any, Pattern] = Cache(lambda key: Pattern(*key), limit=16384)
 
 
 @structural
@@ -83,12 +84,7 @@ def pattern(
         frozenset(order[label] for label in strict if label in order),
         tuple(tuple(order[label] for label in group) for group in symbols if len(group) > 1),
     )
-    found = _patterns.get(renamed)
-    if found is None:
-        if len(_patterns) > 16384:  # a program has dozens of patterns; a fuzzer has more
-            _patterns.clear()
-        found = _patterns.setdefault(renamed, Pattern(*renamed))
-    return found
+    return _patterns[renamed]
 
 
 class Costs(NamedTuple):
@@ -254,6 +250,18 @@ def _conflict(label: int, sizes: tuple[int, ...]) -> SizeConflictError:
     error = SizeConflictError(f"axis {label} has the sizes {sizes[0]} and {sizes[1]}.")
     error.label, error.sizes = label, sizes
     return error
+
+
+@structural
+def equal_places(of: Pattern, ranks: tuple[int, ...]) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
+    """Pairs of (operand, axis) whose sizes must be equal: those of strict labels, and of labels of one symbol."""
+    places: dict[int, list[tuple[int, int]]] = {}
+    for operand, (term, rank) in enumerate(zip(of.terms, ranks, strict=True)):
+        for axis, label in enumerate(term, rank - len(term)):
+            places.setdefault(label, []).append((operand, axis))
+    groups = [places[label] for label in sorted(of.strict) if label in places]
+    groups += [[place for label in group for place in places[label]] for group in of.symbols]
+    return tuple((group[0], other) for group in groups for other in group[1:])
 
 
 @structural

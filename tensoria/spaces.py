@@ -172,12 +172,12 @@ class Space(Structure):
         return self.token is not None
 
     def conj(self) -> Space:
-        """The complex conjugate space; a real space is its own, and so is one with a bilinear metric.
+        """The complex conjugate space; a real space is its own.
 
         >>> Space("V", 2).conj()
         Space('V', 2)
         """
-        if self.field == "real" or self.bilinear:
+        if self.field == "real":
             return self
         return _space(
             type(self),
@@ -296,7 +296,7 @@ class ProductSpace(Space):
             space.position = "independent" if any(s.position == "independent" for s in spaces) else "fixed"
             space.metric = None
             space.privileged = all(basis.privileged for basis, _ in factors)
-            space.bilinear = False
+            space.bilinear = space.field == "complex" and all(s.bilinear for s in spaces if s.field == "complex")
             space.conjugated = False
             space.token = None
             space._standard = _new_basis(space, None, None)
@@ -393,12 +393,17 @@ class Basis(Structure):
 
     def _classify(self) -> Metric:
         space = self.space
-        if isinstance(space, ProductSpace):
+        if isinstance(space, ProductSpace) and self.matrix is None:
             kinds = {basis.kind for basis, _ in space.factors}
             return next((kind for kind in ("none", "full", "diagonal") if kind in kinds), "identity")
-        if space.metric is None and not space.privileged:
+        if isinstance(space, ProductSpace):
+            if any(basis.kind == "none" for basis, _ in space.factors):
+                return "none"
+        elif space.metric is None and not space.privileged:
             return "none"
-        if isinstance(space.dimension, str) or (space.metric is None and self.matrix is None):
+        if isinstance(space.dimension, str) or (
+            space.metric is None and self.matrix is None and not isinstance(space, ProductSpace)
+        ):
             return "identity"
         gram = self.gram
         diagonal = np.diag(gram)
@@ -411,16 +416,17 @@ class Basis(Structure):
         if isinstance(space.dimension, str):
             raise MetricError(f"{space} has a symbolic dimension, so its metric has no fixed components.")
         if isinstance(space, ProductSpace):
-            product: Matrix = np.ones((1, 1))
+            metric: Matrix = np.ones((1, 1))
             for basis, variance in space.factors:
-                # Raising V_i leads to conj(V), by the inverse of that space's metric.
-                product = np.kron(product, basis.gram if variance > 0 else basis.conj().inverse_gram)
-            return product
-        if space.metric is None and not space.privileged:
+                # Raising V_i leads to conj(V), by the inverse of that space's metric, unless the metric is bilinear.
+                other = basis if basis.space.bilinear else basis.conj()
+                metric = np.kron(metric, basis.gram if variance > 0 else other.inverse_gram)
+        elif space.metric is None and not space.privileged:
             raise MetricError(
                 f"{space} has no metric.", legal=f"declare one, Space({space.name!r}, {space.dimension}, metric=...)"
             )
-        metric = np.eye(space.dimension) if space.metric is None else space.metric
+        else:
+            metric = np.eye(space.dimension) if space.metric is None else space.metric
         if self.matrix is None:
             return metric
         mirror = self.matrix.T if space.bilinear else self.matrix.conj().T

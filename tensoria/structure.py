@@ -10,6 +10,7 @@ which such a framework stops, runs the question for real, and keeps the answer a
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 import uuid
 from collections.abc import Callable, Hashable
@@ -48,7 +49,7 @@ class Cache(dict[K, V], Generic[K, V]):
         value = self._compute(key)
         with self._lock:
             if len(self) >= self.limit:
-                for old in list(self)[: max(1, self.limit // 8)]:
+                for old in list(itertools.islice(self, max(1, self.limit // 8))):
                     del self[old]
             return self.setdefault(key, value)
 

@@ -107,7 +107,7 @@ class Tensor(BaseTensor):
 
     def __mul__(self, other: Any) -> Tensor:
         if type(other) is not Tensor:
-            return scalar_product(self, other)
+            return scalar_product(self, other) if not isinstance(other, BaseTensor) else self._times(other)
         backend, left, right = self._backend, self._axes, other._axes
         if backend is not other._backend:
             same_backend(self, other)
@@ -143,13 +143,22 @@ class Tensor(BaseTensor):
             out._array = array
             out._axes = aligned.axes
             out._backend = backend
-            out._form = form
+            # Under autocast the result is of another data type than its operands promise.
+            if array.dtype is form.dtype:
+                out._form = form
             return out
         out = _new(Tensor)
         out._array = array
         out._axes = PLAIN
         out._backend = backend
         return out
+
+    def _times(self, other: BaseTensor) -> Tensor:
+        """The product with an instance of a subclass."""
+        same_backend(self, other)
+        if self._axes is PLAIN and other._axes is PLAIN:
+            return binary("multiply", self, other)
+        return contraction.product(self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
         return scalar_product(self, other)
@@ -179,7 +188,7 @@ class Tensor(BaseTensor):
     def __add__(self, other: Any) -> Tensor:
         if type(other) is Tensor and self._axes is other._axes and self._backend is other._backend:
             axes = self._axes
-            if not axes.symbols or self._array.shape == other._array.shape:
+            if not axes.symbols or (self._backend.immediate and self._array.shape == other._array.shape):
                 out = _new(Tensor)
                 try:
                     out._array = self._backend.add(self._array, other._array)
@@ -196,7 +205,7 @@ class Tensor(BaseTensor):
     def __sub__(self, other: Any) -> Tensor:
         if type(other) is Tensor and self._axes is other._axes and self._backend is other._backend:
             axes = self._axes
-            if not axes.symbols or self._array.shape == other._array.shape:
+            if not axes.symbols or (self._backend.immediate and self._array.shape == other._array.shape):
                 out = _new(Tensor)
                 try:
                     out._array = self._backend.subtract(self._array, other._array)
@@ -466,6 +475,13 @@ class Tensor(BaseTensor):
         reflected = REFLECTED.get(ufunc.__name__)
         # np.float64(2) * t and array * t arrive here; a NumPy scalar is a number (comparisons make a 0-d array of
         # it first), an array has to be adopted openly.
+        if self._axes is not PLAIN and any(
+            type(x) is not type(self) and hasattr(x, "shape") and x.shape for x in inputs
+        ):
+            raise ModeError(
+                f"the labelled tensor {self._axes} meets a NumPy array in np.{ufunc.__name__}.",
+                legal="tn.tensor(x, [i, ...]) labels the array",
+            )
         if method == "__call__" and reflected and len(inputs) == 2 and inputs[1] is self:
             left = inputs[0][()] if getattr(inputs[0], "shape", None) == () else inputs[0]
             if is_scalar(left):
@@ -540,6 +556,9 @@ class Tensor(BaseTensor):
 
     def __repr__(self) -> str:
         return printing.as_text(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self._one("formatting"), spec) if spec else str(self)
 
     def latex(self, symbol: str = "T") -> str:
         """The tensor's symbol with its indices, such as `T^{i}{}_{j}`."""

@@ -44,7 +44,8 @@ class NumpyBackend(Backend):
     # -- arrays ---------------------------------------------------------------------------------------------------
 
     def owns(self, value: Any) -> bool:
-        return isinstance(value, (np.ndarray, np.generic))
+        # A matrix never has fewer than two axes, and a masked array has components that are none.
+        return isinstance(value, (np.ndarray, np.generic)) and not isinstance(value, (np.matrix, np.ma.MaskedArray))
 
     def native_dtype(self, of: DType) -> Any:
         if of.name == "bfloat16":

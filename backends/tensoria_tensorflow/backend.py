@@ -123,6 +123,7 @@ class TensorflowBackend(Backend):
             raise DTypeError(f"NumPy's {data.dtype} is no data type of tensoria.")
         if copy is False:
             aligned = data.ctypes.data % ALIGNMENT == 0 and data.flags.c_contiguous and data.dtype.isnative
+            aligned = aligned and data.flags.writeable  # NumPy exports no other
             if not aligned:
                 raise ConversionError(
                     f"TensorFlow shares only contiguous memory aligned to {ALIGNMENT} bytes; copy=False is impossible."
@@ -210,6 +211,13 @@ class TensorflowBackend(Backend):
 
     def _dtypes(self, natives: Sequence[Any]) -> tuple[Any, Any, DType]:
         return super()._dtypes([tf.as_dtype(native_dtype) for native_dtype in natives])
+
+    def require_equal(self, a: Array, i: int, b: Array, j: int) -> None:
+        super().require_equal(a, i, b, j)
+        if None in (self.shape(a)[i], self.shape(b)[j]):
+            tf.debugging.assert_equal(
+                tf.shape(a)[i], tf.shape(b)[j], "one index has two sizes in one operation", name="sizes_of_an_index"
+            )
 
     def reduce_axes(self, of: Pattern, array: Array) -> Array:
         return super().reduce_axes(of, native.read(array))

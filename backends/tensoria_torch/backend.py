@@ -9,6 +9,7 @@ from typing import Any
 import array_api_compat.torch as xp
 import numpy as np
 import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from tensoria.backend import Array, Backend, device_name
 from tensoria.components import Components, flat
@@ -134,7 +135,13 @@ class TorchBackend(Backend):
         if is_compiling():
             numbers, shape = flat(components)
             return torch.tensor(numbers, dtype=NATIVE[of.name], device=like.device).reshape(shape)
-        return self.constants[components, of, self.device(like)]
+        if _get_current_dispatch_mode() is not None:  # fake tensors and the like must not be remembered
+            return self.asarray(components.values, of, None, True).to(like.device)
+        with torch.inference_mode(False):  # nor tensors that can not be differentiated with
+            return self.constants[components, of, self.device(like)]
+
+    def scalar_like(self, value: complex, of: DType, like: Array) -> Array:
+        return torch.tensor(value, dtype=NATIVE[of.name], device=like.device)
 
     def copy(self, array: Array) -> Array:
         return array.clone()

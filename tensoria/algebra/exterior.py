@@ -16,7 +16,7 @@ import numpy as np
 from tensoria.backend import Backend
 from tensoria.components import Components, dtype_for
 from tensoria.contraction import product
-from tensoria.core import T, adopt, new, relabelled, require_labelled
+from tensoria.core import T, adopt, divided, relabelled, require_labelled
 from tensoria.dtypes import DType
 from tensoria.errors import AxisError, MetricError, ShapeError, VarianceError
 from tensoria.indices import Axes, Index, axes
@@ -130,6 +130,8 @@ def hodge(t: T, names: str | Iterable[str] | None = None, into: str | Iterable[s
             raise VarianceError(f"{index!r} is up; a form has down indices.", legal=f't.lowered("{index.name}")')
     basis = form[0].basis
     assert basis is not None
+    if basis.conj() is not basis and not basis.space.bilinear:
+        raise MetricError(f"the Hodge star needs a bilinear metric, and that of {basis.space} is Hermitian.")
     dimension = basis.dimension
     if not isinstance(dimension, int) or len(form) > dimension:
         raise ShapeError(f"a form with {len(form)} indices on {basis}.")
@@ -146,7 +148,7 @@ def hodge(t: T, names: str | Iterable[str] | None = None, into: str | Iterable[s
         tensor=True,
     )
     result = product(relabelled(flipped(t, chosen), aside), volume)
-    return new(t, t._backend.operators["divide"](result._array, float(math.factorial(len(form)))), result._axes)
+    return divided(result, math.factorial(len(form)))
 
 
 def _fresh(stem: str, count: int, taken: Iterable[str]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ import numpy as np
 from tensoria.backend import Array
 from tensoria.components import Components
 from tensoria.core import BaseTensor, T, new, require_labelled, transposed
-from tensoria.errors import AxisError, MetricError, ShapeError, SpaceError, VarianceError
+from tensoria.errors import AxisError, DTypeError, MetricError, ShapeError, SpaceError, VarianceError
 from tensoria.indices import Axes, Index, plain, primed
 from tensoria.matching import check_same_frame
 from tensoria.metric import applied, split_names
@@ -213,12 +213,18 @@ def _matrix(t: T, rows: Names, columns: Names, metric: Whitening, whiten: tuple[
     require_labelled(t, "a factorisation")
     if metric not in ("spaces", "components"):
         raise MetricError(f"metric is 'spaces' or 'components' here, not {metric!r}.")
+    _require_floats(t)
     groups = _grouped(t._axes, split_names(rows) or (), split_names(columns) or ())
     for group, wanted in zip((groups.rows, groups.columns), whiten, strict=True):
         if wanted and metric == "spaces":
             for index in group:
                 t = _whitened(t, index, inverse=False)
     return _flattened(t, groups), groups
+
+
+def _require_floats(t: BaseTensor) -> None:
+    if t.dtype.kind not in ("float", "complex") or t.dtype.itemsize < 4:
+        raise DTypeError(f"no backend factorises {t.dtype}.", legal='t.to(dtype="float64")')
 
 
 def _flattened(t: T, groups: _Groups) -> Array:
@@ -302,6 +308,7 @@ def _fresh_space(size: int, field: Field) -> Space:
 
 def _endomorphism(t: T, rows: Names | None, columns: Names | None) -> tuple[Array, _Groups]:
     require_labelled(t, "an eigenvalue problem")
+    _require_floats(t)
     groups = _square(t._axes, split_names(rows), split_names(columns))
     return _flattened(t, groups), groups
 
@@ -362,6 +369,11 @@ def _compute_whitener(key: tuple[Basis, bool, bool]) -> Components | None:
         raise MetricError(
             f"{basis.space} has no metric, so 'orthonormal' means nothing for its indices.",
             legal=f"Space({basis.space.name!r}, ..., metric=...), or metric='components' to ignore it",
+        )
+    if basis.space.bilinear:
+        raise MetricError(
+            f"the metric of {basis.space} is bilinear, and 'orthonormal' needs a Hermitian one.",
+            legal="metric='components' uses the components as they are",
         )
     if basis.kind == "identity":
         return None

@@ -56,6 +56,8 @@ def _moved(t: T, names: str | Iterable[str] | None, metric: BaseTensor | None, u
 def _through(t: T, name: str, metric: BaseTensor) -> T:
     """One index moved by a metric that is a tensor: plain axes align by name, leading ones broadcast."""
     index = t._axes.indices[t._axes.find(name)]
+    if index.basis is not None and index.basis.space.position == "independent":
+        raise MetricError(f"the up and down indices of {index.basis.space} are independent: {index!r} does not move.")
     slots = _slots(metric)
     if slots[0].variance == index.variance:
         metric = inverted(metric)
@@ -124,18 +126,33 @@ def adjoint(t: T) -> T:
         MetricError: a space has no metric.
     """
     require_labelled(t, "the adjoint")
-    result = conj(t)
+    result = t if _bilinear(t) else conj(t)
     result = flipped(result, [index.name for index in result._axes.indices if index.basis is not None])
     bare = [n for n, index in enumerate(result._axes.indices) if index.basis is None]
     slots = [n for n, index in enumerate(result._axes.indices) if index.basis is not None]
     return transposed(result, bare + slots[::-1])
 
 
+def _bilinear(t: BaseTensor) -> bool:
+    """Whether the metrics are bilinear, so that nothing is conjugated.
+
+    Raises:
+        MetricError: some are, and others are Hermitian.
+    """
+    kinds = {
+        i.basis.space.bilinear for i in t._axes.indices if i.basis is not None and i.basis.space.field == "complex"
+    }
+    if len(kinds) > 1:
+        raise MetricError(f"{t._axes}: some metrics are bilinear and some are Hermitian, so that no product is either.")
+    return True in kinds
+
+
 def inner(u: T, v: T) -> T:
     """The inner product of two tensors with the same indices by the metrics of their spaces: conj(u) * v, v moved.
 
     Args:
-        u, v: labelled tensors with the same indices; the product is antilinear in the first.
+        u, v: labelled tensors with the same indices; the product is antilinear in the first (linear where the metric
+            of a complex space is declared bilinear).
 
     Raises:
         MetricError: a space has no metric.
@@ -149,4 +166,6 @@ def inner(u: T, v: T) -> T:
     require_labelled(u, "an inner product")
     require_labelled(v, "an inner product")
     same_backend(u, v)
-    return product(conj(u), flipped(v, [index.name for index in v._axes.indices if index.basis is not None]))
+    return product(
+        u if _bilinear(u) else conj(u), flipped(v, [index.name for index in v._axes.indices if index.basis is not None])
+    )

@@ -6,8 +6,8 @@ import itertools
 import math
 from collections.abc import Iterable
 
-from tensoria.core import T, new, require_labelled
-from tensoria.errors import AxisError, VarianceError
+from tensoria.core import T, divided, new, require_labelled
+from tensoria.errors import AxisError, SpaceError, VarianceError
 from tensoria.matching import check_same_frame
 from tensoria.metric import split_names
 
@@ -46,6 +46,8 @@ def _averaged(t: T, names: str | Iterable[str], antisymmetric: bool) -> T:
         raise AxisError(f"the indices to (anti)symmetrise are named once each, not {list(chosen)}.")
     positions = [t._axes.find(name) for name in chosen]
     first = t._axes.indices[positions[0]]
+    if first.basis is None:
+        raise SpaceError(f"{first.name!r} is a plain axis; (anti)symmetrising is over indices of one space.")
     for n in positions[1:]:
         index = t._axes.indices[n]
         check_same_frame(first, index.renamed(first.name), "(anti)symmetrising")
@@ -66,7 +68,7 @@ def _averaged(t: T, names: str | Iterable[str], antisymmetric: bool) -> T:
             total = term
         else:
             total = xp.subtract(total, term) if odd else xp.add(total, term)
-    return new(t, t._backend.operators["divide"](total, float(math.factorial(len(positions)))), t._axes)
+    return divided(new(t, total, t._axes), math.factorial(len(positions)))
 
 
 def _is_odd(order: tuple[int, ...]) -> bool:

@@ -16,7 +16,7 @@ from tensoria.core import BaseTensor, new, same_backend
 from tensoria.dtypes import DType, check_scalar
 from tensoria.dtypes import dtype as as_dtype
 from tensoria.errors import AxisError, ModeError
-from tensoria.indices import PLAIN, Index
+from tensoria.indices import PLAIN, Index, axes
 from tensoria.indices import plain as plain_index
 from tensoria.matching import require_privileged
 from tensoria.metric import conj
@@ -48,9 +48,15 @@ def unary(name: str, doc: str) -> Unary:
         t = tensor_of(x, name)
         if rule is Rule.CONJUGATE:
             return conj(t)
-        return coordinatewise.unary(name, getattr(t._backend.xp, name), t, linear=rule is Rule.LINEAR)
+        # Real and imaginary parts commute with real changes of basis.
+        linear = rule is Rule.LINEAR or (name in ("real", "imag") and not _complex(t))
+        return coordinatewise.unary(name, getattr(t._backend.xp, name), t, linear=linear)
 
     return _named(function, name, doc)
+
+
+def _complex(t: BaseTensor) -> bool:
+    return any(i.basis is not None and i.basis.space.field == "complex" for i in t._axes.indices)
 
 
 def binary(name: str, doc: str) -> Binary:
@@ -74,7 +80,11 @@ def binary(name: str, doc: str) -> Binary:
             return new(t, native(other, t._array) if is_scalar(x1) else native(t._array, other), t._axes)
         a, b = tensor_of(x1, name), tensor_of(x2, name)
         x, y, of = coordinatewise.aligned(name, a, b)
-        return new(a, getattr(a._backend.xp, name)(*a._backend.promoted(x, y)), of)
+        try:
+            return new(a, getattr(a._backend.xp, name)(*a._backend.promoted(x, y)), of)
+        except Exception:
+            coordinatewise.check_broadcast(a._backend.shape(x), a._backend.shape(y), name)
+            raise
 
     return _named(function, name, doc)
 
@@ -86,7 +96,7 @@ def scalar(t: BaseTensor, value: Any) -> Array:
     check_scalar(value, kind)
     if isinstance(value, complex) and kind.kind == "float":
         kind = as_dtype("complex64" if kind.itemsize <= 4 else "complex128")
-    return t._backend.asarray(value, kind, t.device, None)
+    return t._backend.scalar_like(value, kind, t._array)
 
 
 # -- along axes -------------------------------------------------------------------------------------------------------
@@ -165,13 +175,19 @@ def along(name: str, doc: str) -> Callable[..., Tensor]:
 
     def function(x: Any, /, *arguments: Any, axis: Axis = None, **options: Any) -> Tensor:
         t = tensor_of(x, name)
+        of = t._axes
+        if of is not PLAIN and axis is None and name == "roll":
+            raise AxisError(f"roll without an axis would flatten {of}.", legal='tn.roll(t, 1, axis="b")')
         if axis is not None or t._axes is not PLAIN or "axis" in options:
             found = axes_of(t, axis, name)
             options["axis"] = found[0] if isinstance(axis, (int, str)) and found else found
+            if options.get("include_initial") and found and found[0] >= t.lead:
+                # One entry more than the space has dimensions.
+                of = axes(tuple(plain_index(i.name) if n == found[0] - t.lead else i for n, i in enumerate(of.indices)))
         if options.get("axis", 0) is None:
             del options["axis"]
         native = getattr(t._backend.xp, name)(t._array, *map(unwrap, arguments), **native_options(t._backend, options))
-        return new(t, native, t._axes)
+        return new(t, native, of)
 
     return _named(function, name, doc)
 

@@ -182,8 +182,9 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
         if (x1 if is_scalar(x1) else x2) != 0:  # zero alone has the same components in every basis
             require_privileged(one._axes, "where with a number")
         other = new(one, scalar(one, x1 if is_scalar(x1) else x2), one._axes)
-        xp = one._backend.xp
-        other = new(one, xp.broadcast_to(other._array, one._array.shape), one._axes)
+        # In the full shape, so that it aligns like a tensor.
+        zeros = one._backend.xp.zeros_like(one._array, dtype=other._array.dtype)
+        other = new(one, one._backend.add(zeros, other._array), one._axes)
         first, second = (other, one) if is_scalar(x1) else (one, other)
     else:
         first, second = one, tensor_of(x2, "where")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tensoria.core import new
+from tensoria.dtypes import int64
 from tensoria.errors import AxisError
 from tensoria.indices import plain as plain_index
 from tensoria.namespace.dispatch import Axis, axes_of, plain, tensor_of, unwrap
@@ -36,7 +37,14 @@ def take(x: Any, indices: Any, /, *, axis: Axis = None) -> Tensor:
         )
     found = axes_of(t, 0 if axis is None else axis, "take")
     assert found is not None
-    native = t._backend.xp.take(t._array, unwrap(indices, "take", t._backend), axis=found[0])
+    positions = unwrap(indices, "take", t._backend)
+    if isinstance(positions, (list, tuple)):
+        positions = t._backend.asarray(positions, int64, t.device, None)
+    if len(positions.shape) != 1:
+        raise AxisError(
+            f"positions are a 1-D tensor, and these have {len(positions.shape)} axes.", legal="t[..., 1] cuts"
+        )
+    native = t._backend.xp.take(t._array, positions, axis=found[0])
     at = found[0] - t.lead
     left = tuple(plain_index(i.name) if n == at else i for n, i in enumerate(t._axes.indices))
     return new(t, native, left)
