@@ -30,7 +30,7 @@ class Components(Structure):
 
     def __init__(self, values: Matrix) -> None:
         real = not np.iscomplexobj(values) or not np.abs(values.imag).max(initial=0)
-        self.values = np.ascontiguousarray(values.real if real else values)
+        self.values = np.array(values.real if real else values, order="C")
         self.values.setflags(write=False)
         self.complex = not real
         self.integral = bool(real and (self.values == np.rint(self.values)).all())

@@ -114,10 +114,10 @@ def test_the_value_must_be_a_real_scalar() -> None:
 
     refusal(ShapeError, vector, "^i", "tn.inner")
 
-    def complex_value(b: str) -> tn.Tensor:
+    def not_holomorphic(b: str) -> tn.Tensor:
         return tn.grad(lambda z: tn.inner(z, z))(tn.tensor(native(b, np.array([1j, 2])), [c]))
 
-    refusal(DTypeError, complex_value, "complex", "tn.real")
+    refusal(DTypeError, not_holomorphic, "holomorphic", "tn.real")
     refusal(ModeError, lambda b: tn.grad(lambda v: 3.0)(tn.tensor(native(b, [1.0, 2.0]), [i])), "float")
 
 
@@ -125,3 +125,19 @@ def test_integers_have_no_derivatives() -> None:
     refusal(
         DTypeError, lambda b: tn.grad(lambda v: tn.inner(v, v))(tn.tensor(native(b, [1, 2]), [i])), "int64", "float64"
     )
+
+
+def test_the_gradient_of_a_holomorphic_function_is_its_derivative(backend: str) -> None:
+    """f(z) = (a z)^3 + exp(a z) of a covector a: f' = (3 (a z)^2 + exp(a z)) a."""
+    row, z = np.array([2.0, 1j]), np.array([0.3 + 0.2j, 0.5 - 0.1j])
+
+    def f(t: tn.Tensor, a: tn.Tensor) -> tn.Tensor:
+        s = a * t
+        return s * s * s + tn.exp(s)
+
+    a = tn.tensor(native(backend, row), [-c])
+    value, slope = tn.value_and_grad(f)(tn.tensor(native(backend, z), [c]), a)
+    assert slope.indices == (-c,)
+    s = row @ z
+    np.testing.assert_allclose(complex(value), s**3 + np.exp(s))
+    np.testing.assert_allclose(values(slope), (3 * s**2 + np.exp(s)) * row)

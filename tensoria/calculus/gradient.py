@@ -12,7 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from tensoria.backend import Backend, available, backend_of, get
+from tensoria.components import of_array
 from tensoria.core import BaseTensor
 from tensoria.errors import BackendError, BackendNotFoundError, DTypeError, ModeError, ShapeError
 from tensoria.indices import Axes, axes
@@ -37,7 +40,7 @@ def grad(function: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[...,
 
     Raises:
         ShapeError: (when called) the function's value has axes.
-        DTypeError: (when called) an argument is of integers, or the value is complex.
+        DTypeError: (when called) an argument is of integers, or the value is complex and the function not holomorphic.
         BackendError: (when called) no installed backend differentiates.
 
     >>> import tensoria as tn
@@ -72,7 +75,8 @@ def value_and_grad(function: Callable[..., Tensor], argnums: Argnums = 0) -> Cal
                 filled[n] = Tensor.from_parts(array, inputs[chosen.index(n)]._axes, backend)
             return _scalar(function(*filled, **extra))
 
-        value, gradients = backend.value_and_grad(native, [moved[n]._array for n in chosen])
+        arrays = [moved[n]._array for n in chosen]
+        value, gradients = _derivative(backend, native, arrays)
         result = [
             _back(own, Tensor.from_parts(array, _opposite(x._axes), backend))
             for x, array in zip(inputs, gradients, strict=True)
@@ -81,6 +85,48 @@ def value_and_grad(function: Callable[..., Tensor], argnums: Argnums = 0) -> Cal
         return out, result[0] if isinstance(argnums, int) else tuple(result)
 
     return both
+
+
+def _derivative(backend: Backend, function: Callable[..., Any], arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """The value and the derivatives of a scalar function; a complex one must be holomorphic.
+
+    Of f = u + iv, grad u = u_x - i u_y is f' and grad v is -i f', if and only if the Cauchy-Riemann equations hold.
+    """
+    xp = backend.xp
+    parts: list[Any] = []
+
+    def part(name: str) -> Callable[..., Any]:
+        def real_function(*inputs: Any) -> Any:
+            value = function(*inputs)
+            if backend.dtype(value).kind != "complex":
+                return value
+            parts.append(name)
+            return getattr(xp, name)(value)
+
+        return real_function
+
+    real, first = backend.value_and_grad(part("real"), arrays)
+    if not parts:
+        return real, first
+    if any(backend.dtype(array).kind != "complex" for array in arrays):
+        raise DTypeError(
+            "the value is complex and an argument is real.", legal="tn.real(y) or tn.abs(y), whichever is meant"
+        )
+    imag, second = backend.value_and_grad(part("imag"), arrays)
+    for u, v in zip(first, second, strict=True):
+        a, b = (backend.to_numpy(backend.detach(x)) for x in (u, v))
+        if not np.allclose(b, -1j * a, rtol=1e-4, atol=1e-4 * (np.abs(a).max(initial=0) + np.abs(b).max(initial=0))):
+            raise DTypeError(
+                "the function's value is complex, and the function is not holomorphic: it has no complex derivative.",
+                legal="tn.real(y) or tn.abs(y), whichever is meant",
+            )
+    one = backend.constant(IMAGINARY, backend.dtype(arrays[0]), arrays[0])
+    joined = [backend.kernels.cast(x, arrays[0].dtype) for x in (real, imag)]
+    return backend.add(joined[0], backend.multiply(one, joined[1])), first
+
+
+IMAGINARY = of_array(1j)
+"""The imaginary unit."""
 
 
 @structural
@@ -137,6 +183,4 @@ def _scalar(value: Any) -> Any:
             f"the function's value has {len(value._array.shape)} axes{labels}; a gradient is that of a scalar.",
             legal="contract it first, such as tn.inner(y, y) or y(alpha)",
         )
-    if value.dtype.kind == "complex":
-        raise DTypeError("the function's value is complex.", legal="tn.real(y) or tn.abs(y), whichever is meant")
     return value._array
