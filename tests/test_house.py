@@ -44,9 +44,11 @@ indexing
 printing
 tensor
 making pytree
-namespace.rules
+namespace.rules namespace.signatures
 namespace.dispatch
+namespace.data_types namespace.linear_algebra
 namespace.*
+modules
 calculus.*
 tensoria
 tour.*

@@ -42,6 +42,7 @@ class TensorflowBackend(Backend):
     xp = xp
     kernels = kernels
     immutable = True
+    max_dimensions = 254
     operators = OPERATORS
 
     def add(self, a: Array, b: Array) -> Array:
