@@ -35,7 +35,19 @@ from tensoria.structure import Cache, Structure
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["FORMS", "GROUP", "Array", "Backend", "available", "backend_of", "current", "device_name", "get", "use"]
+__all__ = [
+    "FORMS",
+    "GROUP",
+    "PYTHON_OPERATORS",
+    "Array",
+    "Backend",
+    "available",
+    "backend_of",
+    "current",
+    "device_name",
+    "get",
+    "use",
+]
 
 Array = Any
 GROUP = "tensoria.backends"

@@ -117,7 +117,7 @@ class Tensor(BaseTensor):
                 array = backend.multiply(x, y)
             except Exception:
                 check_broadcast(backend.shape(x), backend.shape(y), "'*'")
-                raise
+                return binary("multiply", self, other)  # for data types that the direct way lacks
         else:
             # `contraction.product` in a nutshell, for the common case: look up what meets, look up the plan, run it.
             tracing = backend.tracing

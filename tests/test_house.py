@@ -16,7 +16,6 @@ from types import ModuleType
 import pytest
 
 import tensoria as tn
-import tensoria.namespace
 from tensoria.errors import BackendNotFoundError, ModeError
 from tensoria.namespace.rules import RULES, Rule
 
@@ -24,7 +23,7 @@ PACKAGE = Path(tn.__file__).parent
 FRAMEWORKS = frozenset(("torch", "tensorflow", "jax", "keras", "cupy", "dask", "mxnet"))
 ORDER = """
 errors
-structure
+structure special_values
 spaces
 indices
 notation
@@ -193,7 +192,9 @@ def test_every_module_says_what_it_exports(name: str) -> None:
 # -- one row for each function ------------------------------------------------------------------------------------------
 
 CHAPTERS = sorted(
-    found.name for found in pkgutil.iter_modules(tensoria.namespace.__path__) if found.name not in ("dispatch", "rules")
+    found.name
+    for found in pkgutil.iter_modules(importlib.import_module("tensoria.namespace").__path__)
+    if found.name not in ("dispatch", "inspection", "rules", "signatures")
 )
 FUNCTIONS = {
     name: getattr(importlib.import_module(f"tensoria.namespace.{chapter}"), name)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
-from tensoria.backend import Array, Backend, device_name
+from tensoria.backend import PYTHON_OPERATORS, Array, Backend, device_name
 from tensoria.dtypes import DType, dtype
 from tensoria.errors import BackendError, ConversionError, DTypeError
+from tensoria_numpy import namespace as xp
 from tensoria_numpy.contraction import kernels
 
 __all__ = ["NumpyBackend", "backend"]
+
+OPERATORS = {**PYTHON_OPERATORS, "floor_divide": xp.floor_divide}
 
 
 class NumpyBackend(Backend):
@@ -26,6 +28,7 @@ class NumpyBackend(Backend):
     immutable = False
     differentiates = False
     immediate = True
+    operators = OPERATORS
 
     # Mixed kinds promote in NumPy's own way, which is not the standard's.
     def add(self, a: Array, b: Array) -> Array:
@@ -84,6 +87,12 @@ class NumpyBackend(Backend):
 
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         return np.asarray(array)
+
+    def dlpack(self, array: Array, **options: Any) -> Any:
+        return super().dlpack(np.asarray(array), **options)  # NumPy's scalars have no such method
+
+    def dlpack_device(self, array: Array) -> tuple[Any, int]:
+        return super().dlpack_device(np.asarray(array))
 
     def import_array(self, array: Array, source: Backend) -> Array | None:
         # Every host array of the other backends can be seen by NumPy; they know best how.

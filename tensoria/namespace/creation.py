@@ -84,7 +84,7 @@ def arange(
     backend: str | None = None,
 ) -> Tensor:
     """Numbers from start (inclusive) to stop (exclusive) in steps."""
-    return _made("arange", (start, stop, step) if stop is not None else (start,), dtype, device, backend)
+    return _made("arange", (0, start, step) if stop is None else (start, stop, step), dtype, device, backend)
 
 
 def empty(
