@@ -201,7 +201,9 @@ FUNCTIONS = {
     for chapter in CHAPTERS
     for name in importlib.import_module(f"tensoria.namespace.{chapter}").__all__
 }
-TAKES_NO_TENSOR = frozenset(("arange", "empty", "eye", "from_dlpack", "full", "linspace", "ones", "zeros"))
+TAKES_NO_TENSOR = frozenset(
+    ("arange", "empty", "eye", "fftfreq", "from_dlpack", "full", "linspace", "ones", "rfftfreq", "zeros")
+)
 ASKS_FOR_DATA_TYPES = frozenset(("can_cast", "finfo", "iinfo", "isdtype", "result_type"))
 COMPOSES = frozenset(("matmul",))
 """On labelled tensors it is `@`: which indices meet is a rule of its own."""

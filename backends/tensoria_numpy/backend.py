@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,9 @@ class NumpyBackend(Backend):
         return source.to_numpy(array) if source.device(array) == "cpu" else None
 
     # -- operations -----------------------------------------------------------------------------------------------
+
+    def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:
+        return array.reshape(shape)  # the method: NumPy's scalars have it too
 
     def eigvals(self, array: Array) -> Array:
         values = np.linalg.eigvals(array)

@@ -1,4 +1,4 @@
-"""Where NumPy, through array_api_compat, misses the standard: special values of three functions."""
+"""Where NumPy, through array_api_compat, misses the standard: special values of four functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from tensoria import special_values
 
-__all__ = ["expm1", "floor_divide", "tanh"]
+__all__ = ["expm1", "floor_divide", "log1p", "tanh"]
 
 Array = Any
 
@@ -23,6 +23,11 @@ def _complex(real: Array, imag: Array) -> Array:
 def expm1(x: Array, /) -> Array:
     """NumPy loses digits and signs of complex numbers near zero (numpy#21746)."""
     return special_values.expm1(base, _complex, x) if x.dtype.kind == "c" else np.expm1(x)
+
+
+def log1p(x: Array, /) -> Array:
+    """NumPy loses digits of complex numbers near zero."""
+    return special_values.log1p(base, _complex, x) if x.dtype.kind == "c" else np.log1p(x)
 
 
 def tanh(x: Array, /) -> Array:

@@ -111,8 +111,9 @@ class TensorflowBackend(Backend):
 
     def _from_python(self, data: Any, of: DType | None) -> Array:
         try:
-            values = np.asarray(data)
-        except (ValueError, OverflowError) as error:
+            # With the data type at once: NumPy alone makes floats of large integers beside small ones.
+            values = np.asarray(data, dtype=None if of is None else NATIVE[of.name].as_numpy_dtype)
+        except (ValueError, TypeError, OverflowError) as error:
             raise ConversionError(f"no rectangular array of numbers: {error}") from None
         if values.dtype.name not in NATIVE:
             raise ConversionError(f"no rectangular array of numbers: NumPy makes {values.dtype} of it.")

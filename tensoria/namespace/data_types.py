@@ -34,7 +34,7 @@ def astype(x: Any, dtype: DType | str, /, *, copy: bool = True, device: str | No
     into = dtypes.dtype(dtype)
     if t.dtype.kind == "complex" and into.kind not in ("complex", "bool"):
         raise DTypeError(f"{t.dtype} to {into} would drop imaginary parts.", legal="tn.real(t), tn.abs(t)")
-    array = t._backend.kernels.cast(t._array, t._backend.native_dtype(into))
+    array = t._backend.xp.astype(t._array, t._backend.native_dtype(into), copy=False)
     if device is not None:
         array = t._backend.to_device(array, device)
     return new(t, t._backend.copy(array) if copy and array is t._array else array, t._axes)
