@@ -29,6 +29,8 @@ from tensoria.dtypes import bool_ as bool
 from tensoria.einsum import einsum, einsum_path
 from tensoria.indices import Index, indices
 from tensoria.making import asarray, levi_civita, levi_civita_symbol, tensor
+from tensoria.modules import namespace
+from tensoria.namespace import fft, linalg
 from tensoria.namespace.activation import (
     relu,
     softmax,
@@ -39,6 +41,7 @@ from tensoria.namespace.creation import (
     empty,
     empty_like,
     eye,
+    from_dlpack,
     full,
     full_like,
     linspace,
@@ -53,6 +56,8 @@ from tensoria.namespace.creation import (
 from tensoria.namespace.data_types import (
     astype,
     can_cast,
+    finfo,
+    iinfo,
     isdtype,
     result_type,
 )
@@ -138,6 +143,7 @@ from tensoria.namespace.linear_algebra import (
 )
 from tensoria.namespace.manipulation import (
     broadcast_arrays,
+    broadcast_shapes,
     broadcast_to,
     concat,
     expand_dims,
@@ -230,6 +236,7 @@ __all__ = [
     "bitwise_xor",
     "bool",
     "broadcast_arrays",
+    "broadcast_shapes",
     "broadcast_to",
     "can_cast",
     "ceil",
@@ -260,12 +267,15 @@ __all__ = [
     "expand_dims",
     "expm1",
     "eye",
+    "fft",
+    "finfo",
     "flip",
     "float16",
     "float32",
     "float64",
     "floor",
     "floor_divide",
+    "from_dlpack",
     "full",
     "full_like",
     "grad",
@@ -273,6 +283,7 @@ __all__ = [
     "greater_equal",
     "hodge",
     "hypot",
+    "iinfo",
     "imag",
     "indices",
     "inf",
@@ -290,6 +301,7 @@ __all__ = [
     "less_equal",
     "levi_civita",
     "levi_civita_symbol",
+    "linalg",
     "linspace",
     "log",
     "log1p",
@@ -310,6 +322,7 @@ __all__ = [
     "minimum",
     "moveaxis",
     "multiply",
+    "namespace",
     "nan",
     "negative",
     "newaxis",

@@ -108,6 +108,7 @@ class Backend:
         differentiates: whether `value_and_grad` works.
         tracing: says whether a compiler is tracing our Python code now, so that structure must be asked of the oracle;
             None where no compiler does that.
+        max_dimensions: how many axes an array may have.
         immediate: whether `contract` only looks the plan up by the arrays' own `shape` and `dtype` and runs it.
         fixed: types of arrays whose shape and data type stay what they are (a parameter's may be cast in place).
         operators: the binary functions of the Array API's operators, by the functions' names; the operands have one
@@ -125,6 +126,7 @@ class Backend:
     tracing: Callable[[], bool] | None = None
     immediate: bool = False
     fixed: frozenset[type] = frozenset()
+    max_dimensions: int = 64
     operators: Mapping[str, Callable[[Any, Any], Array]] = PYTHON_OPERATORS
     add: Callable[[Array, Array], Array]
     subtract: Callable[[Array, Array], Array]
@@ -210,6 +212,25 @@ class Backend:
     def import_array(self, array: Array, source: Backend) -> Array | None:
         """Another backend's array by DLPack, without a copy; None where the frameworks do not allow it."""
         return None
+
+    def from_dlpack(self, source: Any, copy: bool | None) -> Array:
+        """An array of any library that offers its memory by DLPack; here, through NumPy.
+
+        Raises:
+            ConversionError: `copy=False` is impossible.
+        """
+        import numpy as np
+
+        return self.asarray(np.from_dlpack(source), None, None, copy)
+
+    def dlpack(self, array: Array, **options: Any) -> Any:
+        """The array's memory as a DLPack capsule; options as the standard's `__dlpack__` has them, None for none."""
+        return array.__dlpack__(**{name: value for name, value in options.items() if value is not None})
+
+    def dlpack_device(self, array: Array) -> tuple[Any, int]:
+        """The array's device in DLPack's numbers."""
+        kind, number = array.__dlpack_device__()
+        return kind, number
 
     def constant(self, components: Components, of: DType, like: Array) -> Array:
         """Numbers that belong to a space (a metric, a change of basis) as an array on another one's device."""

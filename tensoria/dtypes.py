@@ -14,6 +14,7 @@ from tensoria.structure import Structure
 __all__ = [
     "DTYPES",
     "DType",
+    "beside",
     "bfloat16",
     "bool_",
     "check_assignable",
@@ -159,6 +160,21 @@ def check_scalar(value: complex, of: DType) -> None:
             f"the number {value!r} and an array of {of} do not promote: frameworks differ on the result.",
             legal='t.to(dtype="float64") first',
         )
+
+
+def beside(value: complex, of: DType) -> DType:
+    """The data type of a Python number beside an array: the array's, or its complex counterpart.
+
+    Raises:
+        DTypeError: the number is of a larger kind.
+
+    >>> beside(1, float32), beside(1j, float32)
+    (tensoria.float32, tensoria.complex64)
+    """
+    check_scalar(value, of)
+    if isinstance(value, complex) and of.kind == "float":
+        return complex128 if of is float64 else complex64
+    return of
 
 
 def check_assignable(value: DType, place: DType) -> None:

@@ -117,7 +117,7 @@ class Tensor(BaseTensor):
                 array = backend.multiply(x, y)
             except Exception:
                 check_broadcast(backend.shape(x), backend.shape(y), "'*'")
-                raise
+                return binary("multiply", self, other)  # for data types that the direct way lacks
         else:
             # `contraction.product` in a nutshell, for the common case: look up what meets, look up the plan, run it.
             tracing = backend.tracing
@@ -402,6 +402,22 @@ class Tensor(BaseTensor):
         """The antisymmetric part over some indices, T_[ij] (see `algebra.symmetry.antisymmetrised`)."""
         return symmetry.antisymmetrised(self, names)
 
+    @property
+    def T(self) -> Tensor:  # noqa: N802 (the standard's name)
+        """The transpose of a plain matrix; a labelled one has `t.permuted(...)`, and needs no transpose for `*`."""
+        self._unlabelled(".T")
+        if self.ndim != 2:
+            raise AxisError(f".T is for matrices, and this tensor has {self.ndim} axes.", legal="t.mT")
+        return self.mT
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802 (the standard's name)
+        """The last two axes of a plain tensor exchanged."""
+        array, count = self._unlabelled(".mT"), self.ndim
+        if count < 2:
+            raise AxisError(f".mT is for matrices and stacks of them, and this tensor has {count} axes.")
+        return new(self, self._backend.kernels.transpose(array, (*range(count - 2), count - 1, count - 2)), PLAIN)
+
     # -- moving -----------------------------------------------------------------------------------------------------
 
     def to(
@@ -445,6 +461,10 @@ class Tensor(BaseTensor):
         out = new(self, array, self._axes)
         out._backend = target
         return out
+
+    def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
+        """The same tensor on another device (the Array API's way of writing `t.to(device=...)`)."""
+        return self.to(device=device)
 
     def detach(self) -> Tensor:
         """The tensor without its history of derivatives."""
@@ -492,17 +512,25 @@ class Tensor(BaseTensor):
             legal=f"tn.{ufunc.__name__}(t) on every backend, or tn.asarray(x) for the array beside it",
         )
 
-    def __dlpack__(self, **options: Any) -> Any:
-        return self._unlabelled("__dlpack__").__dlpack__(**options)
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        array = self._unlabelled("__dlpack__")
+        return self._backend.dlpack(array, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
-    def __dlpack_device__(self) -> Any:
-        return self._unlabelled("__dlpack_device__").__dlpack_device__()
+    def __dlpack_device__(self) -> tuple[Any, int]:
+        return self._backend.dlpack_device(self._unlabelled("__dlpack_device__"))
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         self._unlabelled("__array_namespace__")
         if api_version not in (None, *API_VERSIONS):
             raise ConversionError(f"the Array API's version {api_version!r} is none of {', '.join(API_VERSIONS)}.")
-        return sys.modules[__package__]
+        return sys.modules[__package__].namespace(self._backend.name)
 
     def _one(self, what: str) -> Any:
         self._unlabelled(what)

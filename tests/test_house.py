@@ -16,7 +16,6 @@ from types import ModuleType
 import pytest
 
 import tensoria as tn
-import tensoria.namespace
 from tensoria.errors import BackendNotFoundError, ModeError
 from tensoria.namespace.rules import RULES, Rule
 
@@ -24,7 +23,7 @@ PACKAGE = Path(tn.__file__).parent
 FRAMEWORKS = frozenset(("torch", "tensorflow", "jax", "keras", "cupy", "dask", "mxnet"))
 ORDER = """
 errors
-structure
+structure special_values
 spaces
 indices
 notation
@@ -45,9 +44,11 @@ indexing
 printing
 tensor
 making pytree
-namespace.rules
+namespace.rules namespace.signatures
 namespace.dispatch
+namespace.data_types namespace.linear_algebra
 namespace.*
+modules
 calculus.*
 tensoria
 startup
@@ -191,7 +192,9 @@ def test_every_module_says_what_it_exports(name: str) -> None:
 # -- one row for each function ----------------------------------------------------------------------------------------
 
 CHAPTERS = sorted(
-    found.name for found in pkgutil.iter_modules(tensoria.namespace.__path__) if found.name not in ("dispatch", "rules")
+    found.name
+    for found in pkgutil.iter_modules(importlib.import_module("tensoria.namespace").__path__)
+    if found.name not in ("dispatch", "inspection", "rules", "signatures")
 )
 FUNCTIONS = {
     name: getattr(importlib.import_module(f"tensoria.namespace.{chapter}"), name)
@@ -199,7 +202,9 @@ FUNCTIONS = {
     for name in importlib.import_module(f"tensoria.namespace.{chapter}").__all__
     if callable(getattr(importlib.import_module(f"tensoria.namespace.{chapter}"), name))
 }
-TAKES_NO_TENSOR = frozenset(("arange", "empty", "eye", "from_dlpack", "full", "linspace", "ones", "zeros"))
+TAKES_NO_TENSOR = frozenset(
+    ("arange", "empty", "eye", "fftfreq", "from_dlpack", "full", "linspace", "ones", "rfftfreq", "zeros")
+)
 ASKS_FOR_DATA_TYPES = frozenset(("can_cast", "finfo", "iinfo", "isdtype", "result_type"))
 COMPOSES = frozenset(("matmul",))
 """On labelled tensors it is `@`: which indices meet is a rule of its own."""

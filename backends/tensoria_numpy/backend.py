@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
-from tensoria.backend import Array, Backend, device_name
+from tensoria.backend import PYTHON_OPERATORS, Array, Backend, device_name
 from tensoria.dtypes import DType, dtype
 from tensoria.errors import BackendError, ConversionError, DTypeError
+from tensoria_numpy import namespace as xp
 from tensoria_numpy.contraction import kernels
 
 __all__ = ["NumpyBackend", "backend"]
+
+OPERATORS = {**PYTHON_OPERATORS, "floor_divide": xp.floor_divide}
 
 
 class NumpyBackend(Backend):
@@ -27,6 +30,7 @@ class NumpyBackend(Backend):
     differentiates = False
     immediate = True
     fixed = frozenset((np.ndarray,))
+    operators = OPERATORS
 
     # Mixed kinds promote in NumPy's own way, which is not the standard's.
     def add(self, a: Array, b: Array) -> Array:
@@ -87,11 +91,20 @@ class NumpyBackend(Backend):
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         return np.asarray(array)
 
+    def dlpack(self, array: Array, **options: Any) -> Any:
+        return super().dlpack(np.asarray(array), **options)  # NumPy's scalars have no such method
+
+    def dlpack_device(self, array: Array) -> tuple[Any, int]:
+        return super().dlpack_device(np.asarray(array))
+
     def import_array(self, array: Array, source: Backend) -> Array | None:
         # Every host array of the other backends can be seen by NumPy; they know best how.
         return source.to_numpy(array) if source.device(array) == "cpu" else None
 
     # -- operations -----------------------------------------------------------------------------------------------
+
+    def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:
+        return array.reshape(shape)  # the method: NumPy's scalars have it too
 
     def eigvals(self, array: Array) -> Array:
         values = np.linalg.eigvals(array)

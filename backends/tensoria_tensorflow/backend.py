@@ -21,6 +21,8 @@ __all__ = ["TensorflowBackend", "backend"]
 EagerTensor = native.EagerTensor
 NATIVE = {name: tf.as_dtype(name) for name in DTYPES}
 NAMED = {native_: DTYPES[name] for name, native_ in NATIVE.items()}
+DEFAULTS = {np.dtype(np.float64): np.float32, np.dtype(np.complex128): np.complex64}
+"""What NumPy makes of Python's numbers, and TensorFlow's default precision."""
 ALIGNMENT = 64
 """TensorFlow's kernels assume memory aligned to so many bytes; importing other memory aborts the process."""
 MULTIPLIED = frozenset(
@@ -42,6 +44,7 @@ class TensorflowBackend(Backend):
     xp = xp
     kernels = kernels
     immutable = True
+    max_dimensions = 254
     operators = OPERATORS
 
     def add(self, a: Array, b: Array) -> Array:
@@ -108,13 +111,14 @@ class TensorflowBackend(Backend):
 
     def _from_python(self, data: Any, of: DType | None) -> Array:
         try:
-            values = np.asarray(data)
-        except (ValueError, OverflowError) as error:
+            # With the data type at once: NumPy alone makes floats of large integers beside small ones.
+            values = np.asarray(data, dtype=None if of is None else NATIVE[of.name].as_numpy_dtype)
+        except (ValueError, TypeError, OverflowError) as error:
             raise ConversionError(f"no rectangular array of numbers: {error}") from None
         if values.dtype.name not in NATIVE:
             raise ConversionError(f"no rectangular array of numbers: NumPy makes {values.dtype} of it.")
-        if of is None and values.dtype == np.float64 and not _has_arrays(data):
-            values = values.astype(np.float32)  # Python floats have TensorFlow's default precision
+        if of is None and values.dtype in DEFAULTS and not _has_arrays(data):
+            values = values.astype(DEFAULTS[values.dtype])
         with tf.init_scope():
             return tf.constant(values)
 
@@ -170,6 +174,21 @@ class TensorflowBackend(Backend):
     def constant(self, components: Any, of: DType, like: Array) -> Array:
         with tf.init_scope():
             return super().constant(components, of, like)
+
+    def from_dlpack(self, source: Any, copy: bool | None) -> Array:
+        try:
+            return xp.from_dlpack(source, copy=copy)
+        except ValueError as error:
+            raise ConversionError(f"{error}; copy=False is impossible.") from None
+
+    def dlpack(self, array: Array, **options: Any) -> Any:
+        array = native.read(array)  # TensorFlow's own method refuses a copy and another device
+        target = options.get("dl_device")
+        if target is not None and int(target[0]) != int(array.__dlpack_device__()[0]):
+            if int(target[0]) != 1:
+                raise BufferError(f"TensorFlow exports to its own device or to host memory, not to {target}.")
+            array = self.to_device(array, "cpu")
+        return (native.raw.DeepCopy(x=array) if options.get("copy") else array).__dlpack__()
 
     def copy(self, array: Array) -> Array:
         return tf.identity(array)

@@ -182,7 +182,11 @@ def reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array
 
 
 def cast(x: Array, dtype: tf.DType) -> Array:
-    return x if x.dtype is dtype else _cast(x=x, DstT=dtype)
+    if x.dtype is dtype:
+        return x
+    if dtype is tf.bool and x.dtype.is_complex:
+        return raw.NotEqual(x=x, y=tf.constant(0, x.dtype))  # the kernel drops the imaginary part
+    return _cast(x=x, DstT=dtype)
 
 
 def select(condition: Array, x: Array, y: Array) -> Array:

@@ -6,7 +6,6 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import array_api_compat.torch as xp
 import numpy as np
 import torch
 from torch.utils._python_dispatch import _get_current_dispatch_mode
@@ -16,7 +15,10 @@ from tensoria.components import Components, flat
 from tensoria.dtypes import DType, dtype
 from tensoria.errors import BackendError, ConversionError, DTypeError
 from tensoria.planning import Pattern
+from tensoria_torch import namespace as xp
 from tensoria_torch.contraction import integer_kernels, kernels
+from tensoria_torch.corrections import OPERATORS
+from tensoria_torch.unsigned import LIFTED, bits
 
 __all__ = ["TorchBackend", "backend"]
 
@@ -40,6 +42,7 @@ class TorchBackend(Backend):
     immutable = False
     immediate = True
     fixed = frozenset((torch.Tensor,))
+    operators = OPERATORS
     # A constant for TorchDynamo; the other tracers run our code for real.
     tracing = staticmethod(torch.compiler.is_dynamo_compiling)
 
@@ -131,6 +134,17 @@ class TorchBackend(Backend):
         except (RuntimeError, TypeError, BufferError, AttributeError, NotImplementedError):
             return None
 
+    def from_dlpack(self, source: Any, copy: bool | None) -> Array:
+        if int(source.__dlpack_device__()[0]) == 1:
+            try:
+                view = np.from_dlpack(source)
+            except (BufferError, RuntimeError):  # a data type that NumPy lacks
+                view = np.empty(0)
+            if any(stride < 0 for stride in view.strides):  # which PyTorch aborts on (pytorch#188023)
+                return self._from_numpy(view, None, None, copy)
+        array = torch.from_dlpack(source)
+        return array.clone() if copy else array
+
     def constant(self, components: Components, of: DType, like: Array) -> Array:
         if is_compiling():
             numbers, shape = flat(components)
@@ -157,23 +171,26 @@ class TorchBackend(Backend):
     def get_item(self, array: Array, key: Any) -> Array:
         if (plan := _forward(array, key)) is None:
             return array[key]
-        return torch.flip(array[plan[0]], plan[1])
+        return xp.flip(array[plan[0]], axis=tuple(plan[1]))
 
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
         if array.requires_grad and array.is_leaf:
             array = array.clone()  # PyTorch forbids writing into a leaf; the tensor is bound to a copy
-        if (plan := _forward(array, key)) is None:
-            array[key] = value
+        place, value = _places(array, value)
+        if (plan := _forward(place, key)) is None:
+            place[key] = value
         else:
             forward, flips = plan
-            place = array[forward]
             if isinstance(value, torch.Tensor):
-                value = torch.flip(value.to(array.dtype).broadcast_to(place.shape), flips)
-            array[forward] = value
+                value = torch.flip(value.to(place.dtype).broadcast_to(place[forward].shape), flips)
+            place[forward] = value
         return array
 
     def matmul(self, a: Array, b: Array) -> Array:
-        return torch.matmul(a, b) if a.dtype == b.dtype else torch.matmul(*self.promoted(a, b))
+        try:
+            return torch.matmul(a, b) if a.dtype == b.dtype else torch.matmul(*self.promoted(a, b))
+        except NotImplementedError:
+            return xp.matmul(a, b)
 
     def contract(self, of: Pattern, a: Array, b: Array) -> Array:
         if is_compiling():
@@ -209,6 +226,15 @@ class TorchBackend(Backend):
 
 def _has_arrays(data: Any) -> bool:
     return any(isinstance(x, np.ndarray) or (isinstance(x, (list, tuple)) and _has_arrays(x)) for x in data)
+
+
+def _places(array: Array, value: Any) -> tuple[Array, Any]:
+    """What to write into and what to write: of unsigned integers the bits, because PyTorch masks no others."""
+    if array.dtype not in LIFTED:
+        return array, value
+    if not isinstance(value, torch.Tensor):
+        value = torch.tensor(value, dtype=array.dtype, device=array.device)
+    return bits(array), bits(value.to(array.dtype))
 
 
 def _forward(array: Array, key: Any) -> tuple[tuple[Any, ...], list[int]] | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tensoria import dtypes
-from tensoria.backend import current, get
-from tensoria.core import new
+from tensoria.backend import backend_of, current, get
+from tensoria.core import BaseTensor, new
 from tensoria.dtypes import DType
 from tensoria.indices import PLAIN
+from tensoria.making import asarray
 from tensoria.matching import require_privileged
 from tensoria.namespace.dispatch import plain, tensor_of
 from tensoria.tensor import Tensor
@@ -18,6 +19,7 @@ __all__ = [
     "empty",
     "empty_like",
     "eye",
+    "from_dlpack",
     "full",
     "full_like",
     "linspace",
@@ -50,6 +52,27 @@ def _made(
     return Tensor.from_parts(array if device is None else target.to_device(array, device), PLAIN, target)
 
 
+def from_dlpack(
+    x: Any, /, *, device: str | None = None, copy: bool | None = None, backend: str | None = None
+) -> Tensor:
+    """A tensor of another library's array, by DLPack: without a copy where the frameworks allow it.
+
+    Args:
+        x: an object with `__dlpack__`.
+        device: where it shall be; where it is, by default.
+        copy: True copies always, False never (and raises where a copy is needed).
+        backend: the backend's name; the current one by default.
+
+    Raises:
+        ConversionError: `copy=False` is impossible.
+    """
+    target = current() if backend is None else get(backend)
+    if isinstance(x, BaseTensor) or backend_of(x) is not None:
+        return asarray(x, device=device, copy=copy, backend=target.name)
+    array = target.from_dlpack(x, copy)
+    return Tensor.from_parts(array if device is None else target.to_device(array, device), PLAIN, target)
+
+
 def arange(
     start: float,
     /,
@@ -61,7 +84,7 @@ def arange(
     backend: str | None = None,
 ) -> Tensor:
     """Numbers from start (inclusive) to stop (exclusive) in steps."""
-    return _made("arange", (start, stop, step) if stop is not None else (start,), dtype, device, backend)
+    return _made("arange", (0, start, step) if stop is None else (start, stop, step), dtype, device, backend)
 
 
 def empty(
@@ -126,29 +149,30 @@ def zeros(
     return _made("zeros", (shape,), dtype, device, backend)
 
 
-def _like(name: str, x: Any, arguments: tuple[Any, ...], dtype: DType | str | None) -> Tensor:
+def _like(name: str, x: Any, arguments: tuple[Any, ...], dtype: DType | str | None, device: str | None) -> Tensor:
     t = tensor_of(x, name)
     if name != "zeros_like":  # zero is the same tensor in every basis
         require_privileged(t._axes, name)
     native = None if dtype is None else t._backend.native_dtype(dtypes.dtype(dtype))
-    return new(t, getattr(t._backend.xp, name)(t._array, *arguments, dtype=native), t._axes)
+    array = getattr(t._backend.xp, name)(t._array, *arguments, dtype=native)
+    return new(t, array if device is None else t._backend.to_device(array, device), t._axes)
 
 
-def empty_like(x: Any, /, *, dtype: DType | str | None = None) -> Tensor:
+def empty_like(x: Any, /, *, dtype: DType | str | None = None, device: str | None = None) -> Tensor:
     """A tensor like another whose components are whatever was in memory."""
-    return _like("empty_like", x, (), dtype)
+    return _like("empty_like", x, (), dtype, device)
 
 
-def full_like(x: Any, /, fill_value: complex, *, dtype: DType | str | None = None) -> Tensor:
+def full_like(x: Any, /, fill_value: complex, *, dtype: DType | str | None = None, device: str | None = None) -> Tensor:
     """A tensor like another, of one number throughout."""
-    return _like("full_like", x, (fill_value,), dtype)
+    return _like("full_like", x, (fill_value,), dtype, device)
 
 
-def ones_like(x: Any, /, *, dtype: DType | str | None = None) -> Tensor:
+def ones_like(x: Any, /, *, dtype: DType | str | None = None, device: str | None = None) -> Tensor:
     """A tensor like another, of ones."""
-    return _like("ones_like", x, (), dtype)
+    return _like("ones_like", x, (), dtype, device)
 
 
-def zeros_like(x: Any, /, *, dtype: DType | str | None = None) -> Tensor:
+def zeros_like(x: Any, /, *, dtype: DType | str | None = None, device: str | None = None) -> Tensor:
     """A tensor like another, of zeros; labels are kept, because zero is the same in every basis."""
-    return _like("zeros_like", x, (), dtype)
+    return _like("zeros_like", x, (), dtype, device)

@@ -13,7 +13,7 @@ from tensoria import coordinatewise
 from tensoria.backend import Array, Backend, current
 from tensoria.coordinatewise import is_scalar, number
 from tensoria.core import BaseTensor, new, same_backend
-from tensoria.dtypes import DType, check_scalar
+from tensoria.dtypes import DType, beside
 from tensoria.dtypes import dtype as as_dtype
 from tensoria.errors import AxisError, ModeError
 from tensoria.indices import PLAIN, Index, axes
@@ -21,6 +21,7 @@ from tensoria.indices import plain as plain_index
 from tensoria.matching import require_privileged
 from tensoria.metric import conj
 from tensoria.namespace.rules import RULES, Rule
+from tensoria.namespace.signatures import signature
 from tensoria.tensor import Tensor
 
 __all__ = ["Axis", "along", "axes_of", "binary", "over", "plain", "tensor_of", "unary", "unwrap", "wrap"]
@@ -92,11 +93,7 @@ def binary(name: str, doc: str) -> Binary:
 def scalar(t: BaseTensor, value: Any) -> Array:
     """A Python number as a 0-d array beside a tensor's: of its data type and on its device."""
     value = number(value)
-    kind = t.dtype
-    check_scalar(value, kind)
-    if isinstance(value, complex) and kind.kind == "float":
-        kind = as_dtype("complex64" if kind.itemsize <= 4 else "complex128")
-    return t._backend.scalar_like(value, kind, t._array)
+    return t._backend.scalar_like(value, beside(value, t.dtype), t._array)
 
 
 # -- along axes -------------------------------------------------------------------------------------------------------
@@ -195,19 +192,25 @@ def along(name: str, doc: str) -> Callable[..., Tensor]:
 # -- plain functions --------------------------------------------------------------------------------------------------
 
 
-def plain(name: str, doc: str) -> Callable[..., Any]:
-    """A function for plain tensors only: arguments are unwrapped, results wrapped."""
+def plain(name: str, doc: str, part: str | None = None) -> Callable[..., Any]:
+    """A function for plain tensors only: arguments are unwrapped, results wrapped.
+
+    Args:
+        name: its name.
+        doc: what it does.
+        part: the extension of the standard that it belongs to.
+    """
 
     def function(*arguments: Any, **options: Any) -> Any:
         first = _first_tensor(arguments)
         backend = current() if first is None else first._backend
-        native = getattr(backend.xp, name)(
+        native = getattr(backend.xp if part is None else getattr(backend.xp, part), name)(
             *[unwrap(x, name, backend) for x in arguments],
             **{key: unwrap(x, name, backend) for key, x in native_options(backend, options).items()},
         )
         return wrap(native, backend)
 
-    return _named(function, name, doc)
+    return _named(function, name, doc, name if part is None else f"{part}.{name}")
 
 
 def _first_tensor(arguments: Sequence[Any]) -> BaseTensor | None:
@@ -263,7 +266,9 @@ def native_options(backend: Backend, options: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _named(function: F, name: str, doc: str) -> F:
+def _named(function: F, name: str, doc: str, row: str | None = None) -> F:
     function.__name__ = function.__qualname__ = name
+    if (found := signature(row or name)) is not None:
+        function.__signature__ = found  # type: ignore[attr-defined]
     function.__doc__ = doc + (f" Labelled input: {RULES[name].value}." if name in RULES else " For plain tensors.")
     return function

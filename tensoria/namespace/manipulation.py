@@ -19,6 +19,7 @@ from tensoria.tensor import Tensor
 
 __all__ = [
     "broadcast_arrays",
+    "broadcast_shapes",
     "broadcast_to",
     "concat",
     "expand_dims",
@@ -44,6 +45,25 @@ roll = along("roll", "Components shifted cyclically along axes.")
 squeeze = plain("squeeze", "Axes of size 1 removed.")
 tile = plain("tile", "An array repeated along its axes.")
 unstack = plain("unstack", "The slices along an axis.")
+
+
+def broadcast_shapes(*shapes: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    """The shape to which arrays of the given shapes broadcast; None is a size that is not known.
+
+    Raises:
+        ShapeError: they do not broadcast.
+
+    >>> broadcast_shapes((3, 1), (2,))
+    (3, 2)
+    """
+    count = max(map(len, shapes), default=0)
+    out: list[int | None] = []
+    for sizes in zip(*((1,) * (count - len(shape)) + tuple(shape) for shape in shapes), strict=True):
+        known = {size for size in sizes if size is not None and size != 1}
+        if len(known) > 1:
+            raise ShapeError(f"the shapes {' and '.join(map(str, shapes))} do not broadcast.")
+        out.append(known.pop() if known else None if None in sizes else 1)
+    return tuple(out)
 
 
 def concat(arrays: Sequence[Any], /, *, axis: Axis = 0) -> Tensor:

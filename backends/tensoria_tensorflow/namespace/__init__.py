@@ -18,6 +18,7 @@ from . import (
     creation,
     data_types,
     elementwise,
+    fft,
     indexing,
     linalg,
     linear_algebra,
@@ -48,7 +49,7 @@ inf = math.inf
 nan = math.nan
 newaxis = None
 
-__all__ = ["e", "inf", "linalg", "nan", "newaxis", "pi"]
+__all__ = ["e", "fft", "inf", "linalg", "nan", "newaxis", "pi"]
 __all__ += creation.__all__
 __all__ += data_types.__all__
 __all__ += elementwise.__all__

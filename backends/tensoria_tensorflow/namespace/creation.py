@@ -256,11 +256,15 @@ def linspace(
         return astype(tf.floor(out), wanted)
 
 
+_FAR = 2**62
+
+
 def _distance(rows: Any, columns: Any, k: int) -> Array:
     """The matrix of `column - row - k`: zero on the k-th diagonal, negative below it."""
     zero, one = tf.constant(0, tf.int64), tf.constant(1, tf.int64)
     down = raw.Range(start=zero, limit=tf.cast(rows, tf.int64), delta=one)
     across = raw.Range(start=zero, limit=tf.cast(columns, tf.int64), delta=one)
+    k = max(-_FAR, min(k, _FAR))  # any Python integer is allowed, and no matrix reaches as far
     return across - down[:, None] - tf.constant(k, tf.int64)
 
 

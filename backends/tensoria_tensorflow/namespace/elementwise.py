@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import tensorflow as tf
+
+from tensoria import special_values
 
 from ..kernels import EagerTensor, cast, raw, read, scalar, select
 from .data_types import COMPONENT, DEFAULTS, HALVES, KINDS, Scalar, check, common, result_type
@@ -191,6 +194,30 @@ def _within(dtype: tf.DType, kernel: Route) -> Route:
 # --- one array ---------------------------------------------------------------------------------------------------
 
 
+# What `special_values` needs; it is called with tensors of one type only.
+_CORRECTING = SimpleNamespace(
+    real=lambda x: _real(x), imag=lambda x: _imag(x), where=select,
+    full_like=lambda x, value: tf.fill(tf.shape(x), _like(x, value)),
+    zeros_like=lambda x: raw.ZerosLike(x=x), exp=lambda x: raw.Exp(x=x), expm1=lambda x: raw.Expm1(x=x),
+    sin=lambda x: raw.Sin(x=x), cos=lambda x: raw.Cos(x=x), log=lambda x: raw.Log(x=x), log1p=lambda x: raw.Log1p(x=x),
+    abs=lambda x: raw.Abs(x=x), hypot=lambda x, y: _hypot(x, y), atan2=lambda y, x: raw.Atan2(y=y, x=x),
+    isinf=lambda x: raw.IsInf(x=x), isfinite=lambda x: raw.IsFinite(x=x), logical_not=lambda x: raw.LogicalNot(x=x),
+    logical_and=lambda x, y: _and(x, y), logical_or=lambda x, y: _or(x, y), copysign=lambda x, y: _copysign(x, y),
+)  # fmt: skip
+
+
+def _expm1_complex(x: Array) -> Array:
+    return special_values.expm1(_CORRECTING, _complex, x)
+
+
+def _log1p_complex(x: Array) -> Array:
+    return special_values.log1p(_CORRECTING, _complex, x)
+
+
+def _tanh_complex(x: Array) -> Array:
+    return special_values.tanh(_CORRECTING, _complex, x, raw.Tanh(x=x))
+
+
 def _absolute_complex(x: Array) -> Array:
     return raw.ComplexAbs(x=x, Tout=COMPONENT[x.dtype])
 
@@ -318,7 +345,8 @@ def _floor_divide_real(x: Array, y: Array) -> Array:
     down = select(raw.Greater(x=raw.Sub(x=quotient, y=down), y=half), raw.AddV2(x=down, y=one), down)
     signed_zero = select(_signbit(ratio), _like(x, -0.0), zero)
     down = select(raw.Equal(x=quotient, y=zero), signed_zero, down)
-    return select(raw.Equal(x=y, y=zero), ratio, down)
+    infinite = _or(raw.IsInf(x=x), raw.IsInf(x=y))
+    return select(raw.Equal(x=y, y=zero), ratio, select(infinite, raw.Floor(x=ratio), down))
 
 
 def _hypot(x: Array, y: Array) -> Array:
@@ -424,9 +452,9 @@ square = unary("square", "numeric", raw.Square, "The number times itself.")
 reciprocal = unary("reciprocal", "floating", raw.Reciprocal, "One over the number.")
 sqrt = unary("sqrt", "floating", raw.Sqrt, "Principal square root.")
 exp = unary("exp", "floating", raw.Exp, "e to the power of the number.")
-expm1 = unary("expm1", "floating", raw.Expm1, "exp(x) - 1, exact near zero.")
+expm1 = unary("expm1", "floating", raw.Expm1, "exp(x) - 1, exact near zero.", {"complex floating": _expm1_complex})
 log = unary("log", "floating", raw.Log, "Natural logarithm.")
-log1p = unary("log1p", "floating", raw.Log1p, "log(1 + x), exact near zero.")
+log1p = unary("log1p", "floating", raw.Log1p, "log(1 + x), exact near zero.", {"complex floating": _log1p_complex})
 log2 = unary("log2", "floating", _logarithm(2), "Logarithm to the base two.")
 log10 = unary("log10", "floating", _logarithm(10), "Logarithm to the base ten.")
 sin = unary("sin", "floating", raw.Sin, "Sine.")
@@ -437,7 +465,7 @@ acos = unary("acos", "floating", raw.Acos, "Inverse cosine.")
 atan = unary("atan", "floating", raw.Atan, "Inverse tangent.")
 sinh = unary("sinh", "floating", raw.Sinh, "Hyperbolic sine.")
 cosh = unary("cosh", "floating", raw.Cosh, "Hyperbolic cosine.")
-tanh = unary("tanh", "floating", raw.Tanh, "Hyperbolic tangent.")
+tanh = unary("tanh", "floating", raw.Tanh, "Hyperbolic tangent.", {"complex floating": _tanh_complex})
 asinh = unary("asinh", "floating", raw.Asinh, "Inverse hyperbolic sine.")
 acosh = unary("acosh", "floating", raw.Acosh, "Inverse hyperbolic cosine.")
 atanh = unary("atanh", "floating", raw.Atanh, "Inverse hyperbolic tangent.")

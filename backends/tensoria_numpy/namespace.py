@@ -1,0 +1,8 @@
+"""The Array API on NumPy's arrays: array_api_compat, corrected."""
+
+from array_api_compat.numpy import *  # noqa: F403
+from array_api_compat.numpy import fft, linalg
+
+from tensoria_numpy.corrections import *  # noqa: F403
+
+__all__ = ["fft", "linalg"]

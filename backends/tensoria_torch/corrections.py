@@ -1,0 +1,274 @@
+"""Where PyTorch, through array_api_compat, misses the standard: unsigned integers, special values, distinct components.
+
+One table says how each function takes unsigned integers; the functions below it say what they correct and why.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import array_api_compat.torch as base
+import torch
+
+from tensoria import special_values
+from tensoria_torch import unsigned
+from tensoria_torch.unsigned import LIFTED, bits, lifted, of_bits, unified, widened
+
+__all__ = ["CORRECTED", "FFT", "LINALG", "OPERATORS"]
+
+Array = Any
+
+# -- unsigned integers ------------------------------------------------------------------------------------------------
+
+HOW: dict[str, tuple[str, int]] = {
+    "abs": ("bits", 1), "negative": ("bits", 1), "square": ("bits", 1), "bitwise_invert": ("bits", 1),
+    "add": ("bits", 2), "subtract": ("bits", 2), "multiply": ("bits", 2), "bitwise_left_shift": ("bits", 2),
+    "bitwise_and": ("bits", 2), "bitwise_or": ("bits", 2), "bitwise_xor": ("bits", 2),
+    "equal": ("bits!", 2), "not_equal": ("bits!", 2),
+    "less": ("order!", 2), "less_equal": ("order!", 2), "greater": ("order!", 2), "greater_equal": ("order!", 2),
+    "maximum": ("order", 2), "minimum": ("order", 2), "clip": ("order", 3),
+    "max": ("order", 1), "min": ("order", 1), "argmax": ("order!", 1), "argmin": ("order!", 1),
+    "sort": ("order", 1), "argsort": ("order!", 1),
+    "nonzero": ("bits!", 1), "count_nonzero": ("bits!", 1),
+    "flip": ("bits", 1), "roll": ("bits", 1), "tril": ("bits", 1), "triu": ("bits", 1),
+    "take": ("bits", 1), "take_along_axis": ("bits", 1), "repeat": ("bits", 1),
+    "matmul": ("bits", 2), "tensordot": ("bits", 2), "vecdot": ("bits", 2),
+}  # fmt: skip
+"""How a function takes unsigned integers, and how many of its leading arguments are such; see `unsigned.lifted`."""
+WIDENED: dict[str, Callable[[Array, Array], Array]] = {
+    "floor_divide": unsigned.floor_divide_64,
+    "remainder": unsigned.remainder_64,
+    "bitwise_right_shift": unsigned.right_shift_64,
+    "pow": base.pow,
+}
+"""Functions that are computed in int64, and what computes them on the bits of uint64."""
+ACCUMULATING = ("sum", "prod", "cumulative_sum", "cumulative_prod")
+
+
+def _abs(x: Array, /) -> Array:
+    """Unsigned integers are their own absolute values."""
+    return x if x.dtype in LIFTED else torch.abs(x)
+
+
+def _sign(x: Array, /) -> Array:
+    return (x != 0).to(x.dtype) if x.dtype in LIFTED else base.sign(x)
+
+
+def _square(x: Array, /) -> Array:
+    return of_bits(torch.square(bits(x)), x.dtype) if x.dtype in LIFTED else torch.square(x)
+
+
+def _diff(x: Array, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Array:
+    if x.dtype not in LIFTED:
+        return base.diff(x, axis=axis, n=n, prepend=prepend, append=append)
+    ends = [None if end is None else bits(end.to(x.dtype)) for end in (prepend, append)]
+    return of_bits(base.diff(bits(x), axis=axis, n=n, prepend=ends[0], append=ends[1]), x.dtype)
+
+
+def _searchsorted(x1: Array, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Array:
+    """Positions in a sorted array; the standard has `side` where PyTorch has `right` too."""
+    if not isinstance(x2, torch.Tensor):
+        x2 = torch.tensor(x2, dtype=x1.dtype, device=x1.device)
+    x1, x2 = unified([x1, x2])
+    if x1.dtype in LIFTED:
+        x1, x2 = unsigned._flipped(x1), unsigned._flipped(x2)
+    return torch.searchsorted(x1, x2, side=side, sorter=sorter)
+
+
+def _isin(x1: Any, x2: Any, /, *, invert: bool = False) -> Array:
+    """PyTorch's takes neither truth values nor complex numbers."""
+    like = x1 if isinstance(x1, torch.Tensor) else x2
+    arrays = [x if isinstance(x, torch.Tensor) else torch.tensor(x, dtype=like.dtype, device=like.device)
+              for x in (x1, x2)]  # fmt: skip
+    a, b = (bits(x) for x in unified(arrays))
+    if a.dtype is torch.bool or a.dtype.is_complex:
+        found = (a.unsqueeze(-1) == b.reshape(-1)).any(-1)
+        return torch.logical_not(found) if invert else found
+    return torch.isin(a, b, invert=invert)
+
+
+# -- special values ---------------------------------------------------------------------------------------------------
+
+
+def _expm1(x: Array, /) -> Array:
+    """PyTorch loses digits and signs of complex numbers near zero."""
+    return special_values.expm1(base, torch.complex, x) if x.dtype.is_complex else torch.expm1(x)
+
+
+def _log1p(x: Array, /) -> Array:
+    """PyTorch makes NaN of an infinite part beside a NaN."""
+    return special_values.log1p(base, torch.complex, x) if x.dtype.is_complex else torch.log1p(x)
+
+
+def _tanh(x: Array, /) -> Array:
+    """PyTorch's imaginary part at infinity has the sign of sin(2 y)."""
+    out = torch.tanh(x)
+    return special_values.tanh(base, torch.complex, x, out) if x.dtype.is_complex else out
+
+
+def _acos(x: Array, /) -> Array:
+    """PyTorch loses the sign of the imaginary part at zero."""
+    out = torch.acos(x)
+    return special_values.acos(base, torch.complex, x, out) if x.dtype.is_complex else out
+
+
+def _operands(x1: Any, x2: Any) -> tuple[Array, Array]:
+    """Python's numbers as arrays beside the other operand."""
+    like = x1 if isinstance(x1, torch.Tensor) else x2
+    x, y = (x if isinstance(x, torch.Tensor) else torch.tensor(x, dtype=like.dtype, device=like.device)
+            for x in (x1, x2))  # fmt: skip
+    return x, y
+
+
+_integer_floor_divide = widened(base.floor_divide, WIDENED["floor_divide"])
+_any_remainder = widened(base.remainder, WIDENED["remainder"])
+
+
+def _floor_divide(x1: Any, x2: Any, /) -> Array:
+    """PyTorch follows Python, where inf // 2 is NaN."""
+    x, y = _operands(x1, x2)
+    out = _integer_floor_divide(x, y)
+    return special_values.floor_divide(base, x, y, out) if out.dtype.is_floating_point else out
+
+
+def _remainder(x1: Any, x2: Any, /) -> Array:
+    """PyTorch's zeros have the sign of the dividend; the standard's have the divisor's."""
+    x, y = _operands(x1, x2)
+    out = _any_remainder(x, y)
+    return torch.where(out == 0, torch.copysign(out, y), out) if out.dtype.is_floating_point else out
+
+
+def _std(x: Array, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Array:
+    """PyTorch's takes a correction that is no integer; array_api_compat's does not pass it on."""
+    return torch.sqrt(base.var(x, axis=axis, correction=correction, keepdims=keepdims))
+
+
+# -- distinct components ----------------------------------------------------------------------------------------------
+
+
+class UniqueAll(NamedTuple):
+    """Distinct components."""
+
+    values: Array
+    indices: Array
+    inverse_indices: Array
+    counts: Array
+
+
+class UniqueCounts(NamedTuple):
+    """Distinct components and how often they occur."""
+
+    values: Array
+    counts: Array
+
+
+class UniqueInverse(NamedTuple):
+    """Distinct components and where they stand."""
+
+    values: Array
+    inverse_indices: Array
+
+
+def _order(flat: Array) -> Array:
+    if flat.dtype.is_complex:
+        first = torch.argsort(flat.imag, stable=True)
+        return first[torch.argsort(flat.real[first], stable=True)]
+    return torch.argsort(unsigned._flipped(flat) if flat.dtype in LIFTED else flat, stable=True)
+
+
+def _unique_all(x: Array, /) -> UniqueAll:
+    """PyTorch does not say where a component occurs first (pytorch#36748), and miscounts NaN (pytorch#94106)."""
+    flat = x.reshape(-1)
+    order = _order(flat)
+    shown = bits(flat)[order]
+    fresh = torch.ones_like(order, dtype=torch.bool)
+    fresh[1:] = shown[1:] != shown[:-1]
+    starts = torch.nonzero(fresh)[:, 0]
+    indices = order[starts]
+    inverse = torch.empty_like(order)
+    inverse[order] = torch.cumsum(fresh, 0) - 1
+    counts = torch.diff(starts, append=torch.tensor([flat.shape[0]], device=x.device))
+    return UniqueAll(of_bits(bits(flat)[indices], x.dtype), indices, inverse.reshape(x.shape), counts)
+
+
+def _unique_counts(x: Array, /) -> UniqueCounts:
+    found = _unique_all(x)
+    return UniqueCounts(found.values, found.counts)
+
+
+def _unique_inverse(x: Array, /) -> UniqueInverse:
+    found = _unique_all(x)
+    return UniqueInverse(found.values, found.inverse_indices)
+
+
+def _unique_values(x: Array, /) -> Array:
+    return _unique_all(x).values
+
+
+# -- linear algebra ---------------------------------------------------------------------------------------------------
+
+
+def _promoting(native: Callable[..., Any], how: str = "bits") -> Callable[..., Any]:
+    """A function of two arrays, which PyTorch does not promote."""
+    taking = lifted(native, how, 2)
+
+    def function(x1: Array, x2: Array, /, **options: Any) -> Any:
+        return taking(*unified([x1, x2]), **options)
+
+    function.__name__, function.__doc__ = native.__name__, native.__doc__
+    return function
+
+
+def _trace(x: Array, /, *, offset: int = 0, dtype: Any = None) -> Array:
+    return CORRECTED["sum"](torch.diagonal(x, offset=offset, dim1=-2, dim2=-1), axis=-1, dtype=dtype)
+
+
+CORRECTED: dict[str, Callable[..., Any]] = {
+    **{name: lifted(getattr(base, name), *how) for name, how in HOW.items()},
+    **{name: widened(getattr(base, name), of_64) for name, of_64 in WIDENED.items()},
+    **{name: unsigned.accumulating(getattr(base, name)) for name in ACCUMULATING},
+    **{name: _promoting(getattr(base, name)) for name in ("matmul", "tensordot", "vecdot")},
+    "abs": _abs, "sign": _sign, "square": _square, "diff": _diff, "searchsorted": _searchsorted, "isin": _isin,
+    "expm1": _expm1, "log1p": _log1p, "tanh": _tanh, "acos": _acos, "floor_divide": _floor_divide,
+    "remainder": _remainder, "std": _std, "unique_all": _unique_all, "unique_counts": _unique_counts,
+    "unique_inverse": _unique_inverse, "unique_values": _unique_values,
+}  # fmt: skip
+"""Functions of the top level, corrected."""
+LINALG = SimpleNamespace(**{
+    **{name: getattr(base.linalg, name) for name in base.linalg.__all__ if name != "__builtins__"},
+    **{name: CORRECTED[name] for name in ("matmul", "tensordot", "vecdot")},
+    "outer": _promoting(base.linalg.outer),
+    "cross": _promoting(base.linalg.cross),
+    "solve": _promoting(base.linalg.solve),
+    "trace": _trace,
+})  # fmt: skip
+"""The extension `linalg`, corrected."""
+FFT = base.fft
+
+
+def _operator(native: Callable[[Any, Any], Array], function: Callable[..., Array]) -> Callable[[Any, Any], Array]:
+    """Python's operator, which is the fastest way into PyTorch, and the corrected function where it fails."""
+
+    def apply(a: Any, b: Any) -> Array:
+        try:
+            return native(a, b)
+        except RuntimeError:
+            return function(a, b)
+
+    return apply
+
+
+OPERATORS: dict[str, Callable[[Any, Any], Array]] = {
+    name: _operator(native, CORRECTED[name])
+    for name, native in {
+        "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "pow": operator.pow,
+        "equal": operator.eq, "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le,
+        "greater": operator.gt, "greater_equal": operator.ge, "bitwise_and": operator.and_,
+        "bitwise_or": operator.or_, "bitwise_xor": operator.xor, "bitwise_left_shift": operator.lshift,
+        "bitwise_right_shift": operator.rshift,
+    }.items()
+} | {"divide": operator.truediv, "floor_divide": _floor_divide, "remainder": _remainder}  # fmt: skip
+"""What Python's operators do."""
