@@ -170,7 +170,12 @@ class TorchBackend(Backend):
 
     def get_item(self, array: Array, key: Any) -> Array:
         if (plan := _forward(array, key)) is None:
-            return array[key]
+            try:
+                return array[key]
+            except IndexError:
+                if (empty := _selects_nothing(array, key)) is None:
+                    raise
+                return array[empty]
         return xp.flip(array[plan[0]], axis=tuple(plan[1]))
 
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
@@ -226,6 +231,15 @@ class TorchBackend(Backend):
 
 def _has_arrays(data: Any) -> bool:
     return any(isinstance(x, np.ndarray) or (isinstance(x, (list, tuple)) and _has_arrays(x)) for x in data)
+
+
+def _selects_nothing(array: Array, key: Any) -> tuple[Array, ...] | None:
+    """A mask with an axis of length 0, which fits every length by the standard, as positions; None for other keys."""
+    if not isinstance(key, torch.Tensor) or key.dtype is not torch.bool or key.numel() or key.ndim > array.ndim:
+        return None
+    if any(n not in (0, size) for n, size in zip(key.shape, array.shape, strict=False)):
+        return None
+    return (torch.empty(0, dtype=torch.int64, device=array.device),) * key.ndim
 
 
 def _places(array: Array, value: Any) -> tuple[Array, Any]:

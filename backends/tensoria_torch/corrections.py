@@ -90,6 +90,14 @@ def _isin(x1: Any, x2: Any, /, *, invert: bool = False) -> Array:
     return torch.isin(a, b, invert=invert)
 
 
+def _stack(arrays: Any, /, *, axis: int = 0) -> Array:
+    return torch.stack(unified(arrays), dim=axis)
+
+
+def _concat(arrays: Any, /, *, axis: int | None = 0) -> Array:
+    return base.concat(unified(arrays), axis=axis)
+
+
 # -- special values ---------------------------------------------------------------------------------------------------
 
 
@@ -231,7 +239,8 @@ CORRECTED: dict[str, Callable[..., Any]] = {
     **{name: widened(getattr(base, name), of_64) for name, of_64 in WIDENED.items()},
     **{name: unsigned.accumulating(getattr(base, name)) for name in ACCUMULATING},
     **{name: _promoting(getattr(base, name)) for name in ("matmul", "tensordot", "vecdot")},
-    "abs": _abs, "sign": _sign, "square": _square, "diff": _diff, "searchsorted": _searchsorted, "isin": _isin,
+    "abs": _abs, "sign": _sign, "square": _square, "diff": _diff,
+    "stack": _stack, "concat": _concat, "searchsorted": _searchsorted, "isin": _isin,
     "expm1": _expm1, "log1p": _log1p, "tanh": _tanh, "acos": _acos, "floor_divide": _floor_divide,
     "remainder": _remainder, "std": _std, "unique_all": _unique_all, "unique_counts": _unique_counts,
     "unique_inverse": _unique_inverse, "unique_values": _unique_values,
