@@ -266,9 +266,16 @@ def _always(value: bool) -> Route:
 
 
 def _logarithm(base: float) -> Route:
-    return lambda x: raw.Mul(
-        x=_log_complex(x) if x.dtype in COMPONENT else raw.Log(x=x), y=_like(x, 1 / math.log(base))
-    )
+    def scaled(x: Array) -> Array:
+        return raw.Mul(x=x, y=_like(x, 1 / math.log(base)))
+
+    def route(x: Array) -> Array:
+        if x.dtype not in COMPONENT:
+            return scaled(raw.Log(x=x))
+        whole = _log_complex(x)  # by parts, because an infinite number times a complex one has a NaN in it
+        return _complex(scaled(_real(whole)), scaled(_imag(whole)))
+
+    return route
 
 
 _BITS = {tf.float16: tf.int16, tf.bfloat16: tf.int16, tf.float32: tf.int32, tf.float64: tf.int64}
