@@ -206,6 +206,13 @@ _CORRECTING = SimpleNamespace(
 )  # fmt: skip
 
 
+def _log_complex(x: Array) -> Array:
+    """The vectorised kernel makes NaN of some finite numbers, large and small: those are taken apart."""
+    native, a, b = raw.Log(x=x), _real(x), _imag(x)
+    lost = _and(_and(raw.IsFinite(x=a), raw.IsFinite(x=b)), _or(raw.IsNan(x=_real(native)), raw.IsNan(x=_imag(native))))
+    return select(lost, _complex(raw.Log(x=_hypot(a, b)), raw.Atan2(y=b, x=a)), native)
+
+
 def _expm1_complex(x: Array) -> Array:
     return special_values.expm1(_CORRECTING, _complex, x)
 
@@ -259,7 +266,16 @@ def _always(value: bool) -> Route:
 
 
 def _logarithm(base: float) -> Route:
-    return lambda x: raw.Mul(x=raw.Log(x=x), y=_like(x, 1 / math.log(base)))
+    def scaled(x: Array) -> Array:
+        return raw.Mul(x=x, y=_like(x, 1 / math.log(base)))
+
+    def route(x: Array) -> Array:
+        if x.dtype not in COMPONENT:
+            return scaled(raw.Log(x=x))
+        whole = _log_complex(x)  # by parts, because an infinite number times a complex one has a NaN in it
+        return _complex(scaled(_real(whole)), scaled(_imag(whole)))
+
+    return route
 
 
 _BITS = {tf.float16: tf.int16, tf.bfloat16: tf.int16, tf.float32: tf.int32, tf.float64: tf.int64}
@@ -453,7 +469,7 @@ reciprocal = unary("reciprocal", "floating", raw.Reciprocal, "One over the numbe
 sqrt = unary("sqrt", "floating", raw.Sqrt, "Principal square root.")
 exp = unary("exp", "floating", raw.Exp, "e to the power of the number.")
 expm1 = unary("expm1", "floating", raw.Expm1, "exp(x) - 1, exact near zero.", {"complex floating": _expm1_complex})
-log = unary("log", "floating", raw.Log, "Natural logarithm.")
+log = unary("log", "floating", raw.Log, "Natural logarithm.", {"complex floating": _log_complex})
 log1p = unary("log1p", "floating", raw.Log1p, "log(1 + x), exact near zero.", {"complex floating": _log1p_complex})
 log2 = unary("log2", "floating", _logarithm(2), "Logarithm to the base two.")
 log10 = unary("log10", "floating", _logarithm(10), "Logarithm to the base ten.")

@@ -172,8 +172,16 @@ def getitem(x: Array, key: Any, /) -> Array:
     items = _items(key)
     for item in items:
         if _is_array(item):
+            if len(items) == 1 and _is_mask(item) and _selects_nothing(x, item):
+                return tf.zeros((0, *extents(x)[rank(item) :]), x.dtype)
             return _masked(x, items[0]) if len(items) == 1 and _is_mask(item) else _with_arrays(x, items)
     return _basic(x, _expanded(items, rank(x)))
+
+
+def _selects_nothing(x: Array, mask: Array) -> bool:
+    """Whether a mask has an axis of length 0, which fits every length, and other axes that fit."""
+    sizes = static(mask)
+    return 0 in sizes and len(sizes) <= rank(x) and all(m in (0, n) for m, n in zip(sizes, static(x), strict=False))
 
 
 def _basic(x: Array, items: list[Any]) -> Array:
