@@ -1,14 +1,11 @@
 """How long a contraction takes: tensoria beside each framework's own einsum, opt_einsum, einx and cotengra.
 
-Timings on a shared machine drift by tens of per cent from one minute to the next, so a time by itself says little.
-What lasts is a *ratio within one run*: for each case the contestants take turns (A B C A B C ...), every turn is a
-loop of calls that fills about two milliseconds, and the ratio that is reported is the median over turns of tensoria's
-time divided by the framework's in the same turn. Every result is compared with `np.einsum` in float64 first; one that
-is wrong is not timed, and one that raises is shown as "-" with its reason below the table.
+Contestants take turns within one run (see `timing`), and the ratio is tensoria's time divided by the framework's own
+einsum's in the same turn. Every result is compared with `np.einsum` in float64 first; one that is wrong is not
+timed, and one that raises is shown as "-" with its reason below the table.
 
 tensoria is timed as users meet it, with labelled tensors and everything that the labels cost: `u * v` where a product
-can say it, `u @ v`, or `tn.einsum`. A second column has `tn.einsum` on native arrays. A second table shows what the
-wrapper alone adds to a native call.
+can say it, `u @ v`, or `tn.einsum`. A second column has `tn.einsum` on native arrays.
 
     python benchmarks/contraction.py --backend numpy --cases matmul --quick
 """
@@ -18,28 +15,23 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
-import importlib.metadata
 import json
 import math
 import os
-import platform
 import statistics
-import timeit
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from timing import TURN, Call, machine, microseconds, paired, turns
 
 import tensoria as tn
 from tensoria.backend import get
 
 Array = Any
-Call = Callable[[], Any]
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-TURN = 2e-3
-"""Seconds that one turn of one contestant fills."""
 
 # -- what is contracted -----------------------------------------------------------------------------------------------
 
@@ -141,23 +133,20 @@ def cases() -> list[Case]:
 
 @dataclass(frozen=True)
 class Framework:
-    """A framework's own functions, by the names that differ from one to the other."""
+    """A framework's module, its einsum, and how many threads it works with."""
 
     module: str
     einsum: str
-    sum: str
-    reshape: str
-    matvec: str
     threads: Callable[[Any], str]
 
 
 FRAMEWORKS = {
-    "numpy": Framework("numpy", "einsum", "sum", "reshape", "ndarray.dot", lambda np: _blas()),
+    "numpy": Framework("numpy", "einsum", lambda np: _blas()),
     "torch": Framework(
-        "torch", "einsum", "sum", "reshape", "mv", lambda torch: f"{torch.get_num_threads()} threads"
+        "torch", "einsum", lambda torch: f"{torch.get_num_threads()} threads"
     ),
     "tensorflow": Framework(
-        "tensorflow", "einsum", "reduce_sum", "reshape", "linalg.matvec", lambda tf: _intra_op(tf)
+        "tensorflow", "einsum", lambda tf: _intra_op(tf)
     ),
 }  # fmt: skip
 
@@ -232,33 +221,6 @@ HEADINGS = {
 # -- timing -----------------------------------------------------------------------------------------------------------
 
 
-def turns(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
-    """Seconds per call of every contestant in every turn; they take turns, so that drift strikes all alike."""
-    timers = {name: timeit.Timer(call) for name, call in calls.items()}  # switches garbage collection off
-    loops = {}
-    for name, timer in timers.items():
-        timer.timeit(1)  # plans, compiles, fills caches
-        count, took = 1, 0.0
-        while (took := timer.timeit(count)) < TURN / 4:
-            count *= 4
-        loops[name] = max(1, round(count * TURN / took))
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, timer in timers.items():
-            taken[name].append(timer.timeit(loops[name]) / loops[name])
-    return taken
-
-
-def microseconds(seconds: Sequence[float]) -> float:
-    """The median."""
-    return statistics.median(seconds) * 1e6
-
-
-def paired(a: Sequence[float], b: Sequence[float], of: Callable[[float, float], float]) -> float:
-    """The median over turns of a ratio or a difference of two contestants."""
-    return statistics.median(map(of, a, b))
-
-
 def right(result: Any, case: Case) -> bool:
     """Whether a result is what NumPy finds in float64, to the accuracy of float32."""
     array = np.asarray(result.array if isinstance(result, tn.Tensor) else result, dtype="float64")
@@ -298,85 +260,7 @@ def measured(case: Case, backend: str, rounds: int) -> Row:
     return row
 
 
-# -- the wrapper's own cost -------------------------------------------------------------------------------------------
-
-
-def wrappers(backend: str) -> dict[str, tuple[Call, Call]]:
-    """For each operation the tensor's call and the native one, on 4x4 float32 (16x16 for the planned product)."""
-    framework = FRAMEWORKS[backend]
-    module = importlib.import_module(framework.module)
-    random = np.random.default_rng(0)
-
-    def native(*shape: int) -> Array:
-        return tn.asarray(random.standard_normal(shape).astype("float32"), backend=backend).array
-
-    a, b, big, x = native(4, 4), native(4, 4), native(16, 16), native(16)
-    t, u = tn.asarray(a), tn.asarray(b)
-    V, H = tn.Space("V", 4), tn.Space("H", 16)
-    i, j = tn.indices("i j", V)
-    p, q = tn.indices("p q", H)
-    A, B = tn.tensor(a, [i, -j]), tn.tensor(b, [i, -j])
-    W, y = tn.tensor(big, [p, -q]), tn.tensor(x, [q])
-    matvec = found(module, framework.matvec)
-    pairs: dict[str, tuple[Call, Call]] = {
-        "add": (lambda: t + u, lambda: a + b),
-        "matmul": (lambda: t @ u, lambda: a @ b),
-        "labelled add": (lambda: A + B, lambda: a + b),
-        "labelled matvec": (lambda: W * y, lambda: matvec(big, x)),
-    }
-    for name, arguments in (("sum", ()), ("reshape", ((2, 8),))):
-        function = getattr(tn, name, None)
-        own = found(module, getattr(framework, name))
-        if function is not None:
-            pairs[name] = (
-                functools.partial(function, t, *arguments),
-                functools.partial(own, a, *arguments),
-            )
-    return pairs
-
-
-@dataclass
-class Overhead:
-    """What an operation on tensors costs beyond the native call, in microseconds."""
-
-    backend: str
-    operation: str
-    tensoria: float
-    native: float
-    own: float
-
-
-def overheads(backend: str, rounds: int) -> list[Overhead]:
-    """The wrapper's own cost for each operation on one backend."""
-    rows = []
-    for operation, (wrapped, native) in wrappers(backend).items():
-        taken = turns({"tensoria": wrapped, "native": native}, rounds)
-        own = paired(taken["tensoria"], taken["native"], lambda a, b: a - b) * 1e6
-        rows.append(Overhead(backend, operation, microseconds(taken["tensoria"]), microseconds(taken["native"]), own))
-    return rows
-
-
 # -- the report -------------------------------------------------------------------------------------------------------
-
-
-def machine() -> dict[str, str]:
-    """What the numbers depend on: processor, load, versions."""
-    processor = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        models = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        processor = models[0] if models else processor
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    facts = {
-        "machine": f"{processor}, {os.cpu_count()} cores{load}",
-        "python": f"{platform.python_version()} on {platform.system()}",
-    }
-    for package in ("tensoria", "numpy", "torch", "tensorflow-cpu", "tensorflow", "opt_einsum", "einx", "cotengra"):
-        try:
-            facts[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return facts
 
 
 def number(value: float) -> str:
@@ -404,7 +288,7 @@ def summary(rows: Sequence[Row]) -> str:
     return f"tensoria / einsum: geometric mean {mean:.2f}, worst {worst:.2f} ({where})"
 
 
-def report(backend: str, chosen: Sequence[Case], rounds: int) -> tuple[list[Row], list[Overhead]]:
+def report(backend: str, chosen: Sequence[Case], rounds: int) -> list[Row]:
     """Measure and print one backend."""
     framework = FRAMEWORKS[backend]
     module = importlib.import_module(framework.module)
@@ -415,14 +299,10 @@ def report(backend: str, chosen: Sequence[Case], rounds: int) -> tuple[list[Row]
         rows.append(measured(case, backend, rounds))
         print(line(rows[-1]), flush=True)
     print(summary(rows))
-    costs = overheads(backend, rounds)
-    print(f"\n{'microseconds':<20}{'tensoria':>11}{'native':>11}{'own cost':>11}")
-    for cost in costs:
-        print(f"{cost.operation:<20}{cost.tensoria:>11.2f}{cost.native:>11.2f}{cost.own:>11.2f}")
     for row in rows:
         for name, reason in row.failures.items():
             print(f"- {HEADINGS[name]}, {row.case}: {reason}")
-    return rows, costs
+    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -442,18 +322,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"median of {rounds} turns of {TURN * 1e3:g} ms each; einsum is the framework's own, for networks with the")
     print("order of contraction that it finds itself (np.einsum with optimize=True); ratio is tensoria / einsum")
     rows: list[Row] = []
-    costs: list[Overhead] = []
     for backend in options.backend or FRAMEWORKS:
         try:
             get(backend)
         except (tn.errors.BackendError, ImportError) as error:
             print(f"\n{backend}: left out ({error})")
             continue
-        some_rows, some_costs = report(backend, chosen, rounds)
-        rows += some_rows
-        costs += some_costs
+        rows += report(backend, chosen, rounds)
     if options.json is not None:
-        content = {"facts": facts, "rows": [asdict(row) for row in rows], "overheads": [asdict(c) for c in costs]}
+        content = {"facts": facts, "rows": [asdict(row) for row in rows]}
         options.json.write_text(json.dumps(content, indent=1) + "\n")
 
 
