@@ -51,6 +51,12 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
     Raises:
         ModeError: a labelled value meets a plain place, or the other way round.
     """
+    kind, backend = type(key), t._backend
+    if t._axes is PLAIN and (kind is int or kind is slice) and isinstance(value, BaseTensor):
+        array = value._array
+        if value._axes is PLAIN and value._backend is backend and array.dtype is t._array.dtype:
+            t._array = backend.set_item(t._array, key, array)
+            return
     parts = key if isinstance(key, tuple) else (key,)
     if any(isinstance(part, (Index, str)) for part in parts):
         raise ModeError(

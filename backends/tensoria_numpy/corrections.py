@@ -1,4 +1,4 @@
-"""Where NumPy, through array_api_compat, misses the standard: special values of four functions."""
+"""Where NumPy, through array_api_compat, misses the standard (special values of four functions) or takes a detour."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 
 from tensoria import special_values
 
-__all__ = ["expm1", "floor_divide", "log1p", "tanh"]
+__all__ = ["expm1", "floor_divide", "log1p", "max", "min", "prod", "sum", "tanh"]
 
 Array = Any
+Axis = int | tuple[int, ...] | None
 
 
 def _complex(real: Array, imag: Array) -> Array:
@@ -40,3 +41,26 @@ def floor_divide(x1: Array, x2: Array, /) -> Array:
     """NumPy follows Python, where inf // 2 is NaN (numpy#23860)."""
     out = np.floor_divide(x1, x2)
     return special_values.floor_divide(base, x1, x2, out) if out.dtype.kind == "f" else out
+
+
+# np.sum and its siblings end in these, after one microsecond of questions about arguments that the standard has not.
+
+
+def sum(x: Array, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
+    """The sum over the given axes (None: all); short integers are added in the default one."""
+    return np.add.reduce(x, axis, dtype, None, keepdims)
+
+
+def prod(x: Array, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
+    """The product over the given axes (None: all); short integers are multiplied in the default one."""
+    return np.multiply.reduce(x, axis, dtype, None, keepdims)
+
+
+def max(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The largest component over the given axes (None: all)."""
+    return np.maximum.reduce(x, axis, None, None, keepdims)
+
+
+def min(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The smallest component over the given axes (None: all)."""
+    return np.minimum.reduce(x, axis, None, None, keepdims)

@@ -15,7 +15,7 @@ import torch
 
 from tensoria import special_values
 from tensoria_torch import unsigned
-from tensoria_torch.unsigned import LIFTED, bits, lifted, of_bits, unified, widened
+from tensoria_torch.unsigned import LIFTED, UNSIGNED, bits, lifted, of_bits, unified, widened
 
 __all__ = ["CORRECTED", "FFT", "LINALG", "OPERATORS"]
 
@@ -45,7 +45,7 @@ WIDENED: dict[str, Callable[[Array, Array], Array]] = {
     "pow": base.pow,
 }
 """Functions that are computed in int64, and what computes them on the bits of uint64."""
-ACCUMULATING = ("sum", "prod", "cumulative_sum", "cumulative_prod")
+ACCUMULATING = ("prod", "cumulative_sum", "cumulative_prod")
 
 
 def _abs(x: Array, /) -> Array:
@@ -230,6 +230,16 @@ def _promoting(native: Callable[..., Any], how: str = "bits") -> Callable[..., A
     return function
 
 
+def _sum(x: Array, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Array:
+    """The commonest case, everything summed, goes to PyTorch at once."""
+    if axis is None and dtype is None and not keepdims and x.dtype not in UNSIGNED:
+        return torch.sum(x)
+    return _any_sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
+
+
+_any_sum = unsigned.accumulating(base.sum)
+
+
 def _trace(x: Array, /, *, offset: int = 0, dtype: Any = None) -> Array:
     return CORRECTED["sum"](torch.diagonal(x, offset=offset, dim1=-2, dim2=-1), axis=-1, dtype=dtype)
 
@@ -239,7 +249,7 @@ CORRECTED: dict[str, Callable[..., Any]] = {
     **{name: widened(getattr(base, name), of_64) for name, of_64 in WIDENED.items()},
     **{name: unsigned.accumulating(getattr(base, name)) for name in ACCUMULATING},
     **{name: _promoting(getattr(base, name)) for name in ("matmul", "tensordot", "vecdot")},
-    "abs": _abs, "sign": _sign, "square": _square, "diff": _diff,
+    "abs": _abs, "sum": _sum, "sign": _sign, "square": _square, "diff": _diff,
     "stack": _stack, "concat": _concat, "searchsorted": _searchsorted, "isin": _isin,
     "expm1": _expm1, "log1p": _log1p, "tanh": _tanh, "acos": _acos, "floor_divide": _floor_divide,
     "remainder": _remainder, "std": _std, "unique_all": _unique_all, "unique_counts": _unique_counts,

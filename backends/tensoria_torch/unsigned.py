@@ -16,7 +16,7 @@ import torch
 
 from tensoria.dtypes import dtype, promoted
 
-__all__ = ["LIFTED", "bits", "lifted", "of_bits", "unified", "wide"]
+__all__ = ["LIFTED", "UNSIGNED", "bits", "lifted", "of_bits", "unified", "wide"]
 
 Array = Any
 LIFTED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tensoria.structure import Cache
+
 from .. import kernels
 from ..kernels import EagerTensor, cast, raw, read, select
 from .data_types import KINDS, Scalar, check, constant, result_type
@@ -117,7 +119,9 @@ def _bound(value: Any) -> Any:
 class _Strided:
     """The arguments of StridedSlice for a basic key; `new` marks the new axes, which the update kernel must not see."""
 
-    __slots__ = ("begin", "begin_mask", "end", "end_mask", "new", "shrink", "strides")
+    __slots__ = ("begin", "begin_mask", "end", "end_mask", "left", "new", "shrink", "strides")
+    left: tuple[int, ...]
+    """The shape of what is selected; of the cuts that are held only."""
 
     def __init__(self, items: Sequence[Any], shape: tuple[int | None, ...]) -> None:
         begin: list[Any] = []
@@ -159,6 +163,30 @@ class _Strided:
         self.begin, self.end, self.strides = vector(begin), vector(end), vector(strides)
 
 
+def _held_cut(x: Array, key: Any) -> _Strided | None:
+    """The arguments for an integer or a slice of integers on an eager tensor, found once; None for other keys."""
+    kind = type(key)
+    if kind is int:
+        return _CUTS[key, x._shape_tuple()]
+    if kind is slice and all(part is None or type(part) is int for part in (key.start, key.stop, key.step)):
+        return _CUTS[(key.start, key.stop, key.step), x._shape_tuple()]
+    return None
+
+
+def _cut(key: tuple[Any, tuple[int, ...]]) -> _Strided | None:
+    item, shape = key[0] if type(key[0]) is int else slice(*key[0]), key[1]
+    if len(shape) > MAX_RANK:
+        return None
+    items = _expanded((item,), len(shape))
+    cut = _Strided(items, shape)
+    cut.left = tuple(_lengths(items, shape))
+    return cut
+
+
+_CUTS: Cache[tuple[Any, tuple[int, ...]], _Strided | None] = Cache(_cut)
+"""What `_Strided` finds for a key and a shape."""
+
+
 # --- reading elements --------------------------------------------------------------------------------------------
 
 
@@ -169,6 +197,8 @@ def getitem(x: Array, key: Any, /) -> Array:
     """
     if type(x) is not EagerTensor:
         x = read(x)
+    elif (cut := _held_cut(x, key)) is not None:
+        return kernels.strided_slice(x, cut.begin, cut.end, cut.strides, cut.begin_mask, cut.end_mask, 0, cut.shrink)
     items = _items(key)
     for item in items:
         if _is_array(item):
@@ -410,6 +440,10 @@ def setitem(x: Array, key: Any, value: Any, /) -> Array:
     Gradients flow to both. Where an index array names an element twice, one of the values wins. Raises TypeError
     if `value` does not promote to the type of `x`, IndexError as `getitem` does.
     """
+    if type(x) is type(value) is EagerTensor and x.dtype is value.dtype:
+        cut = _held_cut(x, key)
+        if cut is not None and value._shape_tuple() == cut.left:
+            return _update(x, cut, value)
     x = read(x)
     if not isinstance(value, Scalar):
         value = read(value)
@@ -475,7 +509,10 @@ def _set_basic(x: Array, items: list[Any], value: Array, scalar: bool) -> Array:
 
 
 def _updated(x: Array, items: list[Any], value: Array) -> Array:
-    cut = _Strided(items, static(x))
+    return _update(x, _Strided(items, static(x)), value)
+
+
+def _update(x: Array, cut: _Strided, value: Array) -> Array:
     return kernels.strided_update(x, cut.begin, cut.end, cut.strides, cut.begin_mask, cut.end_mask, cut.shrink, value)
 
 
