@@ -11,6 +11,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
+
 from tensoria.contraction import trace
 from tensoria.coordinatewise import is_scalar, number
 from tensoria.core import BaseTensor, T, labelled, new, relabelled, same_backend
@@ -92,6 +94,8 @@ def _native(t: BaseTensor, key: Any) -> Any:
             raise ModeError(f"a labelled tensor ({key._axes}) can not select components.", legal="its .components")
         same_backend(t, key)
         return key._array
+    if isinstance(key, np.ndarray) and not t._backend.owns(key):
+        return t._backend.asarray(key, None, t.device, None)  # frameworks do not take every layout in memory as a key
     return key
 
 
