@@ -32,6 +32,7 @@ __all__ = [
     "squeeze",
     "stack",
     "tile",
+    "transpose",
     "unstack",
 ]
 
@@ -45,6 +46,17 @@ roll = along("roll", "Components shifted cyclically along axes.")
 squeeze = plain("squeeze", "Axes of size 1 removed.")
 tile = plain("tile", "An array repeated along its axes.")
 unstack = plain("unstack", "The slices along an axis.")
+
+
+def transpose(x: Any, /, axes: Sequence[int] | None = None) -> Tensor:
+    """`permute_dims` by the name that opt_einsum, autoray and xarray ask a namespace for; reversed by default.
+
+    >>> import tensoria as tn
+    >>> transpose(tn.zeros((2, 3, 4))).shape, transpose(tn.zeros((2, 3)), (0, 1)).shape
+    ((4, 3, 2), (2, 3))
+    """
+    t = tensor_of(x, "transpose")
+    return permute_dims(t, tuple(range(t.ndim))[::-1] if axes is None else tuple(axes))  # type: ignore[no-any-return]
 
 
 def broadcast_shapes(*shapes: tuple[int | None, ...]) -> tuple[int | None, ...]:
