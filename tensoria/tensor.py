@@ -316,7 +316,7 @@ class Tensor(BaseTensor):
                 f"'{symbol}' would change {self.dtype} {self.shape} to {result.dtype} {result.shape}.",
                 legal="t = t + u",
             )
-        self._array = self._backend.overwrite(self._array, result._array)
+        indexing.rebound(self, self._backend.overwrite(self._array, result._array))
         return self
 
     def __iadd__(self, other: Any) -> Tensor:
@@ -416,7 +416,9 @@ class Tensor(BaseTensor):
         array, count = self._unlabelled(".mT"), self.ndim
         if count < 2:
             raise AxisError(f".mT is for matrices and stacks of them, and this tensor has {count} axes.")
-        return new(self, self._backend.kernels.transpose(array, (*range(count - 2), count - 1, count - 2)), PLAIN)
+        transpose, order = self._backend.kernels.transpose, (*range(count - 2), count - 1, count - 2)
+        out = new(self, transpose(array, order), PLAIN)
+        return indexing.view(self, out, lambda _, value: transpose(value, order)) if self._backend.immutable else out
 
     # -- moving -----------------------------------------------------------------------------------------------------
 
