@@ -43,7 +43,7 @@ class BaseTensor:
     _backend: Backend
     _form: Form
     """The array's form, once a contraction has asked for it (see `form`); not set before."""
-    _whole: tuple[Callable[[], BaseTensor | None], Callable[[Array, Array], Array]]
+    _whole: tuple[Callable[[], BaseTensor | None], Any]
     """Where arrays are immutable, what this is a view of, and how it is written into it (see `indexing.view`)."""
 
     @property

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import operator
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,7 @@ def get(t: T, key: Any) -> T:
     kind = type(key)
     if t._axes is PLAIN and (kind is int or kind is slice):
         found = new(t, t._backend.get_item(t._array, key), PLAIN)
-        return _cut_out(t, key, found) if t._backend.immutable else found
+        return view(t, found, key) if t._backend.immutable else found
     parts = key if isinstance(key, tuple) else (key,)
     for part in parts:
         if isinstance(part, (Index, str)):
@@ -63,7 +62,11 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
     if t._axes is PLAIN and (kind is int or kind is slice) and isinstance(value, BaseTensor):
         array = value._array
         if value._axes is PLAIN and value._backend is backend and array.dtype is t._array.dtype:
-            t._array = backend.set_item(t._array, key, array)
+            written = backend.set_item(t._array, key, array)
+            if backend.immutable:
+                rebound(t, written)
+            else:
+                t._array = written
             return
     parts = key if isinstance(key, tuple) else (key,)
     if any(isinstance(part, (Index, str)) for part in parts):
@@ -124,16 +127,16 @@ def _native_value(t: BaseTensor, value: Any) -> Any:
 # -- views ------------------------------------------------------------------------------------------------------------
 
 
-def view(whole: BaseTensor, part: T, write: Callable[[Array, Array], Array]) -> T:
+def view(whole: BaseTensor, part: T, place: Any) -> T:
     """What would share the whole's memory, if arrays were mutable: it remembers how it is written into the whole.
 
     Args:
         whole: what the part is taken from.
         part: it.
-        write: makes the whole's new array of its present one and the part's new one.
+        place: the key that selected it, or a function that makes the whole's new array of the part's new one.
     """
     # A view of a view keeps the one between alive, and nobody the whole.
-    part._whole = ((lambda: whole) if hasattr(whole, "_whole") else weakref.ref(whole)), write
+    part._whole = ((lambda: whole) if hasattr(whole, "_whole") else weakref.ref(whole)), place
     return part
 
 
@@ -145,15 +148,15 @@ def rebound(t: BaseTensor, array: Array) -> None:
     """
     t._array = array
     if t._backend.immutable and hasattr(t, "_whole"):
-        whole, write = t._whole
+        whole, place = t._whole
         if (found := whole()) is not None:
-            rebound(found, write(found._array, array))
+            rebound(found, place(array) if callable(place) else t._backend.set_item(found._array, place, array))
 
 
 def _cut_out(whole: BaseTensor, key: Any, part: T) -> T:
     """What integers and slices select is a view; what arrays select is a copy everywhere."""
     if all(type(item) in (int, slice) or item is Ellipsis for item in (key if isinstance(key, tuple) else (key,))):
-        return view(whole, part, lambda array, value: part._backend.set_item(array, key, value))
+        return view(whole, part, key)
     return part
 
 

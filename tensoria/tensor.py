@@ -418,7 +418,7 @@ class Tensor(BaseTensor):
             raise AxisError(f".mT is for matrices and stacks of them, and this tensor has {count} axes.")
         transpose, order = self._backend.kernels.transpose, (*range(count - 2), count - 1, count - 2)
         out = new(self, transpose(array, order), PLAIN)
-        return indexing.view(self, out, lambda _, value: transpose(value, order)) if self._backend.immutable else out
+        return indexing.view(self, out, lambda value: transpose(value, order)) if self._backend.immutable else out
 
     # -- moving -----------------------------------------------------------------------------------------------------
 

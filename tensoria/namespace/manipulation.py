@@ -57,7 +57,7 @@ def permute_dims(x: Any, /, axes: Sequence[int]) -> Tensor:
     count, transpose = t.ndim, t._backend.kernels.transpose
     places = [axis % count for axis in axes]
     back = tuple(places.index(axis) for axis in range(count))
-    return view(t, found, lambda array, value: transpose(value, back))
+    return view(t, found, lambda value: transpose(value, back))
 
 
 _permuted = plain("permute_dims", "Axes in another order.")
