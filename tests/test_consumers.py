@@ -405,3 +405,18 @@ def test_xarray(backend: str, name: str) -> None:
     wanted = XARRAY[name](xarray, labelled(DATA))
     assert found.dims == wanted.dims
     same(backend, found.data, wanted.data)
+
+
+# -- pictures and tables ----------------------------------------------------------------------------------------------
+
+
+def test_matplotlib_and_pandas_take_arrays(backend: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    axes = pytest.importorskip("matplotlib.figure").Figure().add_subplot()
+    t = tn.namespace(backend).asarray(DATA)
+    (line,) = axes.plot(t[:, 0], t[:, 1])
+    np.testing.assert_array_equal(line.get_xdata(), DATA[:, 0])
+    np.testing.assert_array_equal(axes.imshow(t).get_array(), DATA)
+    frame = pandas.DataFrame(t, columns=["a", "b", "c"])
+    frame["d"] = t[:, 0]
+    np.testing.assert_array_equal(frame.to_numpy(), np.column_stack([DATA, DATA[:, 0]]))
