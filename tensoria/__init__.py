@@ -156,6 +156,7 @@ from tensoria.namespace.manipulation import (
     squeeze,
     stack,
     tile,
+    transpose,
     unstack,
 )
 from tensoria.namespace.searching import (
@@ -192,10 +193,13 @@ from tensoria.namespace.utility import (
     any,
     diff,
 )
+from tensoria.registration import register as _register
 from tensoria.spaces import Basis, ProductSpace, Space
 from tensoria.tensor import Tensor
 
 __version__ = "0.1.0"
+
+_register()
 
 __all__ = [
     "QR",
@@ -371,6 +375,7 @@ __all__ = [
     "tensor",
     "tensordot",
     "tile",
+    "transpose",
     "tril",
     "triu",
     "trunc",

@@ -7,7 +7,7 @@ name them. No method here computes anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tensoria.backend import FORMS, Array, Backend, Form, backend_of
@@ -36,13 +36,15 @@ _create = object.__new__
 class BaseTensor:
     """A native array with labels on its last axes (none for a plain tensor)."""
 
-    __slots__ = ("__weakref__", "_array", "_axes", "_backend", "_form")
+    __slots__ = ("__weakref__", "_array", "_axes", "_backend", "_form", "_whole")
 
     _array: Any
     _axes: Axes
     _backend: Backend
     _form: Form
     """The array's form, once a contraction has asked for it (see `form`); not set before."""
+    _whole: tuple[Callable[[], BaseTensor | None], Any]
+    """Where arrays are immutable, what this is a view of, and how it is written into it (see `indexing.view`)."""
 
     @property
     def array(self) -> Array:

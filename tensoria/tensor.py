@@ -306,7 +306,7 @@ class Tensor(BaseTensor):
         return unary("abs", self._backend.xp.abs, self)
 
     def _assign(self, result: Tensor, symbol: str) -> Tensor:
-        """In-place operators bind this tensor to a new array; indices and data type never change."""
+        """In-place operators write into the array's memory where they can; indices and data type never change."""
         if result is NotImplemented:
             return NotImplemented  # type: ignore[no-any-return]
         if result._axes is not self._axes:
@@ -316,7 +316,7 @@ class Tensor(BaseTensor):
                 f"'{symbol}' would change {self.dtype} {self.shape} to {result.dtype} {result.shape}.",
                 legal="t = t + u",
             )
-        self._array = result._array
+        indexing.rebound(self, self._backend.overwrite(self._array, result._array))
         return self
 
     def __iadd__(self, other: Any) -> Tensor:
@@ -416,7 +416,9 @@ class Tensor(BaseTensor):
         array, count = self._unlabelled(".mT"), self.ndim
         if count < 2:
             raise AxisError(f".mT is for matrices and stacks of them, and this tensor has {count} axes.")
-        return new(self, self._backend.kernels.transpose(array, (*range(count - 2), count - 1, count - 2)), PLAIN)
+        transpose, order = self._backend.kernels.transpose, (*range(count - 2), count - 1, count - 2)
+        out = new(self, transpose(array, order), PLAIN)
+        return indexing.view(self, out, lambda value: transpose(value, order)) if self._backend.immutable else out
 
     # -- moving -----------------------------------------------------------------------------------------------------
 
@@ -507,9 +509,11 @@ class Tensor(BaseTensor):
             if is_scalar(left):
                 return getattr(self, reflected)(left)
         self._unlabelled(f"np.{ufunc.__name__}")
+        ours = ufunc.__name__ if method == "__call__" else REDUCTIONS.get(ufunc.__name__, "")
+        first = f"tn.{ours}(t) on every backend" if hasattr(sys.modules[__package__], ours) else "np.asarray(t)"
         raise ConversionError(
             f"np.{ufunc.__name__} works on NumPy arrays, and this is a tensor.",
-            legal=f"tn.{ufunc.__name__}(t) on every backend, or tn.asarray(x) for the array beside it",
+            legal=f"{first}, or tn.asarray(x) for the array beside it",
         )
 
     def __dlpack__(
@@ -561,8 +565,9 @@ class Tensor(BaseTensor):
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
-        for position in range(len(self)):
-            yield self[position]
+        if not self.ndim:
+            raise ConversionError("a tensor without axes can not be iterated over.")
+        return (self[position] for position in range(len(self)))
 
     # -- frameworks' protocols ---------------------------------------------------------------------------------------
 
@@ -609,6 +614,10 @@ REFLECTED = {
     "left_shift": "__rlshift__", "right_shift": "__rrshift__",
 }  # fmt: skip
 """The method of a tensor that answers when a NumPy scalar stands on the left of it."""
+REDUCTIONS = {
+    "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
+}  # fmt: skip
+"""What a NumPy function over axes is called, by the function of two operands that NumPy makes it of."""
 
 
 def _restored(frozen: Any, of: Axes, backend: Backend) -> Tensor:

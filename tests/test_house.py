@@ -48,7 +48,7 @@ namespace.rules namespace.signatures
 namespace.dispatch
 namespace.data_types namespace.linear_algebra
 namespace.*
-modules
+modules registration
 calculus.*
 tensoria
 startup
