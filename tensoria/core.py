@@ -7,7 +7,7 @@ name them. No method here computes anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from tensoria.backend import FORMS, Array, Backend, Form, backend_of
@@ -43,8 +43,8 @@ class BaseTensor:
     _backend: Backend
     _form: Form
     """The array's form, once a contraction has asked for it (see `form`); not set before."""
-    _whole: tuple[Callable[[], BaseTensor | None], Any]
-    """Where arrays are immutable, what this is a view of, and how it is written into it (see `indexing.view`)."""
+    _whole: Any
+    """Where arrays are immutable, what this is a view of, and how it is written into it (a `views.View`)."""
 
     @property
     def array(self) -> Array:

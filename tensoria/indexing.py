@@ -9,12 +9,10 @@ in a privileged basis (rule 6), and what remains of it is a plain axis of that n
 from __future__ import annotations
 
 import operator
-import weakref
 from typing import Any
 
 import numpy as np
 
-from tensoria.backend import Array
 from tensoria.contraction import trace
 from tensoria.coordinatewise import is_scalar, number
 from tensoria.core import BaseTensor, T, labelled, new, relabelled, same_backend
@@ -24,8 +22,9 @@ from tensoria.errors import AxisError, ModeError, SpaceError, VarianceError
 from tensoria.indices import PLAIN, Index, axes, plain
 from tensoria.matching import check_same_frame, require_privileged
 from tensoria.notation import parse_term
+from tensoria.views import rebound, refresh, view
 
-__all__ = ["get", "put", "rebound", "view"]
+__all__ = ["get", "put"]
 
 
 def get(t: T, key: Any) -> T:
@@ -39,7 +38,7 @@ def get(t: T, key: Any) -> T:
     kind = type(key)
     if t._axes is PLAIN and (kind is int or kind is slice):
         found = new(t, t._backend.get_item(t._array, key), PLAIN)
-        return view(t, found, key) if t._backend.immutable else found
+        return _selected(t, found, key) if t._backend.immutable else found
     parts = key if isinstance(key, tuple) else (key,)
     for part in parts:
         if isinstance(part, (Index, str)):
@@ -59,6 +58,8 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
         ModeError: a labelled value meets a plain place, or the other way round.
     """
     kind, backend = type(key), t._backend
+    if backend.immutable:
+        refresh(t)
     if t._axes is PLAIN and (kind is int or kind is slice) and isinstance(value, BaseTensor):
         array = value._array
         if value._axes is PLAIN and value._backend is backend and array.dtype is t._array.dtype:
@@ -127,36 +128,17 @@ def _native_value(t: BaseTensor, value: Any) -> Any:
 # -- views ------------------------------------------------------------------------------------------------------------
 
 
-def view(whole: BaseTensor, part: T, place: Any) -> T:
-    """What would share the whole's memory, if arrays were mutable: it remembers how it is written into the whole.
-
-    Args:
-        whole: what the part is taken from.
-        part: it.
-        place: the key that selected it, or a function that makes the whole's new array of the part's new one.
-    """
-    # A view of a view keeps the one between alive, and nobody the whole.
-    part._whole = ((lambda: whole) if hasattr(whole, "_whole") else weakref.ref(whole)), place
-    return part
-
-
-def rebound(t: BaseTensor, array: Array) -> None:
-    """Bind a tensor to the array that a write made, and what it is a view of to one that has it.
-
-    So a function that writes into `x[k]` changes `x` where arrays are immutable, too. The other way round, a view sees
-    what is written to the whole only if it is taken afterwards.
-    """
-    t._array = array
-    if t._backend.immutable and hasattr(t, "_whole"):
-        whole, place = t._whole
-        if (found := whole()) is not None:
-            rebound(found, place(array) if callable(place) else t._backend.set_item(found._array, place, array))
+def _selected(whole: BaseTensor, part: T, key: Any) -> T:
+    backend = whole._backend
+    return view(
+        whole, part, lambda array: backend.get_item(array, key), lambda array, new: backend.set_item(array, key, new)
+    )
 
 
 def _cut_out(whole: BaseTensor, key: Any, part: T) -> T:
     """What integers and slices select is a view; what arrays select is a copy everywhere."""
     if all(type(item) in (int, slice) or item is Ellipsis for item in (key if isinstance(key, tuple) else (key,))):
-        return view(whole, part, key)
+        return _selected(whole, part, key)
     return part
 
 

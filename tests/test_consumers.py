@@ -190,6 +190,20 @@ def test_what_is_written_into_a_view_reaches_the_whole(
     same(backend, write(xp.asarray(cube, copy=True), xp.permute_dims), write(cube.copy(), np.transpose))
 
 
+def test_a_write_into_an_old_view_undoes_no_later_one(backend: str) -> None:
+    def write(x: Any, transpose: Call) -> Any:
+        row, rows, turned = x[0], x[0:2], transpose(x, (1, 0))
+        x[0, 0] = 5.0
+        row[1] = 7.0
+        rows += 1.0
+        turned[2, 0] = 9.0
+        return x
+
+    square = np.arange(9.0).reshape(3, 3)
+    xp = tn.namespace(backend)
+    same(backend, write(xp.asarray(square, copy=True), xp.permute_dims), write(square.copy(), np.transpose))
+
+
 def test_operators_in_place_write_into_shared_memory(backend: str) -> None:
     t = tn.namespace(backend).asarray(DATA, copy=True)
     array = t.array

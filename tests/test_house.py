@@ -40,6 +40,7 @@ coordinatewise
 contraction
 einsum
 algebra.*
+views
 indexing
 printing
 tensor

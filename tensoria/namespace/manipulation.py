@@ -12,11 +12,11 @@ from typing import Any
 from tensoria.algebra import patterns
 from tensoria.core import new, same_backend
 from tensoria.errors import AxisError, ModeError, ShapeError
-from tensoria.indexing import view
 from tensoria.indices import PLAIN
 from tensoria.indices import plain as plain_index
 from tensoria.namespace.dispatch import Axis, along, axes_of, plain, tensor_of, unwrap
 from tensoria.tensor import Tensor
+from tensoria.views import view
 
 __all__ = [
     "broadcast_arrays",
@@ -57,7 +57,7 @@ def permute_dims(x: Any, /, axes: Sequence[int]) -> Tensor:
     count, transpose = t.ndim, t._backend.kernels.transpose
     places = [axis % count for axis in axes]
     back = tuple(places.index(axis) for axis in range(count))
-    return view(t, found, lambda value: transpose(value, back))
+    return view(t, found, lambda array: transpose(array, tuple(places)), lambda _, new: transpose(new, back))
 
 
 _permuted = plain("permute_dims", "Axes in another order.")
