@@ -48,6 +48,13 @@ namespace.rules namespace.signatures
 namespace.dispatch
 namespace.data_types namespace.linear_algebra
 namespace.*
+random.arguments random.words
+random.threefry
+random.keys
+random.bits
+random.integers random.uniform random.normal
+random.sampling
+random
 modules
 calculus.*
 tensoria

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tensoria.backend import PYTHON_OPERATORS, Array, Backend, device_name
-from tensoria.dtypes import DType, dtype
+from tensoria.dtypes import DType, dtype, uint32
 from tensoria.errors import BackendError, ConversionError, DTypeError
 from tensoria_numpy import namespace as xp
 from tensoria_numpy.contraction import kernels
@@ -31,6 +31,7 @@ class NumpyBackend(Backend):
     immediate = True
     fixed = frozenset((np.ndarray,))
     operators = OPERATORS
+    word = uint32
 
     # Mixed kinds promote in NumPy's own way, which is not the standard's.
     def add(self, a: Array, b: Array) -> Array:
