@@ -209,6 +209,10 @@ class Backend:
         """A number as a 0-d array on another array's device."""
         return self.asarray(value, of, self.device(like), None)
 
+    def array_like(self, values: Sequence[float], of: DType, like: Array) -> Array:
+        """Python numbers as a 1-D array on another array's device."""
+        return self.asarray(list(values), of, self.device(like), None)
+
     def arange_like(self, count: int, of: DType, like: Array) -> Array:
         """The numbers 0, 1, ..., count - 1 on another array's device."""
         array, device = self.xp.arange(count, dtype=self.native_dtype(of)), self.device(like)

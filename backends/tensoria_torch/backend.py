@@ -168,6 +168,9 @@ class TorchBackend(Backend):
     def scalar_like(self, value: complex, of: DType, like: Array) -> Array:
         return torch.tensor(value, dtype=NATIVE[of.name], device=like.device)
 
+    def array_like(self, values: Sequence[float], of: DType, like: Array) -> Array:
+        return torch.tensor(list(values), dtype=NATIVE[of.name], device=like.device)
+
     def arange_like(self, count: int, of: DType, like: Array) -> Array:
         return torch.arange(count, dtype=NATIVE[of.name], device=like.device)
 

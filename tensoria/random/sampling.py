@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from tensoria.backend import Array, Backend
 from tensoria.coordinatewise import is_scalar
 from tensoria.core import BaseTensor, same_backend
@@ -19,11 +21,12 @@ from tensoria.indices import PLAIN
 from tensoria.making import asarray
 from tensoria.namespace.dispatch import axes_of
 from tensoria.namespace.indexing import take
-from tensoria.random.arguments import integer, sizes
+from tensoria.random.arguments import integer, real, sizes
 from tensoria.random.bits import words
 from tensoria.random.integers import below, integers
 from tensoria.random.keys import opened
 from tensoria.random.words import MASK, cast, whole
+from tensoria.structure import structural
 from tensoria.tensor import Tensor
 
 __all__ = ["choice", "permutation"]
@@ -128,7 +131,8 @@ def choice(
     if not replace and drawn > count:
         raise DomainError(f"choice of {drawn} out of {count} without replacement.", legal="replace=True")
     if p is not None:
-        weights = _integers(backend, _weights(backend, p, count), count, 1 if replace else drawn)
+        least = min(drawn, 1) if replace else drawn
+        weights = _integers(backend, _weights(backend, opened_key, p, count, least), count)
         positions = (_weighted if replace else _weighted_once)(backend, opened_key, weights, drawn)
     elif replace:
         positions = integers(key, 0, max(count, 1), drawn)._array
@@ -148,11 +152,14 @@ def choice(
 # -- weights ----------------------------------------------------------------------------------------------------------
 
 
-def _weights(backend: Backend, p: Any, count: int) -> Array:
-    """Weights as an array of float32 or float64 on the key's backend."""
-    t = p if isinstance(p, Tensor) else None
-    if t is None:
-        t = Tensor(p) if _is_native(p) else asarray(p, dtype=float64, backend=backend.name)
+def _weights(backend: Backend, key: Key, p: Any, count: int, least: int) -> Array:
+    """Weights as an array of float32 or float64 on the key's backend, at least so many of them positive."""
+    if isinstance(p, (list, tuple)):
+        p = tuple([real(weight, "a weight") for weight in p])
+        _check(p, least)
+        t = Tensor.from_parts(backend.array_like(p, float64, key[0]), PLAIN, backend)
+    else:
+        t = p if isinstance(p, Tensor) else Tensor(p)
     same_backend(Tensor.from_parts(None, PLAIN, backend), t)
     if t._axes is not PLAIN:
         raise ModeError(f"weights are a plain tensor, and these have {t._axes}.", legal="p.components")
@@ -160,27 +167,25 @@ def _weights(backend: Backend, p: Any, count: int) -> Array:
         raise DTypeError(f"weights are real floating-point numbers, not {t.dtype}.", legal='p.to(dtype="float64")')
     if backend.shape(t._array) != (count,):
         raise ShapeError(f"{count} entries need weights of the shape ({count},), not {t.shape}.")
+    if not isinstance(p, tuple) and backend.readable(t._array):
+        _check(backend.to_numpy(backend.detach(t._array)), least)
     return t._array if t.dtype in (float32, float64) else cast(backend, t._array, float32)
 
 
-def _integers(backend: Backend, weights: Array, count: int, positive: int) -> Array:
+@structural
+def _check(weights: Any, least: int) -> None:
+    array = np.asarray(weights)
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        raise DomainError("weights are finite and not negative, and some of these are not.")
+    if (positive := np.count_nonzero(array)) < least:
+        raise DomainError(f"{positive} of the weights are positive, and {least} entries are chosen from those.")
+
+
+def _integers(backend: Backend, weights: Array, count: int) -> Array:
     """Weights as integers: all multiplied by one power of two, and cut."""
-    xp = backend.xp
-    of = backend.dtype(weights)
-    if backend.readable(weights) and count:
-        fit = xp.all(xp.isfinite(weights)) & xp.all(weights >= 0)
-        if not bool(fit) or int(xp.sum(cast(backend, weights > 0, int64))) < positive:
-            raise DomainError(
-                f"weights are finite and not negative, and {positive} of them at least positive"
-                f"{'' if positive == 1 else ', to choose so many without replacement'}."
-            )
-    multiply = backend.operators["multiply"]
+    xp, multiply = backend.xp, backend.operators["multiply"]
     weights = xp.where(weights > 0, weights, xp.zeros_like(weights))
-    # With e the exponent of the greatest, 2**(2 - e) is a normal number whatever e is, and all products are exact.
-    powers, scales = _powers(of)
-    table = backend.asarray(powers, of, backend.device(weights), None)
-    above = xp.sum(cast(backend, xp.max(weights) >= table, int64))
-    scale = xp.take(backend.asarray(scales, of, backend.device(weights), None), xp.reshape(above, (1,)), axis=0)
+    scale = _scale(backend, xp.reshape(xp.max(weights), (1,)))
     room = min(62 - count.bit_length(), FRACTION)
     return cast(backend, xp.floor(multiply(multiply(weights, scale), 2.0 ** (room - 2))), int64)
 
@@ -189,11 +194,15 @@ FRACTION = 53
 """Weights keep so many bits below the greatest one's first, if they are few."""
 
 
-def _powers(of: DType) -> tuple[list[float], list[float]]:
-    """All normal powers of two 2**k, and 2**(1 - k) for the greatest that is not above a number (0 if all are)."""
-    least, greatest = (-126, 127) if of is float32 else (-1022, 1023)
-    exponents = range(least, greatest + 1)
-    return [2.0**k for k in exponents], [0.0, *(2.0 ** (1 - k) for k in exponents)]
+def _scale(backend: Backend, x: Array) -> Array:
+    """The power of two that brings a positive number into [2, 4); it is never subnormal."""
+    where, multiply = backend.xp.where, backend.operators["multiply"]
+    scale = x * 0 + 2.0
+    steps = [2**n for n in reversed(range(7 if backend.dtype(x) is float32 else 10))]
+    for bound, factor in [*((2.0**k, 2.0**-k) for k in steps), *((2.0 ** (1 - k), 2.0**k) for k in steps)]:
+        beyond = x >= bound if factor < 1 else x < bound
+        x, scale = where(beyond, multiply(x, factor), x), where(beyond, multiply(scale, factor), scale)
+    return scale
 
 
 def _target(backend: Backend, drawn: tuple[Array, ...], total: Array) -> Array:

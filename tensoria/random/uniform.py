@@ -1,10 +1,10 @@
-"""Uniform numbers from random bits by operations that are exact, so that they are the same everywhere.
+"""Uniform numbers from random bits, rounded once at most, so that they are the same everywhere.
 
 A word's upper p bits, p being the data type's precision, are an integer m that the data type holds exactly, and so is
-u = m 2**-p: all multiples of 2**-p in [0, 1), each equally likely. For another interval, low + (high - low) u would be
-rounded twice, or once where a compiler fuses multiplication and addition. So u and the width are each split into two
-halves of the precision (Dekker, "A floating-point technique for extending the available precision", 1971): the four
-products are exact, and adding an exact product gives the same, fused or not.
+u = m 2**-p: all multiples of 2**-p in [0, 1), each equally likely. low + (high - low) u in floating point would be
+rounded twice, or once where a compiler fuses multiplication and addition, or in another order where one reorders sums.
+So it is computed in integers, as (L 2**p + W m) times a power of two, and rounded when it becomes a floating-point
+number.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tensoria.backend import Array, Backend
-from tensoria.dtypes import DType, bfloat16, float16, float32, float64
+from tensoria.dtypes import DType, bfloat16, float16, float32, float64, int64
 from tensoria.errors import DomainError
 from tensoria.indices import PLAIN
 from tensoria.random.arguments import data_type, real, sizes
@@ -32,32 +32,37 @@ class Float(NamedTuple):
 
     computing: DType
     """in which data type it is done"""
-    upper: int
-    lower: int
-    """how many bits of precision the two halves have"""
+    precision: int
+    """the number of bits of a number"""
     largest: float
     least: float
-    """the size of the smallest bound or width: none of their products is subnormal, which some devices take for zero"""
-
-    @property
-    def precision(self) -> int:
-        """The number of bits of a number."""
-        return self.upper + self.lower
+    """the size of the smallest bound or width: no number is subnormal then, which some devices take for zero"""
 
 
 FLOATS = {
-    float16: Float(float32, 6, 5, 65504.0, 2.0**-12),
-    bfloat16: Float(float32, 4, 4, (2 - 2**-7) * 2.0**127, 2.0**-110),
-    float32: Float(float32, 12, 12, (2 - 2**-23) * 2.0**127, 2.0**-78),
-    float64: Float(float64, 26, 27, (2 - 2**-52) * 2.0**1023, 2.0**-916),
+    float16: Float(float32, 11, 65504.0, 2.0**-12),
+    bfloat16: Float(float32, 8, (2 - 2**-7) * 2.0**127, 2.0**-64),
+    float32: Float(float32, 24, (2 - 2**-23) * 2.0**127, 2.0**-64),
+    float64: Float(float64, 53, (2 - 2**-52) * 2.0**1023, 2.0**-900),
 }
 
 
 class Interval(Structure):
-    """A half-open interval, ready to be drawn from: immutable, made by `_interval`."""
+    """A half-open interval, ready to be drawn from: immutable, made by `_interval`.
 
-    def __init__(self, low: float, last: float, width: float, parts: tuple[float, float] | None) -> None:
-        self.low, self.last, self.width, self.parts = low, last, width, parts
+    Attributes:
+        low, last: its smallest and its largest number.
+        width: what u is multiplied by, if that suffices.
+        start, span, unit: else the numbers L and W, which are integers, in units of a power of two.
+    """
+
+    def __init__(self, low: float, last: float, width: float, start: int, span: int, unit: float) -> None:
+        self.low, self.last, self.width = low, last, width
+        self.start, self.span, self.unit = start, span, unit
+
+
+SPARE = 37
+"""In 64 bits, so many are left for bounds beside a word's 24."""
 
 
 def rounded(x: float, precision: int) -> float:
@@ -91,35 +96,12 @@ def _interval(low: float, high: float, of: DType) -> Interval:
             f"the interval [{low!r}, {high!r}) is too narrow, or ends too near zero, to be drawn from exactly in {of}.",
             legal=f"bounds that are zero or at least {form.least!r} in size, and apart",
         )
-    compute = FLOATS[form.computing]
-    width = rounded(end - first, compute.precision)
-    last = _before(end, p) if end else -width * 2.0**-p
-    if not first or math.frexp(width)[0] == 0.5:
-        return Interval(first, last, width, None)
-    upper = rounded(width, compute.upper)
-    return Interval(first, last, width, (upper, width - upper))
-
-
-def _halves(backend: Backend, drawn: Sequence[Array], form: Float) -> tuple[Array, Array]:
-    """u as a multiple of 2**-upper and a smaller rest."""
-    computing, p = form.computing, form.precision
-    multiply, conjunction = backend.operators["multiply"], backend.operators["bitwise_and"]
-    low = top(backend, drawn[1], form.lower) if len(drawn) == 2 else conjunction(
-        top(backend, drawn[0], p), 2**form.lower - 1
-    )  # fmt: skip
-    high = top(backend, drawn[0], form.upper)
-    return (
-        multiply(cast(backend, high, computing), 2.0**-form.upper),
-        multiply(cast(backend, low, computing), 2.0**-p),
-    )
-
-
-def _unit(backend: Backend, drawn: Sequence[Array], form: Float) -> Array:
-    """u itself."""
-    if len(drawn) == 2:
-        return backend.operators["add"](*_halves(backend, drawn, form))
-    number = cast(backend, top(backend, drawn[0], form.precision), form.computing)
-    return backend.operators["multiply"](number, 2.0**-form.precision)
+    last = _before(end, p) if end else first * 2.0**-p
+    # The width is below 2**bits units, and so are the bounds.
+    bits = 53 if of is float64 else SPARE
+    exponent = math.frexp(max(-first, end, end - first))[1] - bits
+    start, stop = (round(math.ldexp(x, -exponent)) for x in (first, end))
+    return Interval(first, last, end - first, start, stop - start, math.ldexp(1.0, exponent))
 
 
 def uniform(
@@ -129,7 +111,7 @@ def uniform(
 
     They are the same bits on every backend and device, compiled or not. In [0, 1) they are all multiples of 2**-p,
     p being the data type's precision (24 bits for float32), each equally likely; in other intervals such multiples are
-    scaled and shifted. Neither is a number ever smaller than low, nor does one reach high.
+    scaled and shifted. No number is smaller than low, and none reaches high.
 
     Args:
         key: a key.
@@ -154,7 +136,12 @@ def uniform(
     found = sizes(shape)
     interval = _interval(real(low, "low"), real(high, "high"), of)
     drawn = words(backend, opened_key, math.prod(found), 2 if of is float64 else 1)
-    x = _scaled(backend, drawn, form, interval)
+    if not interval.low:
+        x = _unit(backend, drawn, form)
+        if interval.width != 1:
+            x = backend.operators["multiply"](x, interval.width)
+    else:
+        x = (_shifted if of is not float64 else _shifted_64)(backend, drawn, form, interval)
     if form.computing is not of:
         x = backend.kernels.cast(x, native)
     if interval.low:
@@ -162,17 +149,34 @@ def uniform(
     return Tensor.from_parts(backend.reshape(x, found), PLAIN, backend)
 
 
-def _scaled(backend: Backend, drawn: Sequence[Array], form: Float, interval: Interval) -> Array:
+def _unit(backend: Backend, drawn: Sequence[Array], form: Float) -> Array:
+    """u."""
     add, multiply = backend.operators["add"], backend.operators["multiply"]
-    if interval.parts is None:
-        u = _unit(backend, drawn, form)
-        # Without a shift there is one rounding; by a power of two, none.
-        x = u if interval.width == 1 else multiply(u, interval.width)
-        return add(x, interval.low) if interval.low else x
-    high, low = _halves(backend, drawn, form)
-    s, t = interval.parts
-    x = add(multiply(high, s), interval.low)
-    for half, part in ((low, s), (high, t), (low, t)):
-        if part:
-            x = add(x, multiply(half, part))
-    return x
+    if len(drawn) == 2:
+        high, low = (cast(backend, top(backend, word, n), float64) for word, n in zip(drawn, (26, 27), strict=True))
+        return add(multiply(high, 2.0**-26), multiply(low, 2.0**-53))
+    number = cast(backend, top(backend, drawn[0], form.precision), form.computing)
+    return multiply(number, 2.0**-form.precision)
+
+
+def _shifted(backend: Backend, drawn: Sequence[Array], form: Float, interval: Interval) -> Array:
+    """L + W u for words of 32 bits: in 62 bits."""
+    add, multiply = backend.operators["add"], backend.operators["multiply"]
+    m = cast(backend, top(backend, drawn[0], form.precision), int64)
+    number = add(multiply(m, interval.span), interval.start << form.precision)
+    return multiply(cast(backend, number, form.computing), interval.unit * 2.0**-form.precision)
+
+
+def _shifted_64(backend: Backend, drawn: Sequence[Array], form: Float, interval: Interval) -> Array:
+    """The same for 53 bits of m: in two numbers of 53 bits, whose sum is rounded once."""
+    add, multiply, conjunction, left, right = (
+        backend.operators[name]
+        for name in ("add", "multiply", "bitwise_and", "bitwise_left_shift", "bitwise_right_shift")
+    )
+    m1, m0 = (cast(backend, top(backend, word, n), int64) for word, n in zip(drawn, (26, 27), strict=True))
+    w1, w0 = interval.span >> 27, interval.span & (2**27 - 1)
+    middle = add(multiply(m1, w0), multiply(m0, w1))
+    low = add(multiply(m0, w0), left(conjunction(middle, 2**26 - 1), 27))
+    high = add(add(multiply(m1, 2 * w1), right(middle, 26)), add(right(low, 53), interval.start))
+    rest = multiply(cast(backend, conjunction(low, 2**53 - 1), float64), 2.0**-53)
+    return multiply(add(cast(backend, high, float64), rest), interval.unit)
