@@ -374,10 +374,13 @@ class Backend:
         """The function, compiled by the framework where it has a compiler."""
         return function
 
-    def staged(self, function: Callable[..., Any], arrays: Sequence[Array], *static: Any) -> Any:
-        """`function(backend, arrays, *static)`, a function of many small operations.
+    def staged(
+        self, function: Callable[..., tuple[Array, ...]], arrays: Sequence[Array], *static: Any
+    ) -> tuple[Array, ...]:
+        """`function(backend, arrays, *static)`, coordinatewise, of many operations, on 1-D arrays of one length or 1.
 
-        A framework whose eager operations are dear may trace it once for all sizes of 1-D arrays.
+        A framework whose eager operations are dear may trace it once for all lengths; one that keeps every
+        intermediate result in memory may do it slice by slice.
         """
         return function(self, arrays, *static)
 

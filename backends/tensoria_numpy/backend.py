@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from tensoria_numpy.contraction import kernels
 
 __all__ = ["NumpyBackend", "backend"]
 
+SLICE = 2**15
+"""So many components of every intermediate result stay in the processor's cache."""
 OPERATORS = {**PYTHON_OPERATORS, "floor_divide": xp.floor_divide}
 
 
@@ -118,6 +120,16 @@ class NumpyBackend(Backend):
 
     def contract(self, of: Any, a: Array, b: Array) -> Array:
         return self.pairs[of, a.shape, b.shape, a.dtype, b.dtype](a, b)
+
+    def staged(self, function: Callable[..., Any], arrays: Sequence[Array], *static: Any) -> Any:
+        length = max(map(len, arrays))
+        if length <= SLICE:
+            return function(self, arrays, *static)
+        parts = [
+            function(self, [x[start : start + SLICE] if len(x) > 1 else x for x in arrays], *static)
+            for start in range(0, length, SLICE)
+        ]
+        return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
         if isinstance(array, np.generic) or not array.flags.writeable:

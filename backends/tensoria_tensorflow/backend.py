@@ -270,7 +270,6 @@ class TensorflowBackend(Backend):
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return tf.function(function)
 
-
     def staged(self, function: Callable[..., Any], arrays: Sequence[Array], *static: Any) -> Any:
         if not all(type(array) is EagerTensor for array in arrays):
             return function(self, arrays, *static)

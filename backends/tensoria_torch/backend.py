@@ -30,10 +30,10 @@ NATIVE = {name: getattr(torch, name) for name in (
 )}  # fmt: skip
 NAMED = {native: dtype(name) for name, native in NATIVE.items()}
 UPDATING = {
-    "add": operator.iadd, "bitwise_and": operator.iand, "bitwise_or": operator.ior, "bitwise_xor": operator.ixor,
-    "bitwise_left_shift": operator.ilshift,
+    "add": operator.iadd, "multiply": operator.imul, "bitwise_and": operator.iand, "bitwise_or": operator.ior,
+    "bitwise_xor": operator.ixor, "bitwise_left_shift": operator.ilshift,
 }  # fmt: skip
-"""Half of the time that Threefry takes is the allocation of results."""
+"""Half of the time that many operations in a row take is the allocation of results."""
 
 
 class TorchBackend(Backend):

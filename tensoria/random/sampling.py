@@ -14,7 +14,7 @@ import numpy as np
 
 from tensoria.backend import Array, Backend
 from tensoria.coordinatewise import is_scalar
-from tensoria.core import BaseTensor, same_backend
+from tensoria.core import same_backend
 from tensoria.dtypes import DType, float32, float64, int64
 from tensoria.errors import AxisError, DomainError, DTypeError, ModeError, ShapeError
 from tensoria.indices import PLAIN
@@ -80,7 +80,7 @@ def permutation(key: Any, x: Any, *, axis: int | str = 0) -> Tensor:
 
     >>> import tensoria as tn
     >>> permutation(tn.random.key(0), 5).array.tolist()
-    [0, 2, 4, 3, 1]
+    [4, 3, 1, 2, 0]
     """
     backend, opened_key = opened(key)
     t, count, position = _population(backend, x, axis, "permutation")
@@ -88,22 +88,21 @@ def permutation(key: Any, x: Any, *, axis: int | str = 0) -> Tensor:
     return order if t is None else take(t, order, axis=position)
 
 
-def choice(
-    key: Any, x: Any, shape: Any = (), *, replace: bool = True, p: Any = None, axis: int | str = 0
-) -> Tensor:
+def choice(key: Any, x: Any, shape: Any = (), *, replace: bool = True, p: Any = None, axis: int | str = 0) -> Tensor:
     """Random entries of a tensor along an axis, or random integers below n.
 
-    The same entries are chosen on every backend and device, compiled or not. Weights are scaled by a power of two,
-    cut to integers whose sum fits into 62 bits, and those are chosen from with an error below 2**-128: for n weights
-    the error of a probability is below n 2**(log2(n) - 61), relative to the greatest of them, and 2**-53 at least.
+    The same entries are chosen on every backend and device, compiled or not. Weights are scaled by a power of two and
+    cut to integers whose sum fits into 62 bits: each loses less than 2**-52 of the greatest one (n 2**-60 for more
+    than 511). Numbers below that sum are drawn with an error of 2**-128 each.
 
     Args:
         key: a key.
         x: a tensor, or n.
         shape: an integer or a sequence of them; it stands in the place of the axis.
         replace: whether an entry may be chosen more than once.
-        p: a weight for each entry, not negative, not all zero; they need not sum to 1. Python's numbers count as
-            float64. Without replacement, the weights of what is left are drawn from one entry at a time.
+        p: a weight for each entry, not negative, not all zero; they need not sum to 1. Python's numbers are float64,
+            and subnormal ones count as zero. Without replacement, entries are chosen one after the other by the
+            weights of what is left.
         axis: number or name.
 
     Raises:
@@ -115,7 +114,7 @@ def choice(
 
     >>> import tensoria as tn
     >>> tn.random.choice(tn.random.key(0), 3, 8, p=[0.1, 0.0, 0.9]).array.tolist()
-    [2, 2, 2, 2, 2, 2, 2, 2]
+    [2, 0, 0, 2, 2, 2, 2, 2]
     """
     backend, opened_key = opened(key)
     t, count, position = _population(backend, x, axis, "choice")
@@ -156,7 +155,7 @@ def _weights(backend: Backend, key: Key, p: Any, count: int, least: int) -> Arra
     """Weights as an array of float32 or float64 on the key's backend, at least so many of them positive."""
     if isinstance(p, (list, tuple)):
         p = tuple([real(weight, "a weight") for weight in p])
-        _check(p, least)
+        _check(p, float64, least)
         t = Tensor.from_parts(backend.array_like(p, float64, key[0]), PLAIN, backend)
     else:
         t = p if isinstance(p, Tensor) else Tensor(p)
@@ -167,29 +166,32 @@ def _weights(backend: Backend, key: Key, p: Any, count: int, least: int) -> Arra
         raise DTypeError(f"weights are real floating-point numbers, not {t.dtype}.", legal='p.to(dtype="float64")')
     if backend.shape(t._array) != (count,):
         raise ShapeError(f"{count} entries need weights of the shape ({count},), not {t.shape}.")
-    if not isinstance(p, tuple) and backend.readable(t._array):
-        _check(backend.to_numpy(backend.detach(t._array)), least)
-    return t._array if t.dtype in (float32, float64) else cast(backend, t._array, float32)
+    array = t._array if t.dtype in (float32, float64) else cast(backend, t._array, float32)
+    if not isinstance(p, tuple) and backend.readable(array):
+        _check(backend.to_numpy(array), backend.dtype(array), least)
+    return array
 
 
 @structural
-def _check(weights: Any, least: int) -> None:
+def _check(weights: Any, of: DType, least: int) -> None:
     array = np.asarray(weights)
     if not (np.isfinite(array).all() and (array >= 0).all()):
         raise DomainError("weights are finite and not negative, and some of these are not.")
-    if (positive := np.count_nonzero(array)) < least:
+    if (positive := np.count_nonzero(array >= NORMAL[of])) < least:
         raise DomainError(f"{positive} of the weights are positive, and {least} entries are chosen from those.")
 
 
 def _integers(backend: Backend, weights: Array, count: int) -> Array:
     """Weights as integers: all multiplied by one power of two, and cut."""
     xp, multiply = backend.xp, backend.operators["multiply"]
-    weights = xp.where(weights > 0, weights, xp.zeros_like(weights))
+    weights = xp.where(weights >= NORMAL[backend.dtype(weights)], weights, xp.zeros_like(weights))
     scale = _scale(backend, xp.reshape(xp.max(weights), (1,)))
     room = min(62 - count.bit_length(), FRACTION)
     return cast(backend, xp.floor(multiply(multiply(weights, scale), 2.0 ** (room - 2))), int64)
 
 
+NORMAL = {float32: 2.0**-126, float64: 2.0**-1022}
+"""Smaller weights than these count as zero, because some devices take them for that."""
 FRACTION = 53
 """Weights keep so many bits below the greatest one's first, if they are few."""
 

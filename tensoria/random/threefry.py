@@ -34,9 +34,8 @@ def threefry2x32(backend: Backend, key: Sequence[Array], counter: Sequence[Array
 
 
 def _encrypted(backend: Backend, arrays: Sequence[Array], word: DType) -> tuple[Array, Array]:
-    add, subtract, xor, conjunction, left, right = (
-        backend.operators[name]
-        for name in ("add", "subtract", "bitwise_xor", "bitwise_and", "bitwise_left_shift", "bitwise_right_shift")
+    add, subtract, xor, conjunction, right = (
+        backend.operators[name] for name in ("add", "subtract", "bitwise_xor", "bitwise_and", "bitwise_right_shift")
     )
     updating = {**backend.operators, **backend.updating}
     add_to, xor_to, or_to, mask, left_to = (
