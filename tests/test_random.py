@@ -386,6 +386,27 @@ def test_aot_autograd_keeps_the_bits() -> None:
         assert bits_of(got) == bits_of(DRAWS[name](random.key(SEED))), name
 
 
+def test_sizes_steps_and_bounds_may_be_symbols_of_a_compiler() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch._dynamo.reset()
+
+    def draws(key: tn.Tensor, x: Any, step: int, bound: float) -> list[tn.Tensor]:
+        later = random.fold_in(key, step)
+        return [
+            random.uniform(later, x.shape, low=-bound, high=2 * bound),
+            random.integers(key, 0, step, x.shape[0]),
+            random.permutation(key, x.shape[0]),
+            random.normal(key, 2, mean=bound),
+        ]
+
+    compiled = torch.compile(draws, fullgraph=True, backend="eager", dynamic=True)
+    key = random.key(3, backend="torch")
+    for size, step, bound in ((5, 3, 1.5), (9, 4, 2.5)):
+        x = torch.ones(size, 3)
+        for got, expected in zip(compiled(key, x, step, bound), draws(key, x, step, bound), strict=True):
+            assert bits_of(got) == bits_of(expected)
+
+
 def test_torch_maps_over_keys() -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     keys = random.split(random.key(0, backend="torch"), 4)

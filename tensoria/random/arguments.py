@@ -37,7 +37,8 @@ def real(value: Any, what: str) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise ConversionError(f"{what} is a real number, not {type(value).__name__} {value!r:.40}.")
     try:
-        found = float(value)
+        # A tracing compiler may hold a symbol for the number; its digits are those of a constant.
+        found = float.fromhex(float(value).hex())
     except OverflowError:
         found = math.inf
     if not math.isfinite(found):

@@ -37,7 +37,7 @@ def key(seed: int, *, backend: str | None = None, device: str | None = None) -> 
 
     Args:
         seed: an integer in [0, 2**64); its upper and lower 32 bits are the key.
-        backend: the backend's name; the current one by default.
+        backend: the backend's name; the current one by default. Functions that are compiled name it.
         device: such as `"cpu"` or `"cuda:1"`.
 
     Raises:
