@@ -98,13 +98,17 @@ def fit(x: np.ndarray[Any, Any], name: str, found: Any, backend: str) -> float:
         y = numbers(found.tensor().array, backend)
     elif name == "CP-ALS":
         weights, factors = found
-        y = np.einsum("r,ir,jr,kr->ijk", numbers(weights, backend), *(numbers(f, backend) for f in factors), optimize=True)
+        y = np.einsum(
+            "r,ir,jr,kr->ijk", numbers(weights, backend), *(numbers(f, backend) for f in factors), optimize=True
+        )
     elif name == "TT-SVD":
         a, b, c = (numbers(core, backend) for core in found)
         y = np.einsum("xia,ajb,bky->ijk", a, b, c, optimize=True)
     else:
         core, factors = found
-        y = np.einsum("abc,ia,jb,kc->ijk", numbers(core, backend), *(numbers(f, backend) for f in factors), optimize=True)
+        y = np.einsum(
+            "abc,ia,jb,kc->ijk", numbers(core, backend), *(numbers(f, backend) for f in factors), optimize=True
+        )
     return float(1 - np.linalg.norm(x - y) / np.linalg.norm(x))
 
 

@@ -103,6 +103,8 @@ def framed(t: Any, what: str, metric: Whitening, *, least: int = 1, mask: Array 
     if t.ndim < least:
         raise AxisError(f"{what} is about {least} or more axes, and this tensor has {t.ndim}.")
     backend = t._backend
+    if None in t.shape:
+        raise ShapeError(f"{what} needs the sizes of all axes; here some are not known while tracing.")
     if 0 in t.shape:
         raise ShapeError(f"{what} of a tensor of the shape {t.shape}, which has no components.")
     if mask is not None:

@@ -139,7 +139,7 @@ def tensor_train(
         x = backend.kernels.transpose(x, order)
     visible = known(backend, x)
     norm = math.sqrt(number(backend, squared_norm(backend, x))) if visible else math.nan
-    counts = [math.prod(ready.sizes[n] for n in group) for group in groups]
+    counts = [math.prod([ready.sizes[n] for n in group]) for group in groups]
     keep = _truncations(counts, ranks, tolerance, norm)
     arrays: list[Array] = []
     rest, rank = x, 1

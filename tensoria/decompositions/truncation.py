@@ -14,10 +14,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from tensoria.backend import Array, Backend
-from tensoria.decompositions.framing import contracted, known
+from tensoria.decompositions.framing import contracted, known, number
 from tensoria.decompositions.normal_equations import conjugated
 from tensoria.decompositions.residual import epsilon
 from tensoria.errors import BackendError
@@ -77,16 +75,17 @@ def _by_gram(backend: Backend, matrix: Array, keep: Truncation) -> Array | None:
     """The eigenvectors to the leading eigenvalues; None where these are too small to be right."""
     xp = backend.xp
     values, vectors = xp.linalg.eigh(matrix)
-    squares = _host(backend, values)[::-1]
-    eps = epsilon(backend, matrix)
+    squares = xp.flip(values)
+    size, eps = squares.shape[0], epsilon(backend, matrix)
+    largest = number(backend, squares[0])
     rank = keep.rank
     if rank is None:
-        if keep.allowed < 10 * len(squares) * eps * squares[0]:
+        if keep.allowed < 10 * size * eps * largest:
             return None
-        rank = _enough(squares, keep.allowed)
-    if not squares[rank - 1] > math.sqrt(eps) * squares[0]:
+        rank = _enough(backend, squares, keep.allowed)
+    if not number(backend, squares[rank - 1]) > math.sqrt(eps) * largest:
         return None
-    return xp.flip(vectors[:, len(squares) - rank :], axis=1)
+    return xp.flip(vectors[:, size - rank :], axis=1)
 
 
 def _by_svd(backend: Backend, matrix: Array, keep: Truncation) -> tuple[Array, Array]:
@@ -99,16 +98,14 @@ def _by_svd(backend: Backend, matrix: Array, keep: Truncation) -> tuple[Array, A
                 "a tolerance chooses ranks by the numbers it meets, which are not known while a framework traces.",
                 legal="give the ranks",
             )
-        rank = _enough(_host(backend, s) ** 2, keep.allowed)
+        rank = _enough(backend, xp.square(s), keep.allowed)
     rest = xp.multiply(xp.expand_dims(xp.astype(s[:rank], vh.dtype), axis=1), vh[:rank, :])
     return u[:, :rank], rest
 
 
-def _enough(squares: np.ndarray[tuple[int], np.dtype[np.float64]], allowed: float) -> int:
-    """The smallest rank whose discarded squares sum up to no more than what is allowed."""
-    tails = np.cumsum(np.maximum(squares, 0)[::-1])[::-1]
-    return max(1, int(np.sum(tails > allowed)))
-
-
-def _host(backend: Backend, array: Array) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.asarray(backend.to_numpy(backend.detach(array)), dtype=np.float64)
+def _enough(backend: Backend, squares: Array, allowed: float) -> int:
+    """The smallest rank whose discarded squares (descending ones) sum up to no more than what is allowed."""
+    xp = backend.xp
+    ascending = xp.flip(xp.where(squares > 0, squares, xp.zeros_like(squares)))
+    kept = xp.astype(xp.cumulative_sum(ascending) > allowed, squares.dtype)
+    return max(1, round(number(backend, xp.sum(kept))))

@@ -161,9 +161,10 @@ def tucker(
         core = None
     else:
         factors, core = _sequential(backend, x, modes, keep, st=method != "hosvd")
-    record = Record("HOOI", whole(sweeps, "the number of sweeps"), change, progress, callback)
     if method == "hooi":
-        _require_iterable(ready, modes, factors)
+        if ranks is not None:
+            _require_iterable(ready, modes, factors)
+        record = Record("HOOI", whole(sweeps, "the number of sweeps"), change, progress, callback)
         core = _iterate(backend, x, modes, factors, norm, record)
         errors = tuple(record.errors)
     else:
@@ -194,7 +195,10 @@ def _iterate(
     """HOOI: each factor the best for the others, until the record says stop; the core."""
     while True:
         for place, y in _projections(backend, x, modes, factors, tuple(range(len(modes)))):
-            factors[place] = leading(backend, y, modes[place], Truncation(factors[place].shape[1]))
+            size = y.shape[modes[place]]
+            # Ranks that a tolerance chose one after the other may be more than the later ones leave room for.
+            rank = min(factors[place].shape[1], math.prod(y.shape) // size)
+            factors[place] = leading(backend, y, modes[place], Truncation(rank))
             last, rest = place, y
         core = _projected(backend, rest, modes[last], factors[last])
         if record.ended(_error(backend, x, core, modes, factors, norm)):

@@ -49,16 +49,15 @@ def nonnegative_least_squares(backend: Backend, v: Array, m: Array, current: Arr
     """A few passes of hierarchical least squares: each component in turn, at its best and not negative.
 
     A pass never raises the error. A component that V says nothing about (its other factors are zero) is left alone.
+    These are many steps on few numbers, which a framework's calls would take far longer to start than to do, so that
+    they are done in host memory.
     """
-    xp = backend.xp
-    rank = m.shape[0]
-    rows = [current[r, :] for r in range(rank)]
+    normal, right = backend.to_numpy(v), backend.to_numpy(m)
+    factor = np.array(backend.to_numpy(current))
     for _ in range(INNER):
-        for r in range(rank):
-            weights, own = v[..., r, :], v[..., r, r]
-            whole = xp.stack(rows, axis=-1)
-            model = xp.matmul(whole, weights) if len(v.shape) == 2 else xp.sum(whole * weights, axis=-1)
-            step = backend.operators["divide"](m[r, :] - model, xp.where(own > 0, own, xp.ones_like(own)))
-            moved = rows[r] + xp.where(own > 0, step, xp.zeros_like(step))
-            rows[r] = xp.where(moved > 0, moved, xp.zeros_like(moved))
-    return xp.stack(rows, axis=0)
+        for r in range(len(factor)):
+            own = normal[..., r, r]
+            model = normal[r] @ factor if normal.ndim == 2 else np.einsum("is,si->i", normal[:, r], factor)
+            step = np.divide(right[r] - model, own, out=np.zeros_like(factor[r]), where=own > 0)
+            factor[r] = np.maximum(factor[r] + step, 0)
+    return backend.asarray(factor, backend.dtype(m), backend.device(m), True)
