@@ -17,7 +17,7 @@ from tensoria.errors import (
     AxisError,
     BackendError,
     BasisError,
-    DataError,
+    DomainError,
     DTypeError,
     MetricError,
     ModeError,
@@ -302,6 +302,19 @@ def test_progress_is_printed_on_request_and_a_callback_can_stop(capsys: pytest.C
     assert capsys.readouterr().err == ""
 
 
+def test_its_derivative_is_that_of_its_sweeps(backend: str) -> None:
+    x, d, h = noisy((4, 5, 6), 3), noisy((4, 5, 6), 3, seed=8), 1e-6
+    init = factors((4, 5, 6), 2, seed=5)
+
+    def loss(t: tn.Tensor) -> tn.Tensor:
+        start = [tn.asarray(f).to(backend=t.backend) for f in init]
+        return tn.sum(tn.square(tn.cp(t, 2, init=start, sweeps=3, tolerance=-1).tensor()))
+
+    slope = np.sum(values(tn.grad(loss)(tn.asarray(native(backend, x)))) * d)
+    ends = [float(loss(tn.asarray(native(backend, x + s * d)))) for s in (h, -h)]
+    np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * h), rtol=1e-5)
+
+
 # -- refusals ---------------------------------------------------------------------------------------------------------
 
 
@@ -318,8 +331,10 @@ def test_what_is_refused() -> None:
     refusal(ShapeError, cp(np.ones((2, 0, 3))), "no components")
     refusal(AxisError, cp(np.ones(3)), "2 or more axes")
     refusal(DTypeError, cp(np.ones((2, 2), dtype="int64")), "int64")
-    refusal(DataError, cp(np.zeros((2, 2, 2))), "zeros")
-    refusal(DataError, cp(np.where(x > 1, np.nan, x)), "not finite", "mask=")
+    refusal(DomainError, cp(np.zeros((2, 2, 2))), "zeros")
+    refusal(DomainError, cp(np.where(x > 1, np.nan, x)), "not finite", "mask=")
+    refusal(DomainError, cp((1e30 * x).astype("float32")), "overflow in float32", "float64")
+    refusal(DomainError, cp((1e-30 * x).astype("float32")), "underflow in float32")
     refusal(DTypeError, cp(x + 0j, nonnegative=True), "complex128")
     refusal(ModeError, cp(x, init="nothing"), "'svd', 'random'")
     refusal(ModeError, lambda name: tn.cp(native(name, x), 2, samples=9, mask=native(name, x > 0)), "not both")
@@ -327,7 +342,7 @@ def test_what_is_refused() -> None:
     refusal(ShapeError, lambda name: tn.cp(native(name, x), 2, mask=native(name, x[0] > 0)), "mask of the shape")
     unseen = np.ones(x.shape, dtype=bool)
     unseen[:, 2] = False
-    refusal(DataError, lambda name: tn.cp(native(name, x), 2, mask=native(name, unseen)), "at 2 along axis 1")
+    refusal(DomainError, lambda name: tn.cp(native(name, x), 2, mask=native(name, unseen)), "at 2 along axis 1")
     parts = factors((4, 5, 6), 2)
     short = [*parts[:2], parts[0]]
     refusal(ShapeError, lambda name: tn.cp(native(name, x), 2, init=[native(name, f) for f in parts[:2]]), "2 factors")
@@ -339,6 +354,8 @@ def test_what_is_refused() -> None:
 
 def test_what_is_refused_of_labelled_tensors() -> None:
     x = noisy((4, 5, 6), 3)
+    with pytest.raises(MetricError, match="singular"):
+        tn.Space("S", 4, metric=np.ones((4, 4)))
 
     def t(name: str, space: tn.Space | tn.Basis) -> tn.Tensor:
         return tn.tensor(native(name, x), "^i _j ^k", i=space, j=W, k=N)

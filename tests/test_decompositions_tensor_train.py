@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tensorly.decomposition import tensor_train as their_train
 
 import tensoria as tn
-from tensoria.errors import AxisError, DataError, MetricError, ShapeError
+from tensoria.errors import AxisError, DomainError, MetricError, ShapeError
 
 G = np.array([[2.0, 1.0, 0.0, 0.0], [1.0, 3.0, 0.5, 0.0], [0.0, 0.5, 2.0, 1.0], [0.0, 0.0, 1.0, 4.0]])
 V = tn.Space("V", 4, metric=G)
@@ -222,8 +222,9 @@ def test_what_is_refused() -> None:
     refusal(AxisError, train(x, 2, axes=[0, 1]), "not those of the tensor")
     refusal(AxisError, train(x, 2, axes=[(0, 1, 2)]), "two cores or more")
     refusal(AxisError, train(np.ones(3), 1), "2 or more axes")
-    refusal(DataError, train(np.where(x > 2, np.nan, x), 2), "not finite")
-    refusal(DataError, train(np.zeros((2, 2)), 1), "zeros")
+    refusal(DomainError, train((1e30 * x).astype("float32"), 2), "overflow in float32", "float64")
+    refusal(DomainError, train(np.where(x > 2, np.nan, x), 2), "not finite")
+    refusal(DomainError, train(np.zeros((2, 2)), 1), "zeros")
     bare = tn.Space("bare", 4)
     refusal(
         MetricError,

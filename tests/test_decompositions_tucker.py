@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tensorly.decomposition import partial_tucker
 
 import tensoria as tn
-from tensoria.errors import AxisError, BackendError, DataError, DTypeError, MetricError, ModeError, ShapeError
+from tensoria.errors import AxisError, BackendError, DomainError, DTypeError, MetricError, ModeError, ShapeError
 
 G = np.array([[2.0, 1.0, 0.0, 0.0], [1.0, 3.0, 0.5, 0.0], [0.0, 0.5, 2.0, 1.0], [0.0, 0.0, 1.0, 4.0]])
 V = tn.Space("V", 4, metric=G)
@@ -317,8 +317,9 @@ def test_what_is_refused() -> None:
     refusal(AxisError, tucker(x, 2, axes=(0, 3)), "no axis 3")
     refusal(AxisError, tucker(x, 2, axes=(0, -3)), "different axes")
     refusal(AxisError, tucker(x, 2, axes="i"), "no axis 'i'")
-    refusal(DataError, tucker(np.full((2, 2), np.inf), 1), "not finite")
-    refusal(DataError, tucker(np.zeros((2, 2)), 1), "zeros")
+    refusal(DomainError, tucker((1e30 * x).astype("float32"), 2), "overflow in float32", "float64")
+    refusal(DomainError, tucker(np.full((2, 2), np.inf), 1), "not finite")
+    refusal(DomainError, tucker(np.zeros((2, 2)), 1), "zeros")
     refusal(DTypeError, tucker(np.ones((2, 2), dtype="int32"), 1), "int32")
     refusal(ShapeError, lambda name: tn.tucker(native(name, x), 2, init=[native(name, x[0])]), "1 factors")
     refusal(MetricError, lambda name: tn.tucker(bare(name, x), 2), "no metric", "metric='components'")

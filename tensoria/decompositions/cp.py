@@ -21,7 +21,7 @@ from tensoria.core import new, same_backend, transposed
 from tensoria.decompositions.framing import Framed, contracted, framed, known, real_part, whole
 from tensoria.decompositions.mttkrp import kruskal
 from tensoria.decompositions.normal_equations import Full, Observed, Problem, Sampled, conjugated
-from tensoria.decompositions.residual import relative_error, squared_norm
+from tensoria.decompositions.residual import norm_of, relative_error
 from tensoria.decompositions.sweeps import Callback, Record
 from tensoria.decompositions.updates import Update, least_squares, nonnegative_least_squares
 from tensoria.errors import AxisError, BackendError, DomainError, DTypeError, MetricError, ModeError, ShapeError
@@ -119,6 +119,8 @@ def cp(
         progress: True prints a line for each sweep, False never does, None does on a terminal if it takes long.
         callback: called with the number of the sweep and its error; the iteration ends if it returns True.
 
+    Derivatives are those of the sweeps that were done, from a fixed start; nonnegative updates have none.
+
     Returns:
         The components by descending weight; in each, the largest entry of every factor but the first is positive.
 
@@ -137,6 +139,8 @@ def cp(
     if samples is not None and mask is not None:
         raise ModeError("equations are sampled, or entries are masked, but not both.", legal="samples=None")
     t = tensor_of(t, "cp")
+    if nonnegative and t._backend.requires_grad(t._array):
+        raise BackendError("nonnegative updates have no derivatives.", legal="cp(t.detach(), ...)")
     seen = None if mask is None else _mask(t, mask)
     ready = framed(t, "cp", metric, least=2, mask=seen)
     backend, x = ready.backend, ready.array
@@ -149,7 +153,6 @@ def cp(
         _require_coordinates(ready, "a nonnegative factor" if nonnegative else "a mask", nonnegative)
     rank = _checked_rank(ready, rank)
     whole(sweeps, "the number of sweeps")
-    x = backend.detach(x)
     random = np.random.default_rng(seed)
     problem: Problem
     if samples is not None:
@@ -158,7 +161,7 @@ def cp(
         problem = Full(backend, x) if seen is None else Observed(backend, x, seen)
     chosen: Any = init if init is not None else "svd" if samples is None else "random"
     if isinstance(chosen, str):
-        factors = _start(backend, _filled(backend, x, seen), rank, chosen, nonnegative, random)
+        factors = _start(backend, _filled(backend, backend.detach(x), seen), rank, chosen, nonnegative, random)
     else:
         factors = _given(ready, rank, chosen, nonnegative)
     record = Record("CP", sweeps, tolerance, progress, callback, 1 if problem.exact else 10)
@@ -167,9 +170,7 @@ def cp(
     weights, factors = _arranged(backend, weights, factors)
     errors = record.errors
     if not problem.exact:
-        exact = relative_error(
-            backend, x, 0.0, float(squared_norm(backend, x)) ** 0.5, lambda: kruskal(backend, weights, factors)
-        )
+        exact = relative_error(backend, x, 0.0, norm_of(backend, x), lambda: kruskal(backend, weights, factors))
         errors = [*errors[:-1], exact]
     return _result(ready, weights, factors, axis, errors)
 
@@ -251,7 +252,7 @@ def _start(
 
 
 def _given(ready: Framed, rank: int, init: Any, nonnegative: bool) -> list[Array]:
-    backend, xp = ready.backend, ready.backend.xp
+    xp = ready.backend.xp
     parts = [tensor_of(part, "cp") for part in (init.factors if isinstance(init, CP) else init)]
     if len(parts) != len(ready.sizes):
         raise ShapeError(f"{len(parts)} factors to start from, for a tensor with {len(ready.sizes)} axes.")
@@ -268,7 +269,7 @@ def _given(ready: Framed, rank: int, init: Any, nonnegative: bool) -> list[Array
             raise ShapeError(f"a factor of the shape {part.shape} to start from; {name} needs {(size, rank)}.")
         if part.dtype != ready.source.dtype:
             raise DTypeError(f"a factor of {part.dtype} to start from, for a tensor of {ready.source.dtype}.")
-        array = xp.matrix_transpose(backend.detach(part._array))
+        array = xp.matrix_transpose(part._array)
         if nonnegative and bool(xp.any(array < 0)):
             raise DomainError(f"the factor of {name} to start from has negative entries.")
         factors.append(array)

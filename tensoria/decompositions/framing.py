@@ -126,6 +126,14 @@ def _require_sound(t: Tensor, what: str, masked: bool) -> None:
         )
     if largest == 0:
         raise DomainError(f"{what} of a tensor of zeros: errors are relative to its norm.")
+    limits = xp.finfo(t._array.dtype)
+    least, most = float(limits.smallest_normal) / float(limits.eps) ** 2, float(limits.max) / math.prod(t.shape)
+    if not least < largest**2 < most:
+        raise DomainError(
+            f"{what} sums squares, and those of components as large as {largest:.0e} "
+            f"{'under' if largest < 1 else 'over'}flow in {t.dtype}.",
+            legal="scale the tensor, or compute in float64",
+        )
 
 
 def known(backend: Backend, array: Array) -> bool:

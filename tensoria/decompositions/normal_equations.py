@@ -16,7 +16,7 @@ import numpy as np
 from tensoria.backend import Array, Backend
 from tensoria.decompositions.framing import contracted, number, real_part
 from tensoria.decompositions.mttkrp import kruskal, mttkrps
-from tensoria.decompositions.residual import relative_error, squared_norm
+from tensoria.decompositions.residual import norm_of, relative_error, squared_norm
 from tensoria.errors import DomainError
 
 __all__ = ["Full", "Observed", "Problem", "Sampled", "conjugated"]
@@ -50,7 +50,7 @@ class Full:
 
     def __init__(self, backend: Backend, x: Array) -> None:
         self.backend, self.x = backend, x
-        self.norm = math.sqrt(number(backend, squared_norm(backend, x)))
+        self.norm = norm_of(backend, x)
 
     def equations(self, factors: Sequence[Array]) -> Iterator[tuple[int, Array, Array]]:
         """As `Problem.equations`."""
@@ -90,7 +90,7 @@ class Observed:
         self.backend, self.x = backend, x
         xp = backend.xp
         self.mask = xp.astype(mask, x.dtype)
-        self.norm = math.sqrt(number(backend, squared_norm(backend, x)))
+        self.norm = norm_of(backend, x)
         for n in range(len(x.shape)):
             others = tuple(m for m in range(len(x.shape)) if m != n)
             seen = xp.any(mask, axis=others)
@@ -144,9 +144,9 @@ class Sampled:
         self.flat = backend.reshape(x, (-1,))
         self.places = [random.integers(0, size, self.ENTRIES) for size in self.shape]
         self.entries = self._taken(self.flat, np.ravel_multi_index(self.places, self.shape))
-        self.norm = math.sqrt(number(backend, squared_norm(backend, self.entries)))
-        if self.norm == 0:
+        if not bool(backend.detach(backend.xp.any(self.entries != 0))):
             raise DomainError("all entries of a random sample are zero.", legal="samples=None uses all entries")
+        self.norm = norm_of(backend, self.entries)
 
     def equations(self, factors: Sequence[Array]) -> Iterator[tuple[int, Array, Array]]:
         """As `Problem.equations`."""

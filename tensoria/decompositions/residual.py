@@ -12,7 +12,7 @@ from collections.abc import Callable
 from tensoria.backend import Array, Backend
 from tensoria.decompositions.framing import number, real_part
 
-__all__ = ["epsilon", "relative_error", "squared_norm"]
+__all__ = ["epsilon", "norm_of", "relative_error", "squared_norm"]
 
 
 def epsilon(backend: Backend, array: Array) -> float:
@@ -25,6 +25,11 @@ def squared_norm(backend: Backend, array: Array) -> Array:
     xp = backend.xp
     flat = backend.reshape(array, (-1,))
     return real_part(backend, xp.vecdot(flat, flat))
+
+
+def norm_of(backend: Backend, array: Array) -> float:
+    """The norm of an array."""
+    return math.sqrt(number(backend, squared_norm(backend, array)))
 
 
 def relative_error(

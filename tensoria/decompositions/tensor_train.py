@@ -18,7 +18,7 @@ from tensoria.algebra.factorisations import Whitening
 from tensoria.backend import Array, Backend
 from tensoria.core import new
 from tensoria.decompositions.framing import Framed, contracted, framed, known, number, places, whole
-from tensoria.decompositions.residual import relative_error, squared_norm
+from tensoria.decompositions.residual import norm_of, relative_error, squared_norm
 from tensoria.decompositions.truncation import Truncation, split
 from tensoria.errors import AxisError, ShapeError
 from tensoria.indices import PLAIN, Index
@@ -138,7 +138,7 @@ def tensor_train(
     if order != tuple(range(len(order))):
         x = backend.kernels.transpose(x, order)
     visible = known(backend, x)
-    norm = math.sqrt(number(backend, squared_norm(backend, x))) if visible else math.nan
+    norm = norm_of(backend, x) if visible else math.nan
     counts = [math.prod([ready.sizes[n] for n in group]) for group in groups]
     keep = _truncations(counts, ranks, tolerance, norm)
     arrays: list[Array] = []

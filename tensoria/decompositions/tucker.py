@@ -20,7 +20,7 @@ from tensoria.core import new, same_backend
 from tensoria.decompositions.framing import Framed, contracted, framed, known, number, places, whole
 from tensoria.decompositions.mttkrp import balanced
 from tensoria.decompositions.normal_equations import conjugated
-from tensoria.decompositions.residual import relative_error, squared_norm
+from tensoria.decompositions.residual import norm_of, relative_error, squared_norm
 from tensoria.decompositions.sweeps import Callback, Record
 from tensoria.decompositions.truncation import Truncation, leading
 from tensoria.errors import AxisError, BackendError, ModeError, ShapeError
@@ -154,7 +154,7 @@ def tucker(
             "orthogonal iteration stops by the numbers it meets, which are not known while a framework traces.",
             legal='method="st-hosvd"',
         )
-    norm = math.sqrt(number(backend, squared_norm(backend, x))) if visible else math.nan
+    norm = norm_of(backend, x) if visible else math.nan
     keep = _truncations(ready, modes, ranks, tolerance, norm)
     if init is not None:
         factors = _given(ready, modes, keep, init)
@@ -312,7 +312,7 @@ def _given(ready: Framed, modes: tuple[int, ...], keep: Sequence[Truncation], in
         wanted = (ready.sizes[n], truncation.rank or part.shape[-1])
         if part.shape != wanted:
             raise ShapeError(f"a factor of the shape {part.shape} to start from; {ready.names[n]} needs {wanted}.")
-        factors.append(backend.xp.linalg.qr(backend.detach(part._array), mode="reduced")[0])
+        factors.append(backend.xp.linalg.qr(part._array, mode="reduced")[0])
     return factors
 
 
