@@ -375,6 +375,26 @@ def test_what_is_refused_of_labelled_tensors() -> None:
     refusal(AxisError, lambda name: tn.cp(tn.tensor(native(name, x), "... ^k", k=N), 2), "2 anonymous axes")
     refusal(AxisError, lambda name: tn.cp(t(name, V), 2, init=tn.cp(t(name, tn.Space("E", 4, metric=G)), 2)), "^i")
     assert tn.cp(t("numpy", minkowski), 2, metric="components").rank == 2
+    parts = factors((4, 5, 6), 2)
+    refusal(ModeError, lambda name: tn.cp(t(name, V), 2, init=[native(name, f) for f in parts]), "labelled and plain")
+    n = tn.Space("n", 4, privileged=True)
+    refusal(ModeError, lambda name: tn.cp(t(name, n), 2, mask=native(name, x > 0)), "plain mask")
+    other = tn.Space("other", 4, privileged=True)
+    refusal(
+        AxisError,
+        lambda name: tn.cp(t(name, n), 2, mask=tn.tensor(native(name, x > 0), "^i _j ^k", i=other, j=W, k=N)),
+        "other spaces",
+    )
+
+
+def test_a_labelled_mask_is_aligned_by_name(backend: str) -> None:
+    x = whole(factors((6, 7, 8), 2, seed=1))
+    n, m = tn.Space("n", 6, privileged=True), tn.Space("m", 7, privileged=True)
+    seen = np.random.default_rng(0).uniform(size=x.shape) > 0.3
+    t = tn.tensor(native(backend, np.where(seen, x, np.nan)), "^i _j k", i=n, j=m)
+    turned = tn.tensor(native(backend, seen.transpose(2, 0, 1).copy()), "k ^i _j", i=n, j=m)
+    found = tn.cp(t, 2, mask=turned, sweeps=300)
+    assert np.linalg.norm(values(found.tensor()) - x) < 1e-3 * np.linalg.norm(x)
 
 
 def test_an_iteration_is_not_traced() -> None:

@@ -231,6 +231,13 @@ def test_modes_that_are_left_keep_their_indices(backend: str) -> None:
     np.testing.assert_allclose(np.linalg.norm(unfolding(core, 0), axis=1), np.diag(values(s)))
 
 
+def test_a_labelled_decomposition_is_a_start_for_another(backend: str) -> None:
+    t = labelled(backend, noise())
+    first = tn.tucker(t, RANKS, sweeps=2, change=-1)
+    more = tn.tucker(t, RANKS, init=first, sweeps=3, change=-1)
+    np.testing.assert_allclose(more.errors, tn.tucker(t, RANKS, sweeps=5, change=-1).errors[2:], rtol=1e-9)
+
+
 def test_components_are_taken_as_they_are_on_request(backend: str) -> None:
     x = noise()
     found = tn.tucker(labelled(backend, x), RANKS, method="hosvd", metric="components")
@@ -322,6 +329,9 @@ def test_what_is_refused() -> None:
     refusal(DomainError, tucker(np.zeros((2, 2)), 1), "zeros")
     refusal(DTypeError, tucker(np.ones((2, 2), dtype="int32"), 1), "int32")
     refusal(ShapeError, lambda name: tn.tucker(native(name, x), 2, init=[native(name, x[0])]), "1 factors")
+    refusal(
+        ModeError, lambda name: tn.tucker(labelled(name, x), 2, init=[native(name, x[0])] * 3), "labelled and plain"
+    )
     refusal(MetricError, lambda name: tn.tucker(bare(name, x), 2), "no metric", "metric='components'")
     refusal(MetricError, lambda name: tn.tucker(indefinite(name, x), 2), "indefinite")
     refusal(AxisError, lambda name: tn.tucker(labelled(name, x), 2, axes="i q"), "'q'")

@@ -259,8 +259,13 @@ def _given(ready: Framed, rank: int, init: Any, nonnegative: bool) -> list[Array
     factors = []
     for n, (part, size, name) in enumerate(zip(parts, ready.sizes, ready.names, strict=True)):
         same_backend(ready.source, part)
+        if part.is_labelled != ready.source.is_labelled:
+            raise ModeError(
+                f"labelled and plain: the tensor and the factor of {name} to start from.",
+                legal='label the factor, f[i, "r"], or take t.components',
+            )
         if part.is_labelled:
-            if not ready.source.is_labelled or part.lead or ready.source.indices[n] not in part.indices:
+            if part.lead or part.ndim != 2 or ready.source.indices[n] not in part.indices:
                 raise AxisError(f"the factor {part.axes} to start from has not the index of {name}.")
             index = ready.source.indices[n]
             part = transposed(part, (part.names.index(index.name), 1 - part.names.index(index.name)))
@@ -305,9 +310,12 @@ def _mask(t: Tensor, mask: Any) -> Array:
     same_backend(t, seen)
     if seen.dtype.kind != "bool":
         raise DTypeError(f"a mask is of booleans, not of {seen.dtype}.", legal="mask=weights > 0")
-    if seen.is_labelled:
-        if set(seen.names) != set(t.names):
-            raise AxisError(f"the mask has the axes {seen.axes}, and the tensor {t.axes}.")
+    if seen.is_labelled != t.is_labelled:
+        which = "labelled tensor and a plain mask" if t.is_labelled else "plain tensor and a labelled mask"
+        raise ModeError(f"a {which}.", legal="label both, or take .components of both")
+    if t.is_labelled:
+        if set(seen.indices) != set(t.indices):
+            raise AxisError(f"the mask has the axes {seen.axes}, and the tensor {t.axes}, or other spaces.")
         seen = seen.permuted(t.names)
     if seen.shape != t.shape:
         raise ShapeError(f"a mask of the shape {seen.shape} for a tensor of the shape {t.shape}.")

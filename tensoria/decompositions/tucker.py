@@ -304,6 +304,11 @@ def _given(ready: Framed, modes: tuple[int, ...], keep: Sequence[Truncation], in
     factors = []
     for n, part, truncation in zip(modes, parts, keep, strict=True):
         same_backend(ready.source, part)
+        if part.is_labelled != ready.source.is_labelled:
+            raise ModeError(
+                f"labelled and plain: the tensor and the factor of {ready.names[n]} to start from.",
+                legal='label the factor, f[i, "r"], or take t.components',
+            )
         if part.is_labelled:
             own = ready.source.indices[n : n + 1]
             if part.lead or part.indices[:1] != own:
