@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from namespace_table import ARRAYS, OPERATORS, ROWS, VARYING, Row
+from namespace_table import ARRAYS, ROWS, VARYING, Row
+from operators_table import OPERATORS
 
 import tensoria as tn
 from tensoria.tensor import Tensor
@@ -37,7 +38,8 @@ def arrays_of(case: str) -> list[np.ndarray[Any, Any]]:
 def evaluate(case: str, arrays: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
     with np.errstate(all="ignore"):
         return [
-            np.asarray(x) for x in flat(CASES[case].function(tn.namespace("numpy"), *(Tensor(a.copy()) for a in arrays)))
+            np.asarray(x)
+            for x in flat(CASES[case].function(tn.namespace("numpy"), *(Tensor(a.copy()) for a in arrays)))
         ]
 
 

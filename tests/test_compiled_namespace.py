@@ -16,7 +16,8 @@ import pytest
 from across import installed
 from differences import CASES, arrays_of, close, derivative, reference, weights
 from differences import flat as flattened
-from namespace_table import HOST, OPERATORS, ROWS, VARYING
+from namespace_table import ARRAYS, ROWS, VARYING
+from operators_table import HOST, OPERATORS
 
 import tensoria as tn
 from tensoria import dtypes
@@ -122,7 +123,6 @@ def test_numbers_of_a_tensor_in_a_graph_are_refused(name: str) -> None:
     import tensorflow as tf
 
     row, xp = HOST[name], tn.namespace("tensorflow")
-    from namespace_table import ARRAYS
 
     @tf.function(autograph=False)
     def graph(*arrays: Any) -> Any:
@@ -143,7 +143,7 @@ def test_slices_along_an_axis_of_unknown_length_are_refused() -> None:
 
     assert [x.shape.as_list() for x in columns(tf.ones((2, 3)))] == [[2]] * 3
     with pytest.raises(Exception, match="unstack"):
-        tf.function(lambda x: tn.unstack(Tensor(x))[0].array, input_signature=[tf.TensorSpec((None, 3))])(tf.ones((2, 3)))
+        tf.function(lambda x: tn.unstack(Tensor(x))[0].array).get_concrete_function(tf.TensorSpec((None, 3)))
 
 
 # -- PyTorch ----------------------------------------------------------------------------------------------------------
@@ -228,8 +228,6 @@ def test_functions_compile_to_one_graph(group: int, dynamo: Any) -> None:
 @pytorch
 @pytest.mark.parametrize("name", ["__bool__", "__float__", "__array__"])
 def test_numbers_of_a_tensor_do_not_compile(name: str, dynamo: Any) -> None:
-    from namespace_table import ARRAYS
-
     row, xp = HOST[name], tn.namespace("torch")
 
     def function(*arrays: Any) -> Any:

@@ -22,9 +22,7 @@ def torch_gradients(case: str) -> list[Any]:
     import torch
 
     row = CASES[case]
-    arrays = [
-        torch.tensor(ARRAYS[name], requires_grad=name in row.by) for name in row.inputs
-    ]
+    arrays = [torch.tensor(ARRAYS[name], requires_grad=name in row.by) for name in row.inputs]
     results = flattened(row.function(tn.namespace("torch"), *map(Tensor, arrays)))
     total = sum(
         (result * torch.tensor(weight)).real.sum()

@@ -60,7 +60,7 @@ LAYOUTS: dict[str, Callable[[], np.ndarray[Any, Any]]] = {
     "empty": lambda: np.zeros((0, 3)),
     "no axes": lambda: np.array(2.5),
     "truth values": lambda: np.array([True, False, True])[1:],
-    "complex": lambda: np.arange(4).astype(complex)[1:] * 1j,
+    "complex": lambda: aligned(5, "complex128")[1:],
 }
 
 
@@ -108,8 +108,8 @@ def test_what_can_not_be_shared_is_refused_where_no_copy_is_wanted(
 
 def test_what_is_no_number_is_refused(backend: str) -> None:
     others = [
-        np.array([1, "a"], dtype=object), np.array(["a", "b"]), np.array([b"a"]), np.array(["2020-01-01"], dtype="M8[D]"),
-        np.zeros(2, dtype=[("part", "f4")]),
+        np.array([1, "a"], dtype=object), np.array(["a", "b"]), np.array([b"a"]),
+        np.array(["2020-01-01"], dtype="M8[D]"), np.zeros(2, dtype=[("part", "f4")]),
     ]  # fmt: skip
     for data in others:
         with pytest.raises(DTypeError, match="is no data type"):
@@ -185,7 +185,7 @@ def test_foreign_memory_is_copied_into_an_immutable_tensor() -> None:
         tn.from_dlpack(Foreign(unaligned()), backend="tensorflow", copy=False)
 
 
-# -- tensors of PyTorch that are not what their memory says ---------------------------------------------------------------
+# -- tensors of PyTorch that are not what their memory says -----------------------------------------------------------
 
 
 @pytorch

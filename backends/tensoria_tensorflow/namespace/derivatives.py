@@ -84,7 +84,7 @@ def reduced_qr(x: Array) -> tuple[Array, Array]:
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def _tall_qr(x: Array) -> Any:
-    """The factors of matrices of full rank with no more columns than rows; gradient of Walter et al., arXiv:1009.6112."""
+    """The factors of matrices of full rank, no wider than high, with the gradient of Walter et al., arXiv:1009.6112."""
     q, r = raw.Qr(input=x, full_matrices=False)
 
     def gradient(up_q: Array, up_r: Array) -> Array:
