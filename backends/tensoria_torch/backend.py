@@ -28,6 +28,7 @@ NATIVE = {name: getattr(torch, name) for name in (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
     "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
 )}  # fmt: skip
+PLAIN_KEYS = (int, slice)
 NAMED = {native: dtype(name) for name, native in NATIVE.items()}
 UPDATING = {
     "add": operator.iadd, "multiply": operator.imul, "bitwise_and": operator.iand, "bitwise_or": operator.ior,
@@ -193,7 +194,7 @@ class TorchBackend(Backend):
     # -- operations -----------------------------------------------------------------------------------------------
 
     def get_item(self, array: Array, key: Any) -> Array:
-        if is_compiling() and _scalars(key):
+        if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):
             array, key = _cut_by_scalars(array, key)
         if (plan := _forward(array, key)) is None:
             try:
@@ -208,7 +209,7 @@ class TorchBackend(Backend):
         if array.requires_grad and array.is_leaf:
             array = array.clone()  # PyTorch forbids writing into a leaf; the tensor is bound to a copy
         place, value = _places(array, value)
-        if is_compiling() and _scalars(key):
+        if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):
             places = torch.arange(place.numel(), device=place.device).reshape(place.shape)
             places = self.get_item(places, key)
             if not isinstance(value, torch.Tensor):

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager.record import could_possibly_record
 
-from ..kernels import cast, raw
+from ..kernels import EagerTensor, cast, raw
 
 __all__ = ["determinant", "directions", "reduced_qr", "reduced_svd"]
 
@@ -21,9 +22,18 @@ def _matmul(a: Array, b: Array, adjoint_a: bool = False, adjoint_b: bool = False
     return raw.BatchMatMulV2(x=a, y=b, adj_x=adjoint_a, adj_y=adjoint_b)
 
 
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def directions(x: Array) -> Any:
+def _recorded(x: Array) -> bool:
+    """Whether somebody may ask for derivatives; a custom gradient costs 150 us, wanted or not."""
+    return type(x) is not EagerTensor or could_possibly_record()
+
+
+def directions(x: Array) -> Array:
     """z / |z| of complex numbers, 0 at 0; TensorFlow's derivative of the kernel is 0 everywhere, as for real ones."""
+    return _directions(x) if _recorded(x) else raw.Sign(x=x)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _directions(x: Array) -> Any:
     out = raw.Sign(x=x)
 
     def gradient(up: Array) -> Array:
@@ -35,9 +45,13 @@ def directions(x: Array) -> Any:
     return out, gradient
 
 
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def determinant(x: Array) -> Any:
+def determinant(x: Array) -> Array:
     """The determinant of complex matrices: d det = det tr(x^-1 dx), where TensorFlow forgets to conjugate `det`."""
+    return _determinant(x) if _recorded(x) else raw.MatrixDeterminant(input=x)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _determinant(x: Array) -> Any:
     out = raw.MatrixDeterminant(input=x)
 
     def gradient(up: Array) -> Array:
