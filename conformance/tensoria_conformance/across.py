@@ -21,6 +21,7 @@ import numpy as np
 
 import tensoria as tn
 from tensoria.backend import backend_of, get
+from tensoria.errors import DTypeError
 from tensoria_conformance.claims import numbers
 from tensoria_conformance.comparison import agreement, coarsest
 from tensoria_conformance.recording import Step, first_divergence, recording
@@ -124,7 +125,7 @@ class _Function:
 
     def __call__(self, backend: str, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
         given = {"xp": tn.namespace(backend), "backend": backend}
-        own = {name: given[name] for name in self.bound}
+        own: dict[str, Any] = {name: given[name] for name in self.bound}
         with tn.use(backend):
             if self.first:
                 name = next(iter(inspect.signature(self.function).parameters))
@@ -137,6 +138,14 @@ class _Function:
             [_placed(value, backend, double) for value in self.arguments],
             {name: _placed(value, backend, double) for name, value in self.named.items()},
         )
+
+    def lacking(self, backend: str) -> str:
+        """Why the arguments can not be put on a backend: it lacks their data type. Empty if they can."""
+        try:
+            self.placed(backend)
+        except DTypeError as missing:
+            return missing.message
+        return ""
 
     def run(self, backend: str, double: bool = False) -> _Run:
         """The function's result, or its error."""
@@ -170,8 +179,6 @@ def _placed(value: Any, backend: str, double: bool) -> Any:
     if _is_array(value):
         t = value if isinstance(value, tn.Tensor) else tn.asarray(value)
         into = DOUBLE.get(t.dtype.name) if double else None
-        if double and t.dtype is tn.bfloat16:
-            t = t.to(dtype="float32")
         return t.detach().to(backend=backend, dtype=into, copy=True)
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         return type(value)(_placed(item, backend, double) for item in value)
@@ -228,9 +235,12 @@ def compare(
     """
     names = installed() if backends is None else tuple(dict.fromkeys(backends))
     call = _Function(function, arguments, named)
+    lacking = {name: missing for name in names if (missing := call.lacking(name))}
+    names = tuple(name for name in names if name not in lacking)
     reference = call.run(REFERENCE, double=True)
     runs = {name: call.run(name) for name in names}
     judge = _Judge(call, rtol, atol)
+    judge.notes += [f"{name} was left out: {missing}" for name, missing in lacking.items()]
     for name, made in runs.items():
         judge.results(name, made, reference, runs[names[0]], names[0])
     if grads and not judge.found and reference.error is None:
@@ -325,10 +335,11 @@ class _Judge:
         wanted = total.gradient(able[0], double=True)
         self.quotients(able[0], total, wanted)
         for name in able:
-            for place, got, want in zip(total.places, made[name], wanted, strict=True):
+            for place, got, first, want in zip(total.places, made[name], made[able[0]], wanted, strict=True):
                 what = f"gradient by {place}"
-                if (got.dtype, str(got.axes)) != (made[able[0]][0].dtype, str(got.axes)) and len(total.places) == 1:
-                    self.differs(name, what, f"the data type is {got.dtype}")
+                form, expected = ((x.dtype.name, str(x.axes), x.shape) for x in (got, first))
+                if form != expected:
+                    self.differs(name, what, f"it is {form}, and on {able[0]} {expected}")
                     continue
                 precision = coarsest(got.dtype.name, *self.formats) or got.dtype.name
                 found = agreement(numbers(got), numbers(want), precision, rtol=self.rtol, atol=self.atol)

@@ -1,4 +1,4 @@
-"""What contracts are written with: that a tensor is what it should be, and that something is refused in the same words."""
+"""What contracts are written with: a tensor is what it should be; something is refused, in the same words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tensoria.errors import DTypeError
 from tensoria_conformance.comparison import agreement, coarsest
 from tensoria_conformance.contracts import NotApplicable
 
-__all__ = ["exactly", "has_dtype", "numbers", "refused", "same"]
+__all__ = ["exactly", "has_dtype", "numbers", "refusal", "refused", "same"]
 
 Values = np.ndarray[Any, Any]
 
@@ -28,7 +28,15 @@ def numbers(t: Any) -> Values:
     return np.asarray(owner.to_numpy(t.array))
 
 
-def same(got: Any, want: Any, *, dtype: str | None = None, axes: str | None = None, rtol: float | None = None) -> None:
+def same(
+    got: Any,
+    want: Any,
+    *,
+    dtype: str | None = None,
+    axes: str | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+) -> None:
     """Assert that a tensor has these numbers up to rounding, their shape, and their data type.
 
     Args:
@@ -36,7 +44,7 @@ def same(got: Any, want: Any, *, dtype: str | None = None, axes: str | None = No
         want: the numbers, as NumPy has them.
         dtype: the data type's name; by default that of `want`.
         axes: how its labelled axes are written, such as `"^i _j"`; not checked by default.
-        rtol: the relative tolerance; by default the data type's (`comparison.tolerance`).
+        rtol, atol: the tolerances; by default the data type's (see `comparison.agreement`).
     """
     assert isinstance(got, tn.Tensor), f"{type(got).__name__} is no tensor"
     expected = np.asarray(want)
@@ -45,7 +53,7 @@ def same(got: Any, want: Any, *, dtype: str | None = None, axes: str | None = No
     assert got.shape == expected.shape, f"the shape is {got.shape} instead of {expected.shape}"
     if axes is not None:
         assert str(got.axes) == axes, f"the axes are {got.axes} instead of {axes}"
-    fault = agreement(numbers(got), expected, name, rtol=rtol).fault
+    fault = agreement(numbers(got), expected, name, rtol=rtol, atol=atol).fault
     assert fault is None, fault
 
 
@@ -72,21 +80,21 @@ def refused(kind: type[Exception], action: Callable[[Any], object], xp: Any, *pa
         xp: the namespace of the backend that is checked.
         parts: texts that the message has to contain.
     """
-    said = _refusal(kind, action, xp)
+    said = refusal(kind, action, xp)
     for part in parts:
         assert part in said, f"{part!r} is missing in the message: {said}"
     with tn.use("numpy"):
-        there = _refusal(kind, action, tn.namespace("numpy"))
+        there = refusal(kind, action, tn.namespace("numpy"))
     assert said == there, f"the message is\n{said}\nand on numpy\n{there}"
 
 
-def _refusal(kind: type[Exception], action: Callable[[Any], object], xp: Any) -> str:
+def refusal(kind: type[Exception], action: Callable[[Any], object], xp: Any) -> str:
+    """What is said when something is refused by an error of exactly that class; arguments as for `refused`."""
     try:
         result = action(xp)
-    except kind as error:
-        assert type(error) is kind, f"{type(error).__name__} instead of {kind.__name__}: {error}"
-        return str(error)
     except Exception as error:
+        if type(error) is kind:
+            return str(error)
         raise AssertionError(f"{type(error).__name__} instead of {kind.__name__}: {error}") from error
     raise AssertionError(f"no {kind.__name__}, the result is {result!r}")
 

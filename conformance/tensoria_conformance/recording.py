@@ -13,6 +13,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -68,9 +69,8 @@ class Recording:
                 self.note(f"{name}[{number}]", item)
         elif len(self.steps) < MOST_STEPS and self.backend.owns(result):
             shape, of = self.backend.shape(result), self.backend.dtype(result)
-            size = None if None in shape else int(np.prod(shape, dtype=int))  # type: ignore[arg-type]
             values = None
-            if size is not None and size <= MOST_ELEMENTS:
+            if None not in shape and math.prod(n or 0 for n in shape) <= MOST_ELEMENTS:
                 array = self.backend.detach(result)
                 if of.name == "bfloat16":
                     array = self.backend.kernels.cast(array, self.backend.native_dtype(float32))
@@ -144,7 +144,7 @@ class _Namespace:
 
 
 def _kernels(kernels: Kernels) -> Kernels:
-    functions = {
+    functions: dict[str, Any] = {
         name: _recorded(name, value)
         for name, value in kernels._asdict().items()
         if name != "costs" and value is not None

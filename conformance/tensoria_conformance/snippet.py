@@ -43,7 +43,8 @@ def snippet(contract: Contract, outcome: Outcome) -> str:
         needed.add("from math import inf, nan")
     head = "\n".join(sorted({*texts, *needed} - {""}, key=lambda line: (line.startswith("from tensoria"), line)))
     parts = [ast.get_source_segment(source, node) or "" for node in own]
-    return "\n\n".join([f"# {contract.rule}\n# {contract.source}\n{head}", *parts, body, call]) + "\n"
+    future = "from __future__ import annotations"
+    return "\n\n".join([f"# {contract.rule}\n# {contract.source}\n{future}\n\n{head}", *parts, body, call]) + "\n"
 
 
 def _names(nodes: Sequence[ast.AST]) -> set[str]:

@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: a matrix that leads to every contract, light or dark as the reader is."""
+"""The report as one page that needs nothing else: a matrix that leads to every contract, in light or dark colours."""
 
 from __future__ import annotations
 
@@ -53,10 +53,8 @@ def _anchor(chapter: str, backend: str = "") -> str:
 
 def _about(results: Results) -> str:
     around = results.surroundings
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(about['version'])}</td><td>{escape(', '.join(about['devices']))}</td></tr>"
-        for name, about in around["backends"].items()
-    )
+    listed = [(name, about["version"], ", ".join(about["devices"])) for name, about in around["backends"].items()]
+    rows = "".join("<tr>" + "".join(f"<td>{escape(x)}</td>" for x in row) + "</tr>" for row in listed)
     return (
         f"<p class='about'>{escape(around['date'])}; tensoria {escape(around['tensoria'])}, Python "
         f"{escape(around['python'])}, NumPy {escape(around['numpy'])}, {escape(around['platform'])}</p>"
