@@ -130,7 +130,7 @@ def _told(error: BaseException | None) -> str:
     if error is None:
         return ""
     if isinstance(error, (AssertionError, NotApplicable)):
-        return str(error) or _line(error)
+        return str(error).strip() or _line(error)
     return f"{type(error).__name__}: {error}"
 
 
@@ -145,7 +145,7 @@ CONTRACTS: dict[str, Contract] = {}
 
 
 def contract(
-    chapter: str, *, rule: str, source: str, examples: int = 12, **drawn: SearchStrategy[Any]
+    chapter: str, *, rule: str, source: str, examples: int = 25, **drawn: SearchStrategy[Any]
 ) -> Callable[[Callable[..., Any]], Callable[..., None]]:
     """Make a contract of a function, and a test for pytest.
 

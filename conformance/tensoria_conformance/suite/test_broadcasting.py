@@ -23,7 +23,13 @@ def drawn(count: int = 2) -> st.SearchStrategy[Any]:
     return broadcastable(count).flatmap(lambda found: st.tuples(*map(floats, found)))
 
 
-@contract("broadcasting", rule="Operands of operators broadcast from the last axis.", source=BROADCASTING, pair=drawn())
+@contract(
+    "broadcasting",
+    rule="Operands of operators broadcast from the last axis.",
+    source=BROADCASTING,
+    pair=drawn(),
+    examples=40,
+)
 def test_operands_broadcast_from_the_last_axis(xp: Any, pair: Any) -> None:
     x, y = pair
     same(xp.asarray(x) + xp.asarray(y), x + y)
@@ -32,7 +38,11 @@ def test_operands_broadcast_from_the_last_axis(xp: Any, pair: Any) -> None:
 
 
 @contract(
-    "broadcasting", rule="Operands of functions broadcast as those of operators do.", source=BROADCASTING, pair=drawn()
+    "broadcasting",
+    rule="Operands of functions broadcast as those of operators do.",
+    source=BROADCASTING,
+    pair=drawn(),
+    examples=40,
 )
 def test_functions_of_two_arrays_broadcast(xp: Any, pair: Any) -> None:
     x, y = pair
@@ -41,7 +51,11 @@ def test_functions_of_two_arrays_broadcast(xp: Any, pair: Any) -> None:
 
 
 @contract(
-    "broadcasting", rule="Comparisons broadcast, and their results are booleans.", source=BROADCASTING, pair=drawn()
+    "broadcasting",
+    rule="Comparisons broadcast, and their results are booleans.",
+    source=BROADCASTING,
+    pair=drawn(),
+    examples=40,
 )
 def test_comparisons_broadcast(xp: Any, pair: Any) -> None:
     x, y = pair

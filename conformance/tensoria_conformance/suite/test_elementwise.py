@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,12 @@ ANALYTIC = ("exp", "sin", "cos", "tan", "tanh", "sinh", "cosh", "atan", "asinh",
     rule="Analytic functions have the values of the real functions, in every precision.",
     source="Array API 2025.12, Element-wise functions",
     x=floats(shapes(), low=-3.0, high=3.0),
-    name=st.sampled_from(ANALYTIC),
-    dtype=st.sampled_from(("float32", "float64")),
-    examples=30,
 )
-def test_analytic_functions_have_their_values(xp: Any, x: Any, name: str, dtype: str) -> None:
-    y = x.astype(dtype)
-    same(getattr(xp, name)(xp.asarray(y)), getattr(np, name)(y.astype("float64")), dtype=dtype)
+def test_analytic_functions_have_their_values(xp: Any, x: Any) -> None:
+    for name, dtype in itertools.product(ANALYTIC, ("float32", "float64")):
+        y = x.astype(dtype)
+        call = {"atan": "arctan", "asinh": "arcsinh"}.get(name, name)
+        same(getattr(xp, name)(xp.asarray(y)), getattr(np, call)(y.astype("float64")), dtype=dtype)
 
 
 @contract(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -35,7 +34,7 @@ def test_basic_keys_select(xp: Any, key: Any) -> None:
     "indexing", rule="Assigning changes what the key selects, and nothing else.", source=INDEXING, key=KEYS, examples=40
 )
 def test_basic_keys_assign(xp: Any, key: Any) -> None:
-    t, want = xp.asarray(CUBE, copy=True), CUBE.copy()
+    t, want = xp.asarray(CUBE.copy(), copy=True), CUBE.copy()
     value = 100.0 + np.arange(want[key].size).reshape(want[key].shape)
     t[key] = xp.asarray(value)
     want[key] = value
@@ -46,7 +45,7 @@ def test_basic_keys_assign(xp: Any, key: Any) -> None:
     "indexing", rule="A number is assigned to every place that is selected.", source=INDEXING, key=KEYS, examples=20
 )
 def test_a_number_is_assigned_everywhere(xp: Any, key: Any) -> None:
-    t, want = xp.asarray(CUBE, copy=True), CUBE.copy()
+    t, want = xp.asarray(CUBE.copy(), copy=True), CUBE.copy()
     t[key] = -1.0
     want[key] = -1.0
     exactly(t, want)
@@ -69,7 +68,7 @@ def test_masks_select(xp: Any, mask: Any) -> None:
     mask=booleans((2, 3, 4)),
 )
 def test_masks_assign(xp: Any, mask: Any) -> None:
-    t, want = xp.asarray(CUBE, copy=True), CUBE.copy()
+    t, want = xp.asarray(CUBE.copy(), copy=True), CUBE.copy()
     t[xp.asarray(mask)] = 0.5
     want[mask] = 0.5
     exactly(t, want)
@@ -118,8 +117,11 @@ def test_a_scalar_tensor_is_a_position(xp: Any) -> None:
 def test_positions_out_of_range_are_index_errors(xp: Any) -> None:
     t = xp.asarray(CUBE)
     for key in (2, -3, (0, 3), (0, 0, 0, 0)):
-        with pytest.raises(IndexError):
-            t[key]
+        try:
+            found = t[key]
+        except IndexError:
+            continue
+        raise AssertionError(f"t[{key}] is {found!r}")
 
 
 @contract(
@@ -128,7 +130,7 @@ def test_positions_out_of_range_are_index_errors(xp: Any) -> None:
     source="Array API 2025.12, asarray, copy=True",
 )
 def test_a_copy_keeps_its_numbers(xp: Any) -> None:
-    t = xp.asarray(CUBE, copy=True)
+    t = xp.asarray(CUBE.copy(), copy=True)
     kept = xp.asarray(t, copy=True)
     t[0] = 0.0
     exactly(kept, CUBE)
