@@ -88,6 +88,7 @@ class EntryPoint:
 def registered(backend: Backend) -> Iterator[str]:
     """Have a backend as if its package were installed."""
     name, before = backend.name, registry._registered()
+    assert name not in before, f"{name} is registered already"
     registry._entry_points = {**before, name: EntryPoint(name, backend)}  # type: ignore[dict-item]
     try:
         yield name

@@ -10,7 +10,7 @@ import numpy as np
 import tensoria as tn
 from tensoria.backend import backend_of
 from tensoria.errors import DTypeError
-from tensoria_conformance.comparison import agreement, coarsest
+from tensoria_conformance.comparison import agreement, coarsest, tolerance
 from tensoria_conformance.contracts import NotApplicable
 
 __all__ = ["exactly", "has_dtype", "numbers", "refusal", "refused", "same"]
@@ -35,7 +35,7 @@ def same(
     dtype: str | None = None,
     axes: str | None = None,
     rtol: float | None = None,
-    atol: float | None = None,
+    scale: float = 1.0,
 ) -> None:
     """Assert that a tensor has these numbers up to rounding, their shape, and their data type.
 
@@ -44,7 +44,9 @@ def same(
         want: the numbers, as NumPy has them.
         dtype: the data type's name; by default that of `want`.
         axes: how its labelled axes are written, such as `"^i _j"`; not checked by default.
-        rtol, atol: the tolerances; by default the data type's (see `comparison.agreement`).
+        rtol: the relative tolerance; by default the data type's (`comparison.tolerance`).
+        scale: the size of the terms that `want` is made of, if it may be much smaller than these: rtol is relative to
+            the larger of this and the largest number in `want`.
     """
     assert isinstance(got, tn.Tensor), f"{type(got).__name__} is no tensor"
     expected = np.asarray(want)
@@ -53,6 +55,11 @@ def same(
     assert got.shape == expected.shape, f"the shape is {got.shape} instead of {expected.shape}"
     if axes is not None:
         assert str(got.axes) == axes, f"the axes are {got.axes} instead of {axes}"
+    atol = None
+    if coarsest(name) is not None:
+        rtol = tolerance(name) if rtol is None else rtol
+        size = np.abs(expected)
+        atol = rtol * max(scale, float(size[np.isfinite(size)].max(initial=0.0)))
     fault = agreement(numbers(got), expected, name, rtol=rtol, atol=atol).fault
     assert fault is None, fault
 

@@ -90,7 +90,13 @@ class Agreement(NamedTuple):
 
 
 def agreement(
-    got: Values, want: Values, name: str, *, rtol: float | None = None, atol: float | None = None
+    got: Values,
+    want: Values,
+    name: str,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    slack: Values | float = 0.0,
 ) -> Agreement:
     """Whether numbers agree with what they should be.
 
@@ -104,6 +110,7 @@ def agreement(
         rtol: the relative tolerance; by default `tolerance(name)`.
         atol: the absolute tolerance; by default rtol times the largest magnitude in `want`, because the error of a
             sum is relative to its largest term (Higham, Accuracy and Stability of Numerical Algorithms, section 4.2).
+        slack: what is allowed besides, element by element.
     """
     got, want = np.asarray(got), np.asarray(want)
     if got.shape != want.shape:
@@ -115,7 +122,8 @@ def agreement(
         distance = np.zeros(got.shape)
     else:
         distance = ulps(got, want, name)
-        wrong = ~_close(got, want, name, rtol, atol)
+        with np.errstate(invalid="ignore", over="ignore"):
+            wrong = ~(_close(got, want, name, rtol, atol) | (np.abs(got - want) <= slack))
     finite = distance[np.isfinite(got) & np.isfinite(want)]
     worst = float(finite.max(initial=0.0))
     if not wrong.any():
