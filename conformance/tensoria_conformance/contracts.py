@@ -13,14 +13,15 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
-from hypothesis.strategies import SearchStrategy
 
 import tensoria as tn
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
 
 __all__ = ["CHAPTERS", "CONTRACTS", "Contract", "NotApplicable", "Outcome", "contract"]
 
@@ -110,6 +111,8 @@ class Contract:
         if not self.drawn:
             self.function(xp)
             return
+
+        from hypothesis import HealthCheck, Phase, Verbosity, given, settings  # only contracts need the extra
 
         def body(**arguments: Any) -> None:
             try:

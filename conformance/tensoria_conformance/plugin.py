@@ -9,6 +9,7 @@ under a name that is ours.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 from collections.abc import Generator
 from pathlib import Path
@@ -44,9 +45,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, Any, Any]:
     """`--backend`, once everybody else has had the chance to take the name."""
     result = yield
-    with contextlib.suppress(ValueError):  # it is taken
-        parser.getgroup("tensoria").addoption("--backend", action="append", dest=DESTINATION, metavar="NAME", help=HELP)
+    if not _taken(parser, "--backend"):
+        with contextlib.suppress(ValueError, argparse.ArgumentError):
+            group = parser.getgroup("tensoria")
+            group.addoption("--backend", action="append", dest=DESTINATION, metavar="NAME", help=HELP)
     return result
+
+
+def _taken(parser: pytest.Parser, name: str) -> bool:
+    """Whether somebody has added an option; some versions of pytest notice it only when they parse."""
+    groups = [getattr(parser, "_anonymous", None), *getattr(parser, "_groups", ())]
+    return any(name in option.names() for group in groups for option in getattr(group, "options", ()))
 
 
 def pytest_configure(config: pytest.Config) -> None:
