@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tensoria as tn
 from tensoria_conformance.claims import exactly, same
-from tensoria_conformance.contracts import contract
+from tensoria_conformance.contracts import NotApplicable, contract
 from tensoria_conformance.strategies import floats, shapes
 
 MANIPULATION = "Array API 2025.12, Manipulation functions"
@@ -119,7 +119,9 @@ def test_repeat_and_tile(xp: Any, count: int) -> None:
     "reshape",
     rule="What is computed of a view is what is computed of a copy.",
     source="Array API 2025.12, Copy-view behaviour",
-    key=st.sampled_from(((slice(None, None, -1),), (Ellipsis, slice(None, None, 2)), (0,), (slice(1, 2), 1))),
+    key=st.sampled_from(
+        ((slice(None, None, -1), ...), (..., slice(None, None, 2)), (0, ...), (slice(1, 2), 1, slice(None)))
+    ),
 )
 def test_views_compute_like_copies(xp: Any, key: Any) -> None:
     view, want = xp.permute_dims(xp.asarray(CUBE), (2, 0, 1))[key], CUBE.transpose(2, 0, 1)[key]
@@ -134,6 +136,12 @@ def test_views_compute_like_copies(xp: Any, key: Any) -> None:
     source="einops, Rogozhnikov 2022",
 )
 def test_patterns_split_and_merge(xp: Any) -> None:
+    try:
+        tn.rearrange(xp.asarray(CUBE), "a b c -> c b a")
+    except RuntimeError as unknown:
+        if "unknown to einops" in str(unknown):
+            raise NotApplicable(str(unknown)) from None
+        raise
     exactly(
         tn.rearrange(xp.asarray(CUBE), "a b (c d) -> (b a) d c", c=2),
         CUBE.reshape(2, 3, 2, 2).transpose(1, 0, 3, 2).reshape(6, 2, 2),
