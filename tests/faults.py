@@ -8,6 +8,7 @@ wrong function of the right one.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ from tensoria import coordinatewise, indexing
 from tensoria.errors import TensoriaError
 
 Change = Callable[[Callable[..., Any]], Callable[..., Any]]
-F64 = np.float64
+F64, STATE = np.float64, itertools.cycle(range(200))
 (P_INDEX,) = tn.indices("p", tn.Space("P", 3, privileged=True))
 
 
@@ -461,6 +462,16 @@ FAULTS: dict[str, Fault] = {
     "where takes its last argument": Fault(
         "coordinates_work_in_a_privileged_basis softmax_is_a_distribution", xp={"where": instead(lambda c, a, b: b)}
     ),
+    # random
+    "exclusive or of words is or": Fault(
+        "bits_are_the_same_everywhere keys_are_split uniform_numbers_stay_in_their_interval normal_numbers_are_normal "
+        "integers_stay_in_their_range permutations_have_every_entry_once choices_respect_weights",
+        operators={"bitwise_xor": instead(np.bitwise_or)},
+    ),
+    "the generator has a state": Fault(
+        "a_key_has_no_state", operators={"bitwise_xor": lambda f: lambda a, b: f(f(a, b), a.dtype.type(next(STATE)))}
+    ),
+    "anything is a key": Fault("only_keys_are_keys", library={(tn.random, "bits"): lenient}),
     # gradients
     "gradients are half of what they are": Fault(
         "gradients_of_elementary_functions gradients_of_products gradients_pass_through_views "
