@@ -1,4 +1,5 @@
-"""The command line: `tensoria tour` shows what the library is for, `tensoria doctor` what is installed.
+"""The command line: `tensoria tour` shows what the library is for, `tensoria doctor` what is installed, and
+`tensoria conformance` whether the backends keep their contracts.
 
 Each command is one row of `COMMANDS`. What goes wrong on purpose (`errors.TensoriaError`) is one message on the stream
 for errors and the exit code 2, never a traceback.
@@ -7,6 +8,7 @@ for errors and the exit code 2, never a traceback.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.metadata
 import io
 import os
@@ -90,12 +92,53 @@ def _tour_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_tour(arguments: argparse.Namespace) -> int:
-    names: list[str] | None = None
-    if arguments.backend is not None:
-        names = [name.strip() for part in arguments.backend for name in part.split(",") if name.strip()]
-        if not names:
-            raise TensoriaError("--backend names no backend.", legal=f"--backend {','.join(tn.available())}")
-    return tour(names, None if arguments.no_picture else arguments.out)
+    return tour(_backends(arguments), None if arguments.no_picture else arguments.out)
+
+
+def _backends(arguments: argparse.Namespace) -> list[str] | None:
+    """The names given to --backend; None for the default."""
+    if arguments.backend is None:
+        return None
+    names = [name.strip() for part in arguments.backend for name in part.split(",") if name.strip()]
+    if not names:
+        raise TensoriaError("--backend names no backend.", legal=f"--backend {','.join(tn.available())}")
+    return names
+
+
+def _conformance_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend",
+        action="append",
+        metavar="NAME",
+        help="a backend to check; may be repeated, or be a list such as A,B (default: all installed ones)",
+    )
+    parser.add_argument(
+        "--chapter", action="append", metavar="NAME", help="a chapter to run; may be repeated (default: all)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the report as one page")
+    parser.add_argument("--baseline", type=Path, metavar="FILE", help="compare with what held when FILE was written")
+    parser.add_argument("--update-baseline", action="store_true", help="write what is found into the baseline")
+
+
+def _run_conformance(arguments: argparse.Namespace) -> int:
+    try:
+        # Not an import statement: nothing in this package needs the suite, which needs packages of its own.
+        command = importlib.import_module("tensoria_conformance.command")
+    except ModuleNotFoundError as missing:
+        raise TensoriaError(
+            f"the conformance suite needs the module {missing.name!r}, which is not installed.",
+            legal="pip install 'tensoria[conformance]'",
+        ) from missing
+    code: int = command.conformance(
+        _backends(arguments),
+        arguments.chapter,
+        arguments.json,
+        arguments.html,
+        arguments.baseline,
+        arguments.update_baseline,
+    )
+    return code
 
 
 def _no_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,6 +159,14 @@ COMMANDS = {
         "missing. The exit code is 0 if at least one backend works.",
         _no_arguments,
         lambda arguments: doctor(),
+    ),
+    "conformance": Command(
+        "check that backends keep the contracts that hold on all of them",
+        "Run the contracts of tensoria_conformance and report by backend and chapter. The exit code is 0 if all hold "
+        "(or fail as the baseline has it), 1 if one fails, 2 for wrong arguments, 3 if one held in the baseline and "
+        "does not any more.",
+        _conformance_arguments,
+        _run_conformance,
     ),
 }
 

@@ -141,3 +141,12 @@ def test_the_gradient_of_a_holomorphic_function_is_its_derivative(backend: str) 
     s = row @ z
     np.testing.assert_allclose(complex(value), s**3 + np.exp(s))
     np.testing.assert_allclose(values(slope), (3 * s**2 + np.exp(s)) * row)
+
+
+def test_relu_has_no_slope_at_zero(backend: str) -> None:
+    """Frameworks give the maximum with zero the slope 0, 1/2 or 1 there; relu has one answer, and keeps NaN."""
+    x = tn.asarray(native(backend, [-1.0, 0.0, 2.0]))
+    np.testing.assert_array_equal(values(tn.grad(lambda t: tn.sum(tn.relu(t)))(x)), [0, 0, 1])
+    np.testing.assert_array_equal(
+        values(tn.relu(tn.asarray(native(backend, [np.nan, -np.inf, np.inf])))), [np.nan, 0, np.inf]
+    )

@@ -21,8 +21,10 @@ def relu(x: Any, /) -> Tensor:
     """
     t = tensor_of(x, "relu")
     require_privileged(t._axes, "relu")
-    xp = t._backend.xp
-    return new(t, xp.maximum(t._array, xp.zeros_like(t._array)), t._axes)
+    xp, x = t._backend.xp, t._array
+    zeros = xp.zeros_like(x)
+    # Not the maximum with zero, whose derivative at zero frameworks give as 1/2 or 1; here it is 0. NaN stays NaN.
+    return new(t, xp.where(xp.less_equal(x, zeros), zeros, x), t._axes)
 
 
 def softmax(x: Any, /, axis: Axis) -> Tensor:

@@ -1,0 +1,73 @@
+"""Running the contracts without pytest: which there are, on which backends, and what came of them."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Sequence
+
+from tensoria.backend import available, get
+from tensoria.errors import BackendNotFoundError
+from tensoria_conformance import suite
+from tensoria_conformance.contracts import CHAPTERS, CONTRACTS, Contract, Outcome
+from tensoria_conformance.report.results import Results, surroundings
+
+__all__ = ["contracts", "installed", "run"]
+
+
+def installed() -> tuple[str, ...]:
+    """The names of the registered backends whose frameworks are installed."""
+    return tuple(name for name in available() if _loads(name))
+
+
+def _loads(name: str) -> bool:
+    try:
+        get(name)
+    except BackendNotFoundError:
+        return False
+    return True
+
+
+def contracts(chapters: Iterable[str] | None = None) -> list[Contract]:
+    """The contracts of the suite, in the order of the chapters.
+
+    Raises:
+        ValueError: there is no such chapter.
+    """
+    for module in pkgutil.iter_modules(suite.__path__, f"{suite.__name__}."):
+        importlib.import_module(module.name)
+    wanted = CHAPTERS if chapters is None else tuple(chapters)
+    for name in wanted:
+        if name not in CHAPTERS:
+            raise ValueError(f"{name!r} is no chapter; there are {', '.join(CHAPTERS)}.")
+    return [
+        found for chapter in CHAPTERS if chapter in wanted for found in CONTRACTS.values() if found.chapter == chapter
+    ]
+
+
+def run(
+    backends: Sequence[str] | None = None,
+    chapters: Iterable[str] | None = None,
+    progress: Callable[[Outcome], None] = lambda outcome: None,
+) -> Results:
+    """Run contracts on backends.
+
+    Args:
+        backends: their names; by default all that are installed.
+        chapters: which contracts; by default all.
+        progress: called with each outcome as it comes.
+
+    Raises:
+        BackendNotFoundError: a named backend is not registered, or its framework is not installed.
+        ValueError: there is no such chapter.
+    """
+    names = installed() if backends is None else tuple(dict.fromkeys(backends))
+    for name in names:
+        get(name)
+    chosen = contracts(chapters)
+    outcomes = []
+    for name in names:
+        for contract in chosen:
+            outcomes.append(contract.check(name))
+            progress(outcomes[-1])
+    return Results.of(outcomes, surroundings(names))
