@@ -49,6 +49,7 @@ __all__ = [
     "current",
     "device_name",
     "get",
+    "register",
     "use",
 ]
 
@@ -111,6 +112,8 @@ class Backend:
         max_dimensions: how many axes an array may have.
         immediate: whether `contract` only looks the plan up by the arrays' own `shape` and `dtype` and runs it.
         fixed: types of arrays whose shape and data type stay what they are (a parameter's may be cast in place).
+        lifts: whether tensors of other backends become constants beside its own.
+        tensor_class: the class of its tensors, where they have to know more than others.
         operators: the binary functions of the Array API's operators, by the functions' names; the operands have one
             data type, or one of them is a Python number.
         add, subtract, multiply: three of them on the hot path, which promote their operands' data types themselves.
@@ -126,6 +129,8 @@ class Backend:
     tracing: Callable[[], bool] | None = None
     immediate: bool = False
     fixed: frozenset[type] = frozenset()
+    lifts: bool = False
+    tensor_class: type | None = None
     max_dimensions: int = 64
     operators: Mapping[str, Callable[[Any, Any], Array]] = PYTHON_OPERATORS
     add: Callable[[Array, Array], Array]
@@ -467,6 +472,12 @@ def get(name: str) -> Backend:
             raise BackendNotFoundError(f"the backend {name!r} is installed and does not load: {error}") from error
         _loaded[name] = backend
         return backend  # type: ignore[no-any-return]
+
+
+def register(backend: Backend, of: type) -> None:
+    """Make a backend known that has no entry point: tensoria's own, whose arrays are of one type."""
+    _loaded[backend.name] = backend
+    NATIVE_TYPES[of] = backend
 
 
 def backend_of(value: Any) -> Backend | None:

@@ -24,6 +24,7 @@ __all__ = [
     "ShapeError",
     "SpaceError",
     "TensoriaError",
+    "TracingError",
     "VarianceError",
 ]
 
@@ -94,6 +95,10 @@ class AxisError(TensoriaError, ValueError):
 
 class SpaceError(TensoriaError, ValueError):
     """Two indices of one name range over different spaces, or are written in different bases."""
+
+
+class TracingError(TensoriaError, TypeError):
+    """A traced function asks for numbers, or a symbolic tensor left its trace."""
 
 
 class VarianceError(TensoriaError, ValueError):

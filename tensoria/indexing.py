@@ -69,7 +69,7 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
         return
     cut, kept = _cut(t, parts)
     if isinstance(value, BaseTensor):
-        same_backend(t, value)
+        t, value = same_backend(t, value)
         if value._axes is not axes(kept):
             raise ModeError(
                 f"the place has the axes {axes(kept)!s:.60} and the value {value._axes!s:.60}.",
@@ -90,8 +90,7 @@ def _native(t: BaseTensor, key: Any) -> Any:
     if isinstance(key, BaseTensor):
         if key._axes is not PLAIN:
             raise ModeError(f"a labelled tensor ({key._axes}) can not select components.", legal="its .components")
-        same_backend(t, key)
-        return key._array
+        return same_backend(t, key)[1]._array
     return key
 
 
@@ -99,8 +98,7 @@ def _native_value(t: BaseTensor, value: Any) -> Any:
     """A value in the tensor's data type, if that loses no part of it: a smaller kind becomes a larger one."""
     backend, kind = t._backend, t.dtype
     if isinstance(value, BaseTensor):
-        same_backend(t, value)
-        value = value._array
+        value = same_backend(t, value)[1]._array
     elif is_scalar(value):
         value = number(value)
         check_assignable(dtype(type(value)), kind)

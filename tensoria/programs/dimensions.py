@@ -10,6 +10,7 @@ branch would be wrong for other sizes.
 from __future__ import annotations
 
 import math
+import numbers
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias, Union
@@ -270,6 +271,9 @@ class Dim:
     __float__ = __index__
 
 
+numbers.Number.register(Dim)  # a size may stand where a Python number may
+
+
 def dim(name: str, *, lower: int = 1, upper: int | None = None) -> Dim:
     """A named size, which every call of a program binds.
 
@@ -348,7 +352,7 @@ def bind(shapes: Iterable[tuple[tuple[Size, ...], tuple[int, ...], str]]) -> dic
     waiting: list[tuple[Size, int, str]] = []
     for declared, actual, what in shapes:
         if len(declared) != len(actual):
-            raise ShapeError(f"{what} has {len(actual)} axes, {tuple(actual)}; declared are {len(declared)}, {declared}.")
+            raise ShapeError(f"{what} has the shape {tuple(actual)}, and {declared} is declared.")
         waiting += [(d, a, f"axis {axis} of {what}") for axis, (d, a) in enumerate(zip(declared, actual, strict=True))]
     while waiting:
         left = [item for item in waiting if not _settle(*item, sizes, origin)]
