@@ -261,6 +261,14 @@ class Backend:
         """Whether the array is part of a graph of derivatives that leaving the framework would cut."""
         return False
 
+    def dialect(self) -> Any:
+        """How programs are written in this framework (a `programs.source.Dialect`).
+
+        Raises:
+            BackendError: the backend can not be written.
+        """
+        raise BackendError(f"programs can not be written for {self.name} yet.", legal='p.run(backend="...")')
+
     # -- operations -----------------------------------------------------------------------------------------------
 
     def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:

@@ -189,9 +189,9 @@ def adopt(like: type[T], array: Array, of: Axes = PLAIN, backend: Backend | None
     found = backend or backend_of(array)
     if found is None:
         raise BackendError(f"no installed backend has arrays of type {type(array).__name__}.")
-    out = _create(found.tensor_class or like)
+    out: T = _create(found.tensor_class or like)
     out._array, out._axes, out._backend = array, of, found
-    return out  # type: ignore[no-any-return]
+    return out
 
 
 def transposed(t: T, order: Sequence[int]) -> T:

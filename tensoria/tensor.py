@@ -110,8 +110,8 @@ class Tensor(BaseTensor):
             return scalar_product(self, other) if not isinstance(other, BaseTensor) else self._times(other)
         backend, left, right = self._backend, self._axes, other._axes
         if backend is not other._backend:
-            first, second = same_backend(self, other)
-            return first * second
+            one, two = same_backend(self, other)
+            return one * two
         x, y = self._array, other._array
         if left is PLAIN and right is PLAIN:
             try:

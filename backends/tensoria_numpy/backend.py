@@ -118,6 +118,11 @@ class NumpyBackend(Backend):
     def contract(self, of: Any, a: Array, b: Array) -> Array:
         return self.pairs[of, a.shape, b.shape, a.dtype, b.dtype](a, b)
 
+    def dialect(self) -> Any:
+        from tensoria_numpy.source import DIALECT
+
+        return DIALECT
+
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
         if isinstance(array, np.generic) or not array.flags.writeable:
             array = np.array(array)

@@ -246,16 +246,16 @@ class Dim:
             low, high = low + scaled[0], high + scaled[1]
         return low, high
 
-    def __lt__(self, other: Any) -> bool:
+    def __lt__(self, other: Any) -> Any:
         return _compared(self, other, "<")
 
-    def __le__(self, other: Any) -> bool:
+    def __le__(self, other: Any) -> Any:
         return _compared(self, other, "<=")
 
-    def __gt__(self, other: Any) -> bool:
+    def __gt__(self, other: Any) -> Any:
         return _compared(self, other, ">")
 
-    def __ge__(self, other: Any) -> bool:
+    def __ge__(self, other: Any) -> Any:
         return _compared(self, other, ">=")
 
     def __bool__(self) -> bool:
@@ -357,8 +357,8 @@ def bind(shapes: Iterable[tuple[tuple[Size, ...], tuple[int, ...], str]]) -> dic
     while waiting:
         left = [item for item in waiting if not _settle(*item, sizes, origin)]
         if len(left) == len(waiting):
-            size, actual, what = left[0]
-            raise ShapeError(f"{what} is {actual}, declared as {size}: this does not determine its symbols.")
+            size, found, place = left[0]
+            raise ShapeError(f"{place} is {found}, declared as {size}: this does not determine its symbols.")
         waiting = left
     return sizes
 

@@ -80,8 +80,9 @@ def refuse(what: str) -> NoReturn:
         TracingError: always.
     """
     source = caller()
+    where = f", at {source}" if source.file else ""
     raise TracingError(
-        f"{what} is asked of a tensor whose numbers are not known while tracing{f', at {source}' if source.file else ''}.",
+        f"{what} is asked of a tensor whose numbers are not known while tracing{where}.",
         legal="tn.where(condition, a, b) chooses by value; what Python decides must be an argument that is no tensor",
     )
 
@@ -116,7 +117,7 @@ class Recorder:
     def literal(self, number: complex, of: DType) -> SymbolicArray:
         """A number, converted to its data type's kind."""
         convert = {"bool": bool, "int": int, "uint": int, "float": float, "complex": complex}[of.kind]
-        return SymbolicArray(Literal(convert(number), of), self)  # type: ignore[arg-type]
+        return SymbolicArray(Literal(convert(number), of), self)
 
     def size(self, size: Size, of: DType) -> SymbolicArray:
         """A size as a number of a data type."""
@@ -125,7 +126,9 @@ class Recorder:
         (counted,) = self.record("size", (), size=size)
         return counted if counted.dtype is of else self.record("astype", (counted,), dtype=of)[0]
 
-    def record(self, operation: str, operands: Sequence[SymbolicArray], /, **attributes: Any) -> tuple[SymbolicArray, ...]:
+    def record(
+        self, operation: str, operands: Sequence[SymbolicArray], /, **attributes: Any
+    ) -> tuple[SymbolicArray, ...]:
         """Add an instruction; its types are inferred and its operands checked now, where the user's line is known.
 
         Raises:

@@ -230,8 +230,9 @@ def _reshape(x: Array, /, shape: Any, *, copy: bool | None = None) -> Array:
         raise ShapeError(f"a shape has one -1 at most: {tuple(sizes)}.")
     if open_:
         rest = product(size for n, size in enumerate(sizes) if n != open_[0])
-        size, over = divmod(product(x.shape), rest) if rest != 0 else (0, 0)
-        if over != 0:
+        total = product(x.shape)
+        size = 0 if rest == 0 else total // rest
+        if rest != 0 and total % rest != 0:
             raise ShapeError(f"a value of shape {x.shape} does not reshape to {tuple(sizes)}.")
         sizes[open_[0]] = size
     wanted = tuple(sizes)

@@ -27,12 +27,12 @@ def _refused(*_: Any) -> NoReturn:
     raise AssertionError("contractions are recorded whole, not as native calls")
 
 
-KERNELS = Kernels(
-    transpose=xp.permute_dims, reshape=xp.reshape, multiply=xp.multiply, cast=standard.cast, costs=Costs(*(1.0,) * (len(Costs._fields) - 2), False, True),
-    **dict.fromkeys(
-        set(Kernels._fields) - {"transpose", "reshape", "multiply", "cast", "costs"}, _refused
-    ),
-)  # fmt: skip
+RECORDED: dict[str, Any] = {
+    "transpose": xp.permute_dims, "reshape": xp.reshape, "multiply": xp.multiply, "cast": standard.cast,
+}  # fmt: skip
+FREE: Any = Costs(**dict.fromkeys(Costs._fields, 1.0))  # type: ignore[arg-type]
+KERNELS = Kernels(**{**dict.fromkeys(Kernels._fields, _refused), **RECORDED, "costs": FREE})
+"""The few native calls that are made outside of contractions."""
 
 
 class SymbolicBackend(Backend):

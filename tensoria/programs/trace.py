@@ -13,8 +13,9 @@ from tensoria.core import BaseTensor, same_backend
 from tensoria.errors import TracingError
 from tensoria.indices import PLAIN, Axes
 from tensoria.programs import recorder
+from tensoria.programs.base import is_leaf
 from tensoria.programs.dimensions import Dim, Size, dim
-from tensoria.programs.program import Program, is_leaf
+from tensoria.programs.program import Program
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.symbolic import backend as symbolic
 from tensoria.programs.trees import flatten, unflatten
@@ -32,7 +33,7 @@ class TracedTensor(Tensor):
     __slots__ = ()
 
     @property
-    def _axes(self) -> Axes:  # type: ignore[override]
+    def _axes(self) -> Axes:
         axes: Axes = BaseTensor.__dict__["_axes"].__get__(self)
         return axes
 

@@ -34,7 +34,9 @@ ROWS = {
     row.name: row
     for row in (
         Operation("full", ("value",), "one component repeated to a shape", _full, ("shape",)),
-        Operation("arange", (), "whole numbers from start to stop (exclusive)", _arange, ("start", "stop", "step", "dtype")),
+        Operation(
+            "arange", (), "whole numbers from start to stop (exclusive)", _arange, ("start", "stop", "step", "dtype")
+        ),
         Operation("eye", (), "ones on the k-th diagonal", _eye, ("rows", "columns", "k", "dtype")),
         Operation("size", (), "a size as a number", _size, ("size",)),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tensoria.errors import AxisError, DTypeError, ShapeError
-from tensoria.programs.dimensions import Size, maximum, minimum
+from tensoria.programs.dimensions import Dim, Size, maximum, minimum
 from tensoria.programs.operations.elementwise import WHOLE, broadcast
 from tensoria.programs.operations.reductions import checked_axes
 from tensoria.programs.operations.row import Operation, same_dtype
@@ -35,11 +35,7 @@ class Cut:
         """How many components it takes of an axis."""
         if self.start is None and self.stop is None and abs(self.step) == 1:
             return size
-        if (
-            isinstance(size, int)
-            and isinstance(self.start, (int, type(None)))
-            and isinstance(self.stop, (int, type(None)))
-        ):
+        if not any(isinstance(end, Dim) for end in (size, self.start, self.stop)):
             return len(range(*slice(self.start, self.stop, self.step).indices(size)))
         low, high = (0, size) if self.step > 0 else (-1, size - 1)
         start = (low if self.step > 0 else high) if self.start is None else _inside(self.start, size, low, high)
@@ -65,7 +61,7 @@ class At:
         return f"<{self.operand}>"
 
 
-Key: TypeAlias = tuple[int | Cut | None | At, ...]
+Key: TypeAlias = tuple[int | Cut | At | None, ...]
 
 
 def selected(shape: Shape, key: Key, positions: tuple[Type, ...]) -> Shape:
@@ -143,10 +139,13 @@ ROWS = {
     row.name: row
     for row in (
         Operation("getitem", ("x", "positions*"), "the components that a subscript selects", _getitem, ("key",)),
-        Operation("setitem", ("x", "value", "positions*"), "x with a value where a subscript selects", _setitem, ("key",)),
+        Operation(
+            "setitem", ("x", "value", "positions*"), "x with a value where a subscript selects", _setitem, ("key",)
+        ),
         Operation("take", ("x", "indices"), "the slices at positions along an axis", _take, ("axis",)),
         Operation(
-            "take_along_axis", ("x", "indices"), "one component for each position along an axis", _take_along_axis, ("axis",)
+            "take_along_axis", ("x", "indices"), "one component for each position along an axis", _take_along_axis,
+            ("axis",),
         ),
     )
 }  # fmt: skip

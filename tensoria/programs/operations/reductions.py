@@ -98,7 +98,7 @@ ROWS = {
         _reduction("min", REAL, "smallest component over axes; NaN if there is one", empty=False),
         _reduction("mean", INEXACT, "mean over axes"),
         _reduction(
-            "var", ("float",), "variance over axes, divided by the count minus correction", more=("correction",)
+            "var", ("float",), "variance over axes: squares divided by count - correction", more=("correction",)
         ),
         _reduction("all", ANY, "whether every component is true", lambda of: bool_),
         _reduction("any", ANY, "whether some component is true", lambda of: bool_),
