@@ -122,6 +122,8 @@ def _whole(what: str, types: tuple[Type, ...]) -> None:
 def _take(x: Type, indices: Type, *, axis: int) -> tuple[Type, ...]:
     checked_axes("take", x.ndim, (axis,))
     _whole("take", (indices,))
+    if indices.ndim != 1:
+        raise ShapeError(f"take at positions of {indices.ndim} axes; the standard has one.", legal="a subscript, t[i]")
     return (Type(x.dtype, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])),)
 
 

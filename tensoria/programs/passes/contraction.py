@@ -84,11 +84,14 @@ def _pair(builder: Builder, a: Operand, b: Operand, pattern: Pattern) -> Operand
     a, left = _diagonals(builder, a, pattern.terms[0])
     b, right = _diagonals(builder, b, pattern.terms[1])
     out = pattern.out
-    a, left = _summed(builder, a, left, {*right, *out})
-    b, right = _summed(builder, b, right, {*left, *out})
     # Size 1 against another size broadcasts: such an axis has nothing to contract with, and goes.
     a, left = _unit_axes(builder, a, left, b, right)
     b, right = _unit_axes(builder, b, right, a, left)
+    a, left = _summed(builder, a, left, {*right, *out})
+    b, right = _summed(builder, b, right, {*left, *out})
+    free = [label for label in out if (label in left) != (label in right)]
+    if free and free[0] in right and free[-1] in left and a.type.ndim == len(left) and b.type.ndim == len(right):
+        a, left, b, right = b, right, a, left  # the result's order needs no transpose then
     lead_a, lead_b = a.type.ndim - len(left), b.type.ndim - len(right)
     leads = (a.type.shape[:lead_a], b.type.shape[:lead_b])
     both = [label for label in left if label in right]
