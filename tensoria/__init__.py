@@ -192,6 +192,9 @@ from tensoria.namespace.utility import (
     any,
     diff,
 )
+from tensoria.programs.dimensions import dim
+from tensoria.programs.program import Program, load
+from tensoria.programs.trace import trace
 from tensoria.spaces import Basis, ProductSpace, Space
 from tensoria.tensor import Tensor
 
@@ -206,6 +209,7 @@ __all__ = [
     "Index",
     "Polar",
     "ProductSpace",
+    "Program",
     "Space",
     "Tensor",
     "__version__",
@@ -252,6 +256,7 @@ __all__ = [
     "cumulative_prod",
     "cumulative_sum",
     "diff",
+    "dim",
     "divide",
     "dtype",
     "e",
@@ -303,6 +308,7 @@ __all__ = [
     "levi_civita_symbol",
     "linalg",
     "linspace",
+    "load",
     "log",
     "log1p",
     "log2",
@@ -371,6 +377,7 @@ __all__ = [
     "tensor",
     "tensordot",
     "tile",
+    "trace",
     "tril",
     "triu",
     "trunc",

@@ -18,6 +18,7 @@ __all__ = [
     "BasisError",
     "ConversionError",
     "DTypeError",
+    "FileError",
     "MetricError",
     "ModeError",
     "NotationError",
@@ -127,6 +128,10 @@ class DTypeError(TensoriaError, TypeError):
 
 class ConversionError(TensoriaError, TypeError):
     """A value can not become a tensor, or a tensor can not become that value."""
+
+
+class FileError(TensoriaError, OSError):
+    """A file can not be written, or is missing, damaged, or not what it should be."""
 
 
 class BackendError(TensoriaError, RuntimeError):

@@ -50,6 +50,23 @@ namespace.data_types namespace.linear_algebra
 namespace.*
 modules
 calculus.*
+programs.dimensions programs.trees
+programs.types programs.labels
+programs.operations.row
+programs.operations.elementwise
+programs.operations.reductions
+programs.operations.*
+programs.operations
+programs.recorder programs.evaluation
+programs.standard
+programs.symbolic programs.base
+programs.passes.rewriting
+programs.passes.*
+programs.passes
+programs.source programs.files
+programs.compiled
+programs.program
+programs.*
 tensoria
 startup
 tour.*

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from tensoria.backend import get
 from tensoria.programs.base import BaseProgram, chosen, native
 from tensoria.programs.compiled import Compiled
+from tensoria.programs.files import load as read
+from tensoria.programs.files import save
 from tensoria.programs.source import written
 from tensoria.programs.trees import unflatten
 from tensoria.tensor import Tensor
 
-__all__ = ["Program"]
+__all__ = ["Program", "load"]
 
 
 class Program(BaseProgram):
@@ -57,3 +60,16 @@ class Program(BaseProgram):
             BackendError: the backend can not be written, or lacks an operation.
         """
         return Compiled(self, get(backend))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the program to one file, which appears whole or not at all (see `files.save`)."""
+        save(self, path)
+
+
+def load(path: str | os.PathLike[str]) -> Program:
+    """The program in a file that `Program.save` wrote; no framework is needed, and nothing in the file is run.
+
+    Raises:
+        FileError: the file is missing, damaged, cut short, of another version, or no program.
+    """
+    return read(Program, path)
