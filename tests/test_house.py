@@ -57,8 +57,8 @@ programs.operations.elementwise
 programs.operations.reductions
 programs.operations.*
 programs.operations
-programs.recorder programs.evaluation
-programs.standard
+programs.recorder
+programs.standard programs.evaluation
 programs.symbolic programs.base
 programs.passes.rewriting
 programs.passes.*
@@ -111,9 +111,9 @@ def own_imports(name: str) -> set[str]:
 
 
 def level(name: str) -> int:
-    """The line of the table that a module stands in: one that names it, or the `*` of its folder."""
-    wildcard = name.partition(".")[0] + ".*"
-    for wanted in (name, wildcard):
+    """The line of the table that a module stands in: one that names it, or the `*` of its (nearest) folder."""
+    parts = name.split(".")
+    for wanted in (name, *(".".join((*parts[:n], "*")) for n in range(len(parts), 0, -1))):
         for number, line in enumerate(LEVELS):
             if wanted in line:
                 return number
