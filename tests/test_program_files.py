@@ -1,4 +1,4 @@
-"""Files: a program comes back as it was, a file appears whole or not at all, and a damaged or hostile one is refused."""
+"""Files: a program comes back as it was, a file appears whole or not at all, a damaged or hostile one is refused."""
 
 from __future__ import annotations
 

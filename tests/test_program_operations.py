@@ -68,7 +68,7 @@ def test_generated_code_computes_the_same(backend: str, example: Example) -> Non
         array = target.asarray(array, None, None, None) if not target.owns(array) else array
         assert target.dtype(array) is value.type.dtype, compiled.text
         assert tuple(target.shape(array)) == value.type.shape, compiled.text
-    close(example, (np.asarray(x) for x in results), program.evaluate(get("numpy"), example.operands))
+    close(example, (np.asarray(target.to_numpy(x)) for x in results), program.evaluate(get("numpy"), example.operands))
     for x, y in zip(example.operands, before, strict=True):
         np.testing.assert_array_equal(x, y)
 

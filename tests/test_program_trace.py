@@ -1,4 +1,4 @@
-"""Tracing: what a function does is recorded as it is, labels included, and what Python would have to decide is refused."""
+"""Tracing: what a function does is recorded, labels included, and what Python would have to decide is refused."""
 
 from __future__ import annotations
 

@@ -168,6 +168,11 @@ class TorchBackend(Backend):
 
     # -- operations -----------------------------------------------------------------------------------------------
 
+    def dialect(self) -> Any:
+        from tensoria_torch.source import DIALECT
+
+        return DIALECT
+
     def get_item(self, array: Array, key: Any) -> Array:
         if (plan := _forward(array, key)) is None:
             try:

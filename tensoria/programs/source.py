@@ -75,8 +75,9 @@ class Dialect:
         scalars: the operations that take bare numbers beside an array.
         dtype: the text of a data type.
         size: an array's size along an axis, as a template of `{0}` and `{axis}`.
-        literal: a 0-d array, as a template of `{number}` and `{dtype}`.
+        literal: a 0-d array, as a template of `{number}`, `{dtype}` and `{placed}` (where the first input is).
         array: an array in the namespace `arrays` (of NumPy) becomes the framework's, as a template of `{array}`.
+        device: an array's device, as a template of `{0}`; empty if arrays are made on no device in particular.
         prelude: functions that rows may need, by name; their source.
         functions: what sizes use, by name (`min`, `max`).
     """
@@ -88,6 +89,7 @@ class Dialect:
     size: str
     literal: str
     array: str
+    device: str = ""
     prelude: Mapping[str, str] = field(default_factory=dict)
     functions: Mapping[str, str] = field(default_factory=lambda: {"min": "min", "max": "max"})
 
@@ -98,11 +100,18 @@ class Writer:
     def __init__(self, dialect: Dialect, backend: str) -> None:
         self.dialect, self.backend = dialect, backend
         self.needed: dict[str, None] = {}
+        self.device = ""
+        """The device of the first input, as an expression; empty without inputs."""
 
     def need(self, name: str) -> str:
         """A function of the prelude, which will be written; its name."""
         self.needed[name] = None
         return name
+
+    @property
+    def placed(self) -> str:
+        """The argument that makes an array where the first input is."""
+        return f", device={self.device}" if self.device else ""
 
     def size(self, size: Size) -> str:
         """A size as an expression over the names of its symbols."""
@@ -145,7 +154,7 @@ class Writer:
         text = number(operand.number)
         if not typed:
             return text
-        return self.dialect.literal.format(number=text, dtype=self.dialect.dtype(operand.dtype))
+        return self.dialect.literal.format(number=text, dtype=self.dialect.dtype(operand.dtype), device=self.placed)
 
     def expression(self, made: Instruction) -> str:
         """An instruction as an expression.
@@ -164,10 +173,11 @@ class Writer:
         attributes = {name: self.attribute(value, positions) for name, value in made.attributes.items()}
         if callable(row):
             return row(Call(made, texts, typed, attributes, self))
-        return row.format(*texts, all=", ".join(texts), **attributes)
+        return row.format(*texts, all=", ".join(texts), placed=self.placed, **attributes)
 
     def function(self, program: P, *, name: str) -> list[str]:
         """The program as a function of native arrays by position; constants and parameters are the module's."""
+        self.device = self.dialect.device.format(program.inputs[0].name) if program.inputs else ""
         lines = [f"def {name}({', '.join(value.name for value in program.inputs)}):"]
         lines += [f"    {line}" for line in self._bound(program)]
         for made in program.instructions:
@@ -240,7 +250,7 @@ def written(program: P, dialect: Dialect, backend: str) -> str:
         names = [value.name for value in program.arrays]
         lines += [
             "",
-            "def load(arrays):",
+            f"def load(arrays{', device=None' if dialect.device else ''}):",
             '    """Set the constants and parameters: a mapping from their names to arrays of NumPy."""',
             f"    global {', '.join(names)}",
         ]
