@@ -156,6 +156,7 @@ from tensoria.namespace.manipulation import (
     squeeze,
     stack,
     tile,
+    transpose,
     unstack,
 )
 from tensoria.namespace.searching import (
@@ -195,10 +196,13 @@ from tensoria.namespace.utility import (
 from tensoria.programs.dimensions import dim
 from tensoria.programs.program import Program, load
 from tensoria.programs.trace import trace
+from tensoria.registration import register as _register
 from tensoria.spaces import Basis, ProductSpace, Space
 from tensoria.tensor import Tensor
 
 __version__ = "0.1.0"
+
+_register()
 
 __all__ = [
     "QR",
@@ -378,6 +382,7 @@ __all__ = [
     "tensordot",
     "tile",
     "trace",
+    "transpose",
     "tril",
     "triu",
     "trunc",

@@ -290,6 +290,12 @@ class Backend:
         """`array[key]`."""
         return array[key]
 
+    def overwrite(self, array: Array, value: Array) -> Array:
+        """What an operator in place leaves: the array with a value of its shape and data type written into it, so that
+        its views see it; the value itself where the array is immutable, or its history of derivatives forbids it.
+        """
+        return value
+
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
         """The array after `array[key] = value`: itself, or a new one on immutable backends."""
         array[key] = value

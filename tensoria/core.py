@@ -38,13 +38,15 @@ _create = object.__new__
 class BaseTensor:
     """A native array with labels on its last axes (none for a plain tensor)."""
 
-    __slots__ = ("__weakref__", "_array", "_axes", "_backend", "_form")
+    __slots__ = ("__weakref__", "_array", "_axes", "_backend", "_form", "_whole")
 
     _array: Any
     _axes: Axes
     _backend: Backend
     _form: Form
     """The array's form, once a contraction has asked for it (see `form`); not set before."""
+    _whole: Any
+    """Where arrays are immutable, what this is a view of, and how it is written into it (a `views.View`)."""
 
     @property
     def array(self) -> Array:

@@ -59,8 +59,23 @@ class DType(Structure):
     def __str__(self) -> str:
         return self.name
 
+    def __eq__(self, other: object) -> bool:
+        # NumPy's data types are asked themselves, so that both sides of the comparison give one answer.
+        return self is other if isinstance(other, Structure) else NotImplemented
+
+    __hash__ = Structure.__hash__
+
     def __reduce__(self) -> tuple[Any, ...]:
         return dtype, (self.name,)
+
+    @property
+    def __numpy_dtype__(self) -> Any:
+        """What NumPy (2.4 and later) takes for `dtype=t.dtype`; other frameworks' own types it does not know."""
+        if self.name == "bfloat16":
+            raise DTypeError("NumPy has no bfloat16.", legal='t.to(dtype="float32")')
+        import numpy as np
+
+        return np.dtype(self.name)
 
 
 bool_: Final = DType("bool", "bool", 1)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
+
 from tensoria.contraction import trace
 from tensoria.coordinatewise import is_scalar, number
 from tensoria.core import BaseTensor, T, labelled, new, relabelled, same_backend
@@ -20,6 +22,7 @@ from tensoria.errors import AxisError, ModeError, SpaceError, VarianceError
 from tensoria.indices import PLAIN, Index, axes, plain
 from tensoria.matching import check_same_frame, require_privileged
 from tensoria.notation import parse_term
+from tensoria.views import rebound, refresh, view
 
 __all__ = ["get", "put"]
 
@@ -34,28 +37,37 @@ def get(t: T, key: Any) -> T:
     """
     kind = type(key)
     if t._axes is PLAIN and (kind is int or kind is slice):
-        return new(t, t._backend.get_item(t._array, key), PLAIN)
+        found = new(t, t._backend.get_item(t._array, key), PLAIN)
+        return _selected(t, found, key) if t._backend.immutable else found
     parts = key if isinstance(key, tuple) else (key,)
     for part in parts:
         if isinstance(part, (Index, str)):
             return _label(t, parts)
     if t._axes is PLAIN:
-        return new(t, t._backend.get_item(t._array, _native(t, key)), PLAIN)
+        found = new(t, t._backend.get_item(t._array, _native(t, key)), PLAIN)
+        return _cut_out(t, key, found) if t._backend.immutable else found
     cut, kept = _cut(t, parts)
-    return new(t, t._backend.get_item(t._array, cut), kept)
+    found = new(t, t._backend.get_item(t._array, cut), kept)
+    return _cut_out(t, cut, found) if t._backend.immutable else found
 
 
 def put(t: BaseTensor, key: Any, value: Any) -> None:
-    """`t[key] = value`; on immutable backends the tensor is bound to a new array.
+    """`t[key] = value`; on immutable backends the tensor is bound to a new array, and so is what it is a view of.
 
     Raises:
         ModeError: a labelled value meets a plain place, or the other way round.
     """
     kind, backend = type(key), t._backend
+    if backend.immutable:
+        refresh(t)
     if t._axes is PLAIN and (kind is int or kind is slice) and isinstance(value, BaseTensor):
         array = value._array
         if value._axes is PLAIN and value._backend is backend and array.dtype is t._array.dtype:
-            t._array = backend.set_item(t._array, key, array)
+            written = backend.set_item(t._array, key, array)
+            if backend.immutable:
+                rebound(t, written)
+            else:
+                t._array = written
             return
     parts = key if isinstance(key, tuple) else (key,)
     if any(isinstance(part, (Index, str)) for part in parts):
@@ -65,7 +77,7 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
     if t._axes is PLAIN:
         if isinstance(value, BaseTensor) and value._axes is not PLAIN:
             raise ModeError(f"a labelled value ({value._axes}) for a plain place.", legal="t[key] = value.components")
-        t._array = t._backend.set_item(t._array, _native(t, key), _native_value(t, value))
+        rebound(t, t._backend.set_item(t._array, _native(t, key), _native_value(t, value)))
         return
     cut, kept = _cut(t, parts)
     if isinstance(value, BaseTensor):
@@ -80,7 +92,7 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
             require_privileged(axes(kept), "setting components to a number")
     else:
         raise ModeError("a plain value for a labelled place.", legal="label the value, or assign to a plain tensor")
-    t._array = t._backend.set_item(t._array, cut, _native_value(t, value))
+    rebound(t, t._backend.set_item(t._array, cut, _native_value(t, value)))
 
 
 def _native(t: BaseTensor, key: Any) -> Any:
@@ -91,6 +103,8 @@ def _native(t: BaseTensor, key: Any) -> Any:
         if key._axes is not PLAIN:
             raise ModeError(f"a labelled tensor ({key._axes}) can not select components.", legal="its .components")
         return same_backend(t, key)[1]._array
+    if isinstance(key, np.ndarray) and not t._backend.owns(key):
+        return t._backend.asarray(key, None, t.device, None)  # frameworks do not take every layout in memory as a key
     return key
 
 
@@ -107,6 +121,23 @@ def _native_value(t: BaseTensor, value: Any) -> Any:
         value = backend.asarray(value, None, t.device, None)
     check_assignable(backend.dtype(value), kind)
     return backend.kernels.cast(value, backend.native_dtype(kind))
+
+
+# -- views ------------------------------------------------------------------------------------------------------------
+
+
+def _selected(whole: BaseTensor, part: T, key: Any) -> T:
+    backend = whole._backend
+    return view(
+        whole, part, lambda array: backend.get_item(array, key), lambda array, new: backend.set_item(array, key, new)
+    )
+
+
+def _cut_out(whole: BaseTensor, key: Any, part: T) -> T:
+    """What integers and slices select is a view; what arrays select is a copy everywhere."""
+    if all(type(item) in (int, slice) or item is Ellipsis for item in (key if isinstance(key, tuple) else (key,))):
+        return _selected(whole, part, key)
+    return part
 
 
 # -- labelling --------------------------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ allocation beyond the native call; each operation's idea has a file of its own b
 from __future__ import annotations
 
 import copy as copying
+import operator
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tensoria import contraction, indexing, printing
@@ -27,10 +28,31 @@ from tensoria.matching import PRODUCTS
 from tensoria.metric import conj, to_basis
 from tensoria.planning import SizeConflictError
 from tensoria.spaces import Basis, Space
+from tensoria.views import rebound, refresh, view
 
 __all__ = ["Tensor"]
 
 _new = object.__new__
+
+
+def _in_place(operation: Callable[[Any, Any], Any], symbol: str) -> Callable[[Tensor, Any], Tensor]:
+    """An operator in place: it writes into the array's memory where it can; indices and data type never change."""
+
+    def method(self: Tensor, other: Any) -> Tensor:
+        if self._backend.immutable:
+            refresh(self)
+        result = operation(self, other)
+        if result._axes is not self._axes:
+            raise ModeError(f"'{symbol}' would change the indices {self._axes} to {result._axes}.", legal="t = t * u")
+        if result.dtype is not self.dtype or result.shape != self.shape:
+            raise ModeError(
+                f"'{symbol}' would change {self.dtype} {self.shape} to {result.dtype} {result.shape}.",
+                legal="t = t + u",
+            )
+        rebound(self, self._backend.overwrite(self._array, result._array))
+        return self
+
+    return method
 
 
 class Tensor(BaseTensor):
@@ -306,58 +328,19 @@ class Tensor(BaseTensor):
     def __abs__(self) -> Tensor:
         return unary("abs", self._backend.xp.abs, self)
 
-    def _assign(self, result: Tensor, symbol: str) -> Tensor:
-        """In-place operators bind this tensor to a new array; indices and data type never change."""
-        if result is NotImplemented:
-            return NotImplemented  # type: ignore[no-any-return]
-        if result._axes is not self._axes:
-            raise ModeError(f"'{symbol}' would change the indices {self._axes} to {result._axes}.", legal="t = t * u")
-        if result.dtype is not self.dtype or result.shape != self.shape:
-            raise ModeError(
-                f"'{symbol}' would change {self.dtype} {self.shape} to {result.dtype} {result.shape}.",
-                legal="t = t + u",
-            )
-        self._array = result._array
-        return self
-
-    def __iadd__(self, other: Any) -> Tensor:
-        return self._assign(self + other, "+=")
-
-    def __isub__(self, other: Any) -> Tensor:
-        return self._assign(self - other, "-=")
-
-    def __imul__(self, other: Any) -> Tensor:
-        return self._assign(self * other, "*=")
-
-    def __itruediv__(self, other: Any) -> Tensor:
-        return self._assign(self / other, "/=")
-
-    def __ifloordiv__(self, other: Any) -> Tensor:
-        return self._assign(self // other, "//=")
-
-    def __imod__(self, other: Any) -> Tensor:
-        return self._assign(self % other, "%=")
-
-    def __ipow__(self, other: Any) -> Tensor:
-        return self._assign(self**other, "**=")
-
-    def __imatmul__(self, other: Any) -> Tensor:
-        return self._assign(self @ other, "@=")
-
-    def __iand__(self, other: Any) -> Tensor:
-        return self._assign(self & other, "&=")
-
-    def __ior__(self, other: Any) -> Tensor:
-        return self._assign(self | other, "|=")
-
-    def __ixor__(self, other: Any) -> Tensor:
-        return self._assign(self ^ other, "^=")
-
-    def __ilshift__(self, other: Any) -> Tensor:
-        return self._assign(self << other, "<<=")
-
-    def __irshift__(self, other: Any) -> Tensor:
-        return self._assign(self >> other, ">>=")
+    __iadd__ = _in_place(operator.add, "+=")
+    __isub__ = _in_place(operator.sub, "-=")
+    __imul__ = _in_place(operator.mul, "*=")
+    __itruediv__ = _in_place(operator.truediv, "/=")
+    __ifloordiv__ = _in_place(operator.floordiv, "//=")
+    __imod__ = _in_place(operator.mod, "%=")
+    __ipow__ = _in_place(operator.pow, "**=")
+    __imatmul__ = _in_place(operator.matmul, "@=")
+    __iand__ = _in_place(operator.and_, "&=")
+    __ior__ = _in_place(operator.or_, "|=")
+    __ixor__ = _in_place(operator.xor, "^=")
+    __ilshift__ = _in_place(operator.lshift, "<<=")
+    __irshift__ = _in_place(operator.rshift, ">>=")
 
     # -- metric and basis -----------------------------------------------------------------------------------------
 
@@ -417,7 +400,11 @@ class Tensor(BaseTensor):
         array, count = self._unlabelled(".mT"), self.ndim
         if count < 2:
             raise AxisError(f".mT is for matrices and stacks of them, and this tensor has {count} axes.")
-        return new(self, self._backend.kernels.transpose(array, (*range(count - 2), count - 1, count - 2)), PLAIN)
+        transpose, order = self._backend.kernels.transpose, (*range(count - 2), count - 1, count - 2)
+        out = new(self, transpose(array, order), PLAIN)
+        if not self._backend.immutable:
+            return out
+        return view(self, out, lambda array: transpose(array, order), lambda _, new: transpose(new, order))
 
     # -- moving -----------------------------------------------------------------------------------------------------
 
@@ -508,9 +495,11 @@ class Tensor(BaseTensor):
             if is_scalar(left):
                 return getattr(self, reflected)(left)
         self._unlabelled(f"np.{ufunc.__name__}")
+        ours = ufunc.__name__ if method == "__call__" else REDUCTIONS.get(ufunc.__name__, "")
+        first = f"tn.{ours}(t) on every backend" if hasattr(sys.modules[__package__], ours) else "np.asarray(t)"
         raise ConversionError(
             f"np.{ufunc.__name__} works on NumPy arrays, and this is a tensor.",
-            legal=f"tn.{ufunc.__name__}(t) on every backend, or tn.asarray(x) for the array beside it",
+            legal=f"{first}, or tn.asarray(x) for the array beside it",
         )
 
     def __dlpack__(
@@ -562,8 +551,9 @@ class Tensor(BaseTensor):
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
-        for position in range(len(self)):
-            yield self[position]
+        if not self.ndim:
+            raise ConversionError("a tensor without axes can not be iterated over.")
+        return (self[position] for position in range(len(self)))
 
     # -- frameworks' protocols ---------------------------------------------------------------------------------------
 
@@ -610,6 +600,10 @@ REFLECTED = {
     "left_shift": "__rlshift__", "right_shift": "__rrshift__",
 }  # fmt: skip
 """The method of a tensor that answers when a NumPy scalar stands on the left of it."""
+REDUCTIONS = {
+    "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
+}  # fmt: skip
+"""What a NumPy function over axes is called, by the function of two operands that NumPy makes it of."""
 
 
 def _restored(frozen: Any, of: Axes, backend: Backend) -> Tensor:

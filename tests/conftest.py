@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # SciPy reads it when it is imported, and scikit-learn asks for it
 
 from tensoria.backend import available, get
 from tensoria.errors import BackendNotFoundError

@@ -40,6 +40,7 @@ coordinatewise
 contraction
 einsum
 algebra.*
+views
 indexing
 printing
 tensor
@@ -48,7 +49,7 @@ namespace.rules namespace.signatures
 namespace.dispatch
 namespace.data_types namespace.linear_algebra
 namespace.*
-modules
+modules registration
 calculus.*
 programs.dimensions programs.trees
 programs.types programs.labels

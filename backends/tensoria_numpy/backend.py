@@ -129,6 +129,12 @@ class NumpyBackend(Backend):
         array[key] = value
         return array
 
+    def overwrite(self, array: Array, value: Array) -> Array:
+        if isinstance(array, np.generic) or not array.flags.writeable:
+            return value
+        array[...] = value
+        return array
+
 
 _DTYPES = {np.dtype(name): dtype(name) for name in (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",

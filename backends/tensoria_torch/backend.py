@@ -196,6 +196,14 @@ class TorchBackend(Backend):
             place[forward] = value
         return array
 
+    def overwrite(self, array: Array, value: Array) -> Array:
+        if array.requires_grad or value.requires_grad or torch.compiler.is_compiling():
+            return value
+        try:
+            return array.copy_(value)
+        except RuntimeError:  # one place in memory for several components
+            return value
+
     def matmul(self, a: Array, b: Array) -> Array:
         try:
             return torch.matmul(a, b) if a.dtype == b.dtype else torch.matmul(*self.promoted(a, b))

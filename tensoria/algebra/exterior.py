@@ -52,7 +52,9 @@ def epsilon(like: type[T], indices: tuple[Index, ...], backend: Backend, of: DTy
     """
     values = _values(_checked(axes(indices)), indices[0].variance, tensor)
     probe = backend.asarray(0.0, of, None, True)
-    return adopt(like, backend.constant(values, dtype_for(values, of), probe), axes(indices), backend)
+    # A copy: whoever writes into the tensor must not write into the constant.
+    constant = backend.constant(values, dtype_for(values, of), probe)
+    return adopt(like, backend.copy(constant), axes(indices), backend)
 
 
 def _checked(of: Axes) -> Basis:

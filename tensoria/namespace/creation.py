@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tensoria import dtypes
-from tensoria.backend import backend_of, current, get
-from tensoria.core import BaseTensor, new
+from tensoria.backend import Backend, backend_of, current, get
+from tensoria.core import BaseTensor, new, same_backend
 from tensoria.dtypes import DType
-from tensoria.indices import PLAIN
+from tensoria.errors import ShapeError
+from tensoria.indices import PLAIN, Axes
 from tensoria.making import asarray
 from tensoria.matching import require_privileged
 from tensoria.namespace.dispatch import plain, tensor_of
@@ -48,8 +49,15 @@ def _made(
 ) -> Tensor:
     target = current() if backend is None else get(backend)
     native = None if dtype is None else target.native_dtype(dtypes.dtype(dtype))
-    array = getattr(target.xp, name)(*arguments, dtype=native, **more)
+    array = getattr(target.xp, name)(*map(_number, arguments), dtype=native, **more)
     return Tensor.from_parts(array if device is None else target.to_device(array, device), PLAIN, target)
+
+
+def _number(x: Any) -> Any:
+    """A tensor without axes as the number that it holds: NumPy takes one for a bound or a step, PyTorch does not."""
+    if not isinstance(x, Tensor):
+        return x
+    return int(x) if x.dtype.kind in ("int", "uint") else complex(x) if x.dtype.kind == "complex" else float(x)
 
 
 def from_dlpack(
@@ -116,8 +124,24 @@ def full(
     device: str | None = None,
     backend: str | None = None,
 ) -> Tensor:
-    """A tensor of one number throughout."""
+    """A tensor of one number throughout; a tensor without axes is a number of its own data type."""
+    if isinstance(fill_value, Tensor):
+        return _filled(fill_value, shape, dtype, device, current() if backend is None else get(backend))
     return _made("full", (shape, fill_value), dtype, device, backend)
+
+
+def _filled(
+    value: Tensor, shape: Any, dtype: DType | str | None, device: str | None, target: Backend, like: Axes = PLAIN
+) -> Tensor:
+    """A tensor repeated: its derivatives and what a compiler knows of it go on."""
+    if value._axes is not PLAIN or value.ndim:
+        raise ShapeError(
+            f"full is of one number; this tensor has the axes {value._axes} and the shape {value.shape}.",
+            legal="tn.broadcast_to(t, shape)",
+        )
+    same_backend(value, Tensor.from_parts(None, PLAIN, target))
+    wide = target.xp.broadcast_to(value._array, (shape,) if isinstance(shape, int) else tuple(shape))
+    return Tensor.from_parts(target.copy(wide), like, target).to(dtype=dtype, device=device)
 
 
 def linspace(
@@ -165,6 +189,10 @@ def empty_like(x: Any, /, *, dtype: DType | str | None = None, device: str | Non
 
 def full_like(x: Any, /, fill_value: complex, *, dtype: DType | str | None = None, device: str | None = None) -> Tensor:
     """A tensor like another, of one number throughout."""
+    if isinstance(fill_value, Tensor):
+        t = tensor_of(x, "full_like")
+        require_privileged(t._axes, "full_like")
+        return _filled(fill_value, t.shape, dtype or t.dtype, device or t.device, t._backend, t._axes)
     return _like("full_like", x, (fill_value,), dtype, device)
 
 

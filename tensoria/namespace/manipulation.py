@@ -16,6 +16,7 @@ from tensoria.indices import PLAIN
 from tensoria.indices import plain as plain_index
 from tensoria.namespace.dispatch import Axis, along, axes_of, plain, tensor_of, unwrap
 from tensoria.tensor import Tensor
+from tensoria.views import view
 
 __all__ = [
     "broadcast_arrays",
@@ -32,6 +33,7 @@ __all__ = [
     "squeeze",
     "stack",
     "tile",
+    "transpose",
     "unstack",
 ]
 
@@ -40,11 +42,36 @@ broadcast_to = plain("broadcast_to", "An array brought to a shape.")
 expand_dims = plain("expand_dims", "A new axis of size 1.")
 flip = along("flip", "Components in reverse order along axes.")
 moveaxis = plain("moveaxis", "Axes moved to other places.")
-permute_dims = plain("permute_dims", "Axes in another order.")
 roll = along("roll", "Components shifted cyclically along axes.")
 squeeze = plain("squeeze", "Axes of size 1 removed.")
 tile = plain("tile", "An array repeated along its axes.")
 unstack = plain("unstack", "The slices along an axis.")
+
+
+def permute_dims(x: Any, /, axes: Sequence[int]) -> Tensor:
+    """Axes in another order. For plain tensors."""
+    t = tensor_of(x, "permute_dims")
+    found: Tensor = _permuted(t, tuple(axes))
+    if not t._backend.immutable:
+        return found
+    count, transpose = t.ndim, t._backend.kernels.transpose
+    places = [axis % count for axis in axes]
+    back = tuple(places.index(axis) for axis in range(count))
+    return view(t, found, lambda array: transpose(array, tuple(places)), lambda _, new: transpose(new, back))
+
+
+_permuted = plain("permute_dims", "Axes in another order.")
+
+
+def transpose(x: Any, /, axes: Sequence[int] | None = None) -> Tensor:
+    """`permute_dims` by the name that opt_einsum, autoray and xarray ask a namespace for; reversed by default.
+
+    >>> import tensoria as tn
+    >>> transpose(tn.zeros((2, 3, 4))).shape, transpose(tn.zeros((2, 3)), (0, 1)).shape
+    ((4, 3, 2), (2, 3))
+    """
+    t = tensor_of(x, "transpose")
+    return permute_dims(t, tuple(range(t.ndim))[::-1] if axes is None else tuple(axes))
 
 
 def broadcast_shapes(*shapes: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -29,7 +29,6 @@ ROWS: Final[dict[str, str]] = {
     "expand_dims": "x, /, axis",
     "flip": "x, /, *, axis=None",
     "moveaxis": "x, source, destination, /",
-    "permute_dims": "x, /, axes",
     "repeat": "x, repeats, /, *, axis=None",
     "roll": "x, /, shift, *, axis=None",
     "squeeze": "x, /, axis",
