@@ -1,6 +1,6 @@
 """One tensor type that knows what its axes mean, on NumPy, PyTorch and TensorFlow."""
 
-from tensoria import errors
+from tensoria import errors, random
 from tensoria.algebra.exterior import hodge
 from tensoria.algebra.factorisations import QR, SVD, Eig, Polar, eig, eigvals, polar, qr, svd
 from tensoria.algebra.patterns import rearrange, reduce
@@ -348,6 +348,7 @@ __all__ = [
     "pow",
     "prod",
     "qr",
+    "random",
     "real",
     "rearrange",
     "reciprocal",

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tensoria.components import Components
-from tensoria.dtypes import DType, dtype, promoted
+from tensoria.dtypes import DType, dtype, int64, promoted
 from tensoria.errors import BackendError, BackendNotFoundError, ConversionError, DTypeError, ShapeError
 from tensoria.network import NetworkPlan, execute, plan_network, structural_path
 from tensoria.planner import plan_pair
@@ -117,6 +117,9 @@ class Backend:
         operators: the binary functions of the Array API's operators, by the functions' names; the operands have one
             data type, or one of them is a Python number.
         add, subtract, multiply: three of them on the hot path, which promote their operands' data types themselves.
+        updating: those of them that may write their result into the first operand, where that is faster.
+        word: the data type in which random words of 32 bits are made: uint32, int32 (which shows their bits), or int64
+            (whose upper half stays zero), whichever has kernels and is fastest.
     """
 
     name: str
@@ -133,6 +136,7 @@ class Backend:
     tensor_class: type | None = None
     max_dimensions: int = 64
     operators: Mapping[str, Callable[[Any, Any], Array]] = PYTHON_OPERATORS
+    updating: Mapping[str, Callable[[Any, Any], Array]] = {}
     add: Callable[[Array, Array], Array]
     subtract: Callable[[Array, Array], Array]
     multiply: Callable[[Array, Array], Array]
@@ -192,6 +196,10 @@ class Backend:
         """The names of all devices that the framework sees."""
         raise NotImplementedError
 
+    @property
+    def word(self) -> DType:
+        return int64
+
     def version(self) -> str:
         """The framework's version."""
         return str(sys.modules[self.name].__version__)
@@ -205,6 +213,15 @@ class Backend:
     def scalar_like(self, value: complex, of: DType, like: Array) -> Array:
         """A number as a 0-d array on another array's device."""
         return self.asarray(value, of, self.device(like), None)
+
+    def array_like(self, values: Sequence[float], of: DType, like: Array) -> Array:
+        """Python numbers as a 1-D array on another array's device."""
+        return self.asarray(list(values), of, self.device(like), None)
+
+    def arange_like(self, count: int, of: DType, like: Array) -> Array:
+        """The numbers 0, 1, ..., count - 1 on another array's device."""
+        array, device = self.xp.arange(count, dtype=self.native_dtype(of)), self.device(like)
+        return array if device == "unknown" else self.to_device(array, device)
 
     def to_device(self, array: Array, device: str) -> Array:
         """The array on that device (itself, if it is there)."""
@@ -256,6 +273,10 @@ class Backend:
     def detach(self, array: Array) -> Array:
         """The array without its history of derivatives."""
         return array
+
+    def readable(self, array: Array) -> bool:
+        """Whether the array has numbers that can be looked at now: not while a framework traces or maps."""
+        return self.tracing is None or not self.tracing()
 
     def requires_grad(self, array: Array) -> bool:
         """Whether the array is part of a graph of derivatives that leaving the framework would cut."""
@@ -371,6 +392,16 @@ class Backend:
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, compiled by the framework where it has a compiler."""
         return function
+
+    def staged(
+        self, function: Callable[..., tuple[Array, ...]], arrays: Sequence[Array], *static: Any
+    ) -> tuple[Array, ...]:
+        """`function(backend, arrays, *static)`, coordinatewise, of many operations, on 1-D arrays of one length or 1.
+
+        A framework whose eager operations are dear may trace it once for all lengths; one that keeps every
+        intermediate result in memory may do it slice by slice.
+        """
+        return function(self, arrays, *static)
 
     # -- plans ------------------------------------------------------------------------------------------------------
 

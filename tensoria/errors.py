@@ -18,6 +18,7 @@ __all__ = [
     "BasisError",
     "ConversionError",
     "DTypeError",
+    "DomainError",
     "FileError",
     "MetricError",
     "ModeError",
@@ -124,6 +125,10 @@ class ShapeError(TensoriaError, ValueError):
 
 class DTypeError(TensoriaError, TypeError):
     """A dtype is unknown, missing on a backend, or does not fit the operation."""
+
+
+class DomainError(TensoriaError, ValueError):
+    """A number lies outside of the values for which an operation is defined."""
 
 
 class ConversionError(TensoriaError, TypeError):

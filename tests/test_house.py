@@ -49,6 +49,13 @@ namespace.rules namespace.signatures
 namespace.dispatch
 namespace.data_types namespace.linear_algebra
 namespace.*
+random.arguments random.words
+random.threefry
+random.keys
+random.bits
+random.integers random.uniform random.normal
+random.sampling
+random
 modules registration
 calculus.*
 programs.dimensions programs.trees

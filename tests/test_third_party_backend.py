@@ -153,6 +153,19 @@ def test_its_native_arrays_are_adopted_and_move_to_other_backends(third_party: s
     np.testing.assert_allclose(np.asarray(tn.einsum("ij,jk->ik", native, native)), A @ A)
 
 
+def test_random_numbers_are_the_same_on_it(third_party: str) -> None:
+    here, there = tn.random.key(5, backend=third_party), tn.random.key(5)
+    for draw in (
+        lambda key: tn.random.split(key, 3),
+        lambda key: tn.random.uniform(key, 9, low=-3.3, high=7.1),
+        lambda key: tn.random.integers(key, -5, 2**40, 9),
+        lambda key: tn.random.permutation(key, 9),
+        lambda key: tn.random.choice(key, 3, 9, p=[0.2, 0.3, 0.5]),
+        lambda key: tn.random.normal(key, 9),
+    ):
+        np.testing.assert_array_equal(np.asarray(draw(here).array), draw(there).array)
+
+
 def test_a_backend_whose_framework_is_missing_says_how_to_install_it(third_party: str) -> None:
     with pytest.raises(BackendNotFoundError, match=r"pip install 'tensoria\[absent\]'"):
         registry.get("absent")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tensoria.backend import PYTHON_OPERATORS, Array, Backend, device_name
-from tensoria.dtypes import DType, dtype
+from tensoria.dtypes import DType, dtype, uint32
 from tensoria.errors import BackendError, ConversionError, DTypeError
 from tensoria_numpy import namespace as xp
 from tensoria_numpy.contraction import kernels
 
 __all__ = ["NumpyBackend", "backend"]
 
+SLICE = 2**15
+"""So many components of every intermediate result stay in the processor's cache."""
 OPERATORS = {**PYTHON_OPERATORS, "floor_divide": xp.floor_divide}
 
 
@@ -31,6 +33,7 @@ class NumpyBackend(Backend):
     immediate = True
     fixed = frozenset((np.ndarray,))
     operators = OPERATORS
+    word = uint32
 
     # Mixed kinds promote in NumPy's own way, which is not the standard's.
     def add(self, a: Array, b: Array) -> Array:
@@ -122,6 +125,15 @@ class NumpyBackend(Backend):
         from tensoria_numpy.source import DIALECT
 
         return DIALECT
+    def staged(self, function: Callable[..., Any], arrays: Sequence[Array], *static: Any) -> Any:
+        length = max(map(len, arrays))
+        if length <= SLICE:
+            return function(self, arrays, *static)
+        parts = [
+            function(self, [x[start : start + SLICE] if len(x) > 1 else x for x in arrays], *static)
+            for start in range(0, length, SLICE)
+        ]
+        return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
         if isinstance(array, np.generic) or not array.flags.writeable:

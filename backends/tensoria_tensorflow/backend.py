@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from tensoria.backend import Array, Backend, device_name
-from tensoria.dtypes import DTYPES, DType
+from tensoria.dtypes import DTYPES, DType, uint32
 from tensoria.errors import BackendError, ConversionError, DTypeError
 from tensoria.planning import Pattern
+from tensoria.structure import Cache
 from tensoria_tensorflow import kernels as native
 from tensoria_tensorflow import namespace as xp
 from tensoria_tensorflow.contraction import kernels
@@ -46,6 +47,11 @@ class TensorflowBackend(Backend):
     immutable = True
     max_dimensions = 254
     operators = OPERATORS
+    word = uint32
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.graphs: Cache[tuple[Any, ...], Callable[..., Any]] = Cache(self._graph, limit=256)
 
     def add(self, a: Array, b: Array) -> Array:
         return (
@@ -199,6 +205,9 @@ class TensorflowBackend(Backend):
     def thaw(self, frozen: Any) -> Array:
         return tf.cast(frozen[0], tf.bfloat16) if isinstance(frozen, tuple) else tf.constant(frozen)
 
+    def readable(self, array: Array) -> bool:
+        return type(native.read(array)) is EagerTensor
+
     def detach(self, array: Array) -> Array:
         return tf.stop_gradient(array)
 
@@ -260,6 +269,16 @@ class TensorflowBackend(Backend):
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return tf.function(function)
+
+    def staged(self, function: Callable[..., Any], arrays: Sequence[Array], *static: Any) -> Any:
+        if not all(type(array) is EagerTensor for array in arrays):
+            return function(self, arrays, *static)
+        return self.graphs[function, tuple(array.dtype for array in arrays), static](*arrays)
+
+    def _graph(self, key: tuple[Any, ...]) -> Callable[..., Any]:
+        function, dtypes, static = key
+        vectors = [tf.TensorSpec((None,), of) for of in dtypes]
+        return tf.function(lambda *arrays: function(self, arrays, *static), input_signature=vectors, autograph=False)
 
 
 def _has_arrays(data: Any) -> bool:

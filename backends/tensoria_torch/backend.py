@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from tensoria.backend import Array, Backend, device_name
 from tensoria.components import Components, flat
-from tensoria.dtypes import DType, dtype
+from tensoria.dtypes import DType, dtype, int32, int64
 from tensoria.errors import BackendError, ConversionError, DTypeError
 from tensoria.planning import Pattern
 from tensoria_torch import namespace as xp
@@ -29,6 +29,11 @@ NATIVE = {name: getattr(torch, name) for name in (
     "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
 )}  # fmt: skip
 NAMED = {native: dtype(name) for name, native in NATIVE.items()}
+UPDATING = {
+    "add": operator.iadd, "multiply": operator.imul, "bitwise_and": operator.iand, "bitwise_or": operator.ior,
+    "bitwise_xor": operator.ixor, "bitwise_left_shift": operator.ilshift,
+}  # fmt: skip
+"""Half of the time that many operations in a row take is the allocation of results."""
 
 
 class TorchBackend(Backend):
@@ -43,6 +48,7 @@ class TorchBackend(Backend):
     immediate = True
     fixed = frozenset((torch.Tensor,))
     operators = OPERATORS
+    updating = UPDATING
     # A constant for TorchDynamo; the other tracers run our code for real.
     tracing = staticmethod(torch.compiler.is_dynamo_compiling)
 
@@ -80,6 +86,11 @@ class TorchBackend(Backend):
     def devices(self) -> list[str]:
         found = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
         return [*found, "mps:0"] if torch.backends.mps.is_available() else found
+
+    @property
+    def word(self) -> DType:
+        # Eager int32 wraps around, in half of int64's time; in compiled C++ it is undefined what an overflow gives.
+        return int64 if is_compiling() else int32
 
     # -- making and moving ----------------------------------------------------------------------------------------
 
@@ -157,11 +168,24 @@ class TorchBackend(Backend):
     def scalar_like(self, value: complex, of: DType, like: Array) -> Array:
         return torch.tensor(value, dtype=NATIVE[of.name], device=like.device)
 
+    def array_like(self, values: Sequence[float], of: DType, like: Array) -> Array:
+        return torch.tensor(list(values), dtype=NATIVE[of.name], device=like.device)
+
+    def arange_like(self, count: int, of: DType, like: Array) -> Array:
+        return torch.arange(count, dtype=NATIVE[of.name], device=like.device)
+
     def copy(self, array: Array) -> Array:
         return array.clone()
 
     def detach(self, array: Array) -> Array:
         return array.detach()
+
+    def readable(self, array: Array) -> bool:
+        return (
+            not is_compiling()
+            and _get_current_dispatch_mode() is None
+            and not torch._C._functorch.is_functorch_wrapped_tensor(array)
+        )
 
     def requires_grad(self, array: Array) -> bool:
         return bool(array.requires_grad)
