@@ -7,6 +7,11 @@ from tensoria.algebra.patterns import rearrange, reduce
 from tensoria.algebra.raising import inner
 from tensoria.backend import available, use
 from tensoria.calculus.gradient import grad, value_and_grad
+from tensoria.decompositions.cp import CP, cp
+from tensoria.decompositions.products import hadamard, khatri_rao, kronecker
+from tensoria.decompositions.tensor_train import TensorTrain, tensor_train
+from tensoria.decompositions.tucker import Tucker, tucker
+from tensoria.decompositions.unfolding import fold, mode_product, unfold
 from tensoria.dtypes import (
     DType,
     bfloat16,
@@ -205,6 +210,7 @@ __version__ = "0.1.0"
 _register()
 
 __all__ = [
+    "CP",
     "QR",
     "SVD",
     "Basis",
@@ -216,6 +222,8 @@ __all__ = [
     "Program",
     "Space",
     "Tensor",
+    "TensorTrain",
+    "Tucker",
     "__version__",
     "abs",
     "acos",
@@ -257,6 +265,7 @@ __all__ = [
     "cos",
     "cosh",
     "count_nonzero",
+    "cp",
     "cumulative_prod",
     "cumulative_sum",
     "diff",
@@ -284,12 +293,14 @@ __all__ = [
     "float64",
     "floor",
     "floor_divide",
+    "fold",
     "from_dlpack",
     "full",
     "full_like",
     "grad",
     "greater",
     "greater_equal",
+    "hadamard",
     "hodge",
     "hypot",
     "iinfo",
@@ -306,6 +317,8 @@ __all__ = [
     "isin",
     "isinf",
     "isnan",
+    "khatri_rao",
+    "kronecker",
     "less",
     "less_equal",
     "levi_civita",
@@ -330,6 +343,7 @@ __all__ = [
     "meshgrid",
     "min",
     "minimum",
+    "mode_product",
     "moveaxis",
     "multiply",
     "namespace",
@@ -380,6 +394,7 @@ __all__ = [
     "tan",
     "tanh",
     "tensor",
+    "tensor_train",
     "tensordot",
     "tile",
     "trace",
@@ -387,10 +402,12 @@ __all__ = [
     "tril",
     "triu",
     "trunc",
+    "tucker",
     "uint8",
     "uint16",
     "uint32",
     "uint64",
+    "unfold",
     "unique_all",
     "unique_counts",
     "unique_inverse",

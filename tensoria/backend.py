@@ -235,6 +235,10 @@ class Backend:
         """Another backend's array by DLPack, without a copy; None where the frameworks do not allow it."""
         return None
 
+    def unshared(self, array: Array) -> Array:
+        """An imported array in memory of its own."""
+        return self.copy(array)
+
     def from_dlpack(self, source: Any, copy: bool | None) -> Array:
         """An array of any library that offers its memory by DLPack; here, through NumPy.
 
@@ -590,14 +594,32 @@ def convert(array: Array, source: Backend, target: Backend, copy: bool | None = 
             legal=f"t.detach().to(backend={target.name!r})",
         )
     target.native_dtype(source.dtype(array))  # a data type that the target lacks is an error, never another one
-    if copy is not True:
-        shared = target.import_array(array, source)
-        if shared is not None:
-            return shared
+    shared = None if copy is True else target.import_array(array, source)
     if copy is False:
-        try:
-            return target.asarray(source.to_numpy(array), None, None, False)
-        except ConversionError:
-            pass
-        raise ConversionError(f"{source.name} and {target.name} can not share this array; copy=False is impossible.")
+        if shared is None:
+            with contextlib.suppress(ConversionError):
+                shared = target.asarray(source.to_numpy(array), None, None, False)
+        if shared is None or not _is_shared(array, source, shared, target):
+            raise ConversionError(
+                f"{source.name} and {target.name} can not share this array; copy=False is impossible."
+            )
+        return shared
+    if shared is not None:
+        # What is written to in the one must not show in an immutable tensor of the other.
+        return shared if source.immutable is target.immutable else target.unshared(shared)
     return target.asarray(source.to_numpy(array), source.dtype(array), None, True)
+
+
+def _is_shared(array: Array, source: Backend, made: Array, target: Backend) -> bool:
+    """Whether an array that was made of another one shows the same memory, as far as NumPy can tell in the host's."""
+    import numpy as np
+
+    if target.dtype(made) is not source.dtype(array):
+        return False
+    if source.device(array) != "cpu" or not all(made.shape):
+        return True
+    before, after = source.to_numpy(array), target.to_numpy(made)
+    if np.shares_memory(before, after):
+        return True
+    # Where NumPy gets copies of both (bfloat16), the import by DLPack is believed.
+    return not np.shares_memory(before, source.to_numpy(array)) and not np.shares_memory(after, target.to_numpy(made))

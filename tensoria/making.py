@@ -76,6 +76,7 @@ def _native(
             if fault is None:
                 raise
             raise ConversionError(f"these data are no rectangular array of numbers: {fault}.") from None
+    owner.dtype(data)  # what is no data type of ours is refused now, not at its first use
     fresh = copy
     if owner is not target:
         data, fresh = convert(data, owner, target, copy), None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,33 @@ def test_an_unknown_batch_dimension_stays_unknown() -> None:
         x, y = (rng.random((size, 3), dtype=np.float32) for size in sizes)
         raw = np.exp(x @ V.metric @ y.T)
         np.testing.assert_allclose(scores(x, y), raw / raw.sum(1, keepdims=True), rtol=1e-5)
+
+
+@pytest.mark.parametrize("known", [(None, None), (None, 1), (1, None), (None, 4), (4, None)])
+def test_plain_axes_of_unknown_size_broadcast(known: tuple[int | None, int | None]) -> None:
+    def product(x: Any, y: Any, z: Any) -> Any:
+        queries, keys, weights = tn.tensor(x, ["h", "b", i]), tn.tensor(y, ["h", -i, "b"]), tn.tensor(z, ["h"])
+        pair = queries * keys
+        return pair.array, tn.einsum("h b ^i, h _i b, h -> h b", queries, keys, weights).array
+
+    graph = tf.function(
+        product,
+        input_signature=[
+            tf.TensorSpec((None, known[0], 3)), tf.TensorSpec((None, 3, known[1])), tf.TensorSpec((None,)),
+        ],
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    sizes = [(1, 4), (4, 1), (4, 4), (1, 1)]
+    fitting = [pair for pair in sizes if all(k in (None, n) for k, n in zip(known, pair, strict=True))]
+    for (m, n), heads in itertools.product(fitting, [(2, 1, 2), (1, 2, 1), (2, 2, 2)]):
+        arrays = rng.random((heads[0], m, 3)), rng.random((heads[1], 3, n)), rng.random(heads[2])
+        given = [tf.constant(array, tf.float32) for array in arrays]
+        for found, wanted in zip(graph(*given), product(*given), strict=True):
+            assert found.shape == wanted.shape
+            np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    if known == (None, None):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            graph(tf.ones((1, 2, 3)), tf.ones((1, 3, 3)), tf.ones(1))
 
 
 def test_loops_carry_tensors() -> None:

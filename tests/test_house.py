@@ -56,6 +56,11 @@ random.bits
 random.integers random.uniform random.normal
 random.sampling
 random
+decompositions.framing decompositions.sweeps
+decompositions.mttkrp decompositions.residual
+decompositions.normal_equations decompositions.updates
+decompositions.truncation
+decompositions.*
 modules registration
 calculus.*
 programs.dimensions programs.trees

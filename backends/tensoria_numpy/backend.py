@@ -104,6 +104,10 @@ class NumpyBackend(Backend):
         # Every host array of the other backends can be seen by NumPy; they know best how.
         return source.to_numpy(array) if source.device(array) == "cpu" else None
 
+    def unshared(self, array: Array) -> Array:
+        # What an immutable tensor shows as read-only is copied when it is first written to.
+        return array.copy() if array.flags.writeable else array
+
     # -- operations -----------------------------------------------------------------------------------------------
 
     def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:

@@ -16,6 +16,7 @@ from tensoria.structure import Cache
 from tensoria_tensorflow import kernels as native
 from tensoria_tensorflow import namespace as xp
 from tensoria_tensorflow.contraction import kernels
+from tensoria_tensorflow.namespace.shapes import extents, spread
 
 __all__ = ["TensorflowBackend", "backend"]
 
@@ -134,6 +135,8 @@ class TensorflowBackend(Backend):
         if copy is False:
             aligned = data.ctypes.data % ALIGNMENT == 0 and data.flags.c_contiguous and data.dtype.isnative
             aligned = aligned and data.flags.writeable  # NumPy exports no other
+            if not data.size:
+                return tf.zeros(data.shape, NATIVE[data.dtype.name])  # there is nothing to share
             if not aligned:
                 raise ConversionError(
                     f"TensorFlow shares only contiguous memory aligned to {ALIGNMENT} bytes; copy=False is impossible."
@@ -153,10 +156,7 @@ class TensorflowBackend(Backend):
 
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         array = native.read(array)
-        if type(array) is not EagerTensor:
-            raise ConversionError(
-                "a tensor inside of a tf.function has no numbers yet.", legal="return it, and convert then"
-            )
+        _require_numbers(array)
         if array.dtype == tf.bfloat16:
             array = native.cast(array, tf.float32)  # NumPy has no bfloat16; every one of its values is a float32
         # The tensor's own memory, which must not be written to.
@@ -165,17 +165,15 @@ class TensorflowBackend(Backend):
         return host
 
     def import_array(self, array: Array, source: Backend) -> Array | None:
-        # Memory that is written to elsewhere must not show through an immutable tensor: only what its owner's
-        # framework shares as a framework's tensor is taken over, NumPy's is copied.
         if isinstance(array, np.ndarray) or source.device(array) != "cpu":
             return None
         try:
-            host = source.to_numpy(array)
-            if host.ctypes.data % ALIGNMENT or not host.flags.c_contiguous or not host.size:
-                return None
-            return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-        except (RuntimeError, TypeError, BufferError, AttributeError, tf.errors.OpError):
+            return xp.from_dlpack(array, copy=False)
+        except (ValueError, RuntimeError, TypeError, BufferError, AttributeError, tf.errors.OpError):
             return None
+
+    def unshared(self, array: Array) -> Array:
+        return native.raw.DeepCopy(x=array)
 
     def constant(self, components: Any, of: DType, like: Array) -> Array:
         with tf.init_scope():
@@ -183,12 +181,14 @@ class TensorflowBackend(Backend):
 
     def from_dlpack(self, source: Any, copy: bool | None) -> Array:
         try:
-            return xp.from_dlpack(source, copy=copy)
+            # Nobody knows who else writes to this memory: only copy=False shares it.
+            return xp.from_dlpack(source, copy=copy is not False)
         except ValueError as error:
             raise ConversionError(f"{error}; copy=False is impossible.") from None
 
     def dlpack(self, array: Array, **options: Any) -> Any:
         array = native.read(array)  # TensorFlow's own method refuses a copy and another device
+        _require_numbers(array)
         target = options.get("dl_device")
         if target is not None and int(target[0]) != int(array.__dlpack_device__()[0]):
             if int(target[0]) != 1:
@@ -237,6 +237,9 @@ class TensorflowBackend(Backend):
             return self.trace_pair(of, a, b)
         return self.pairs[of, first, second, a.dtype.as_datatype_enum, b.dtype.as_datatype_enum](a, b)
 
+    def trace_pair(self, of: Pattern, a: Array, b: Array) -> Array:
+        return super().trace_pair(of, *_stretched(of, native.read(a), native.read(b)))
+
     def _dtypes(self, natives: Sequence[Any]) -> tuple[Any, Any, DType]:
         return super()._dtypes([tf.as_dtype(native_dtype) for native_dtype in natives])
 
@@ -279,6 +282,36 @@ class TensorflowBackend(Backend):
         function, dtypes, static = key
         vectors = [tf.TensorSpec((None,), of) for of in dtypes]
         return tf.function(lambda *arrays: function(self, arrays, *static), input_signature=vectors, autograph=False)
+
+
+def _stretched(of: Pattern, a: Array, b: Array) -> tuple[Array, Array]:
+    """Operands whose common plain axes have one size, which the raw einsum wants where the standard broadcasts.
+
+    Sizes that are equal in the end cost nothing: the kernel hands on what it was given.
+    """
+    common = set(of.terms[0]).intersection(of.terms[1]) - of.strict
+    if not common:
+        return a, b
+    sizes = list(extents(a)), list(extents(b))
+    first, second = (len(found) - len(term) for found, term in zip(sizes, of.terms, strict=True))
+    for label in common:
+        i, j = first + of.terms[0].index(label), second + of.terms[1].index(label)
+        m, n = sizes[0][i], sizes[1][j]
+        if isinstance(m, int) and m != 1:
+            sizes[1][j] = m
+        elif isinstance(n, int):
+            sizes[0][i] = n if n != 1 else m
+            sizes[1][j] = sizes[0][i]
+        else:
+            sizes[0][i] = sizes[1][j] = n if isinstance(m, int) else tf.where(tf.equal(m, 1), n, m)
+    return spread(a, sizes[0]), spread(b, sizes[1])
+
+
+def _require_numbers(array: Array) -> None:
+    if type(array) is not EagerTensor:
+        raise ConversionError(
+            "a tensor inside of a tf.function has no numbers yet.", legal="return it, and convert then"
+        )
 
 
 def _has_arrays(data: Any) -> bool:

@@ -28,6 +28,7 @@ NATIVE = {name: getattr(torch, name) for name in (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
     "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
 )}  # fmt: skip
+PLAIN_KEYS = (int, slice)
 NAMED = {native: dtype(name) for name, native in NATIVE.items()}
 UPDATING = {
     "add": operator.iadd, "multiply": operator.imul, "bitwise_and": operator.iand, "bitwise_or": operator.ior,
@@ -198,6 +199,8 @@ class TorchBackend(Backend):
         return DIALECT
 
     def get_item(self, array: Array, key: Any) -> Array:
+        if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):
+            array, key = _cut_by_scalars(array, key)
         if (plan := _forward(array, key)) is None:
             try:
                 return array[key]
@@ -211,6 +214,13 @@ class TorchBackend(Backend):
         if array.requires_grad and array.is_leaf:
             array = array.clone()  # PyTorch forbids writing into a leaf; the tensor is bound to a copy
         place, value = _places(array, value)
+        if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):
+            places = torch.arange(place.numel(), device=place.device).reshape(place.shape)
+            places = self.get_item(places, key)
+            if not isinstance(value, torch.Tensor):
+                value = torch.tensor(value, dtype=place.dtype, device=place.device)
+            place.put_(places, value.to(place.dtype).broadcast_to(places.shape))
+            return array
         if (plan := _forward(place, key)) is None:
             place[key] = value
         else:
@@ -277,6 +287,34 @@ def _selects_nothing(array: Array, key: Any) -> tuple[Array, ...] | None:
     if any(n not in (0, size) for n, size in zip(key.shape, array.shape, strict=False)):
         return None
     return (torch.empty(0, dtype=torch.int64, device=array.device),) * key.ndim
+
+
+def _is_scalar(part: Any) -> bool:
+    return isinstance(part, torch.Tensor) and part.dim() == 0 and part.dtype != torch.bool
+
+
+def _scalars(key: Any) -> bool:
+    """Whether a key has 0-d integer tensors; TorchDynamo would ask them for numbers that are not known yet."""
+    return any(map(_is_scalar, key)) if type(key) is tuple else _is_scalar(key)
+
+
+def _cut_by_scalars(array: Array, key: Any) -> tuple[Array, tuple[Any, ...]]:
+    """A key with zeros for 0-d integer tensors, and the array cut by these beforehand."""
+    parts = list(key) if type(key) is tuple else [key]
+    axis = 0
+    used = sum(_consumed(part) for part in parts if part is not Ellipsis)
+    for place, part in enumerate(parts):
+        if _is_scalar(part):
+            array = array[(slice(None),) * axis + (part.reshape(1),)]
+            parts[place] = 0
+        axis += array.dim() - used if part is Ellipsis else _consumed(part)
+    return array, tuple(parts)
+
+
+def _consumed(part: Any) -> int:
+    if part is None or type(part) is bool:
+        return 0
+    return part.dim() if isinstance(part, torch.Tensor) and part.dtype == torch.bool else 1
 
 
 def _places(array: Array, value: Any) -> tuple[Array, Any]:

@@ -131,7 +131,12 @@ def _operands(x1: Any, x2: Any) -> tuple[Array, Array]:
     return x, y
 
 
-_integer_floor_divide = widened(base.floor_divide, WIDENED["floor_divide"])
+def _quotient(x: Array, y: Array) -> Array:
+    """PyTorch's `floor_divide` has no derivative, and so no compiled graph where one is wanted; this one has (zero)."""
+    return torch.div(x, y, rounding_mode="floor")
+
+
+_integer_floor_divide = widened(_quotient, WIDENED["floor_divide"])
 _any_remainder = widened(base.remainder, WIDENED["remainder"])
 
 

@@ -63,20 +63,28 @@ def register() -> None:
     )
     register_optree()
     if (name := "torch._dynamo.variables.builtin") in sys.modules:
-        _teach_matmul()
+        _teach_operators()
     else:
-        sys.meta_path.insert(0, _AfterImport(name, _teach_matmul))
+        sys.meta_path.insert(0, _AfterImport(name, _teach_operators))
     for kind in _kinds(Structure):
         members = {name: MemberType.USE_REAL for name in dir(kind) if callable(getattr(kind, name, None))}
         register_opaque_type(kind, typ="value", members=members)
 
 
-def _teach_matmul() -> None:
-    """Let TorchDynamo trace `@` of user-defined objects, which PyTorch 2.13 leaves out of its binary operators."""
+def _teach_operators() -> None:
+    """Let TorchDynamo trace `@` and `~` of user-defined objects, which PyTorch 2.13 leaves out of its operators."""
     from torch._dynamo.variables.builtin import BuiltinVariable
+    from torch._dynamo.variables.user_defined import UserDefinedObjectVariable
+
+    def call_invert(self: Any, tracer: Any, operand: Any) -> Any:
+        # None leaves all other operands to the ways that PyTorch has for them.
+        known = isinstance(operand, UserDefinedObjectVariable)
+        return operand.call_method(tracer, "__invert__", [], {}) if known else None
 
     names = ["__matmul__", "__rmatmul__", "__imatmul__"]
     BuiltinVariable._binops().setdefault(operator.matmul, (names, operator.imatmul))
+    if not hasattr(BuiltinVariable, "call_invert"):
+        BuiltinVariable.call_invert = call_invert
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):

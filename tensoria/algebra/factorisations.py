@@ -25,7 +25,22 @@ from tensoria.metric import applied, split_names
 from tensoria.spaces import Basis, Field, Space
 from tensoria.structure import Cache, Structure, structural
 
-__all__ = ["QR", "SVD", "Eig", "Polar", "eig", "eigvals", "polar", "qr", "svd"]
+__all__ = [
+    "QR",
+    "SVD",
+    "Eig",
+    "Names",
+    "Polar",
+    "Whitening",
+    "eig",
+    "eigvals",
+    "fresh_space",
+    "polar",
+    "qr",
+    "require_floats",
+    "svd",
+    "whitened",
+]
 
 Names = str | Iterable[str]
 Whitening = Literal["spaces", "components"]
@@ -213,16 +228,21 @@ def _matrix(t: T, rows: Names, columns: Names, metric: Whitening, whiten: tuple[
     require_labelled(t, "a factorisation")
     if metric not in ("spaces", "components"):
         raise MetricError(f"metric is 'spaces' or 'components' here, not {metric!r}.")
-    _require_floats(t)
+    require_floats(t)
     groups = _grouped(t._axes, split_names(rows) or (), split_names(columns) or ())
     for group, wanted in zip((groups.rows, groups.columns), whiten, strict=True):
         if wanted and metric == "spaces":
             for index in group:
-                t = _whitened(t, index, inverse=False)
+                t = whitened(t, index, inverse=False)
     return _flattened(t, groups), groups
 
 
-def _require_floats(t: BaseTensor) -> None:
+def require_floats(t: BaseTensor) -> None:
+    """Raise unless the tensor's data type is one that backends factorise.
+
+    Raises:
+        DTypeError: it is not.
+    """
     if t.dtype.kind not in ("float", "complex") or t.dtype.itemsize < 4:
         raise DTypeError(f"no backend factorises {t.dtype}.", legal='t.to(dtype="float64")')
 
@@ -267,7 +287,7 @@ def _rebuilt(
     result = new(t, array, (*groups.batch, *(rows or bond), *(columns or bond)))
     if metric == "spaces":
         for index in (*rows, *columns):
-            result = _whitened(result, index, inverse=True)
+            result = whitened(result, index, inverse=True)
     return result
 
 
@@ -295,20 +315,21 @@ def _bond(
     if size is None:
         raise ShapeError("a factorisation needs the sizes of its groups; here one is not known while tracing.")
     complex_ = any(i.space is not None and i.space.field == "complex" for i in (*groups.rows, *groups.columns))
-    space = _fresh_space(size, field or ("complex" if complex_ else "real"))
+    space = fresh_space(size, field or ("complex" if complex_ else "real"))
     first = primed(name, t._axes.names)
     second = primed(first + "'", t._axes.names)
     return Index(first, space), Index(second, space)
 
 
 @structural
-def _fresh_space(size: int, field: Field) -> Space:
+def fresh_space(size: int, field: Field) -> Space:
+    """A bond space that no other factorisation has."""
     return Space.bond(size, field=field)
 
 
 def _endomorphism(t: T, rows: Names | None, columns: Names | None) -> tuple[Array, _Groups]:
     require_labelled(t, "an eigenvalue problem")
-    _require_floats(t)
+    require_floats(t)
     groups = _square(t._axes, split_names(rows), split_names(columns))
     return _flattened(t, groups), groups
 
@@ -350,7 +371,7 @@ def _no_eigenvalues(a: Index, b: Index) -> VarianceError:
 # -- whitening --------------------------------------------------------------------------------------------------------
 
 
-def _whitened(t: T, index: Index, inverse: bool) -> T:
+def whitened(t: T, index: Index, inverse: bool) -> T:
     """One index's components in an orthonormal frame (or back from it); the labels stay as they are meanwhile."""
     matrix = _whitener(index, inverse)
     return t if matrix is None else applied(t, t._axes.find(index.name), matrix, index)

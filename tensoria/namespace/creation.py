@@ -9,7 +9,7 @@ from tensoria.backend import Backend, backend_of, current, get
 from tensoria.core import BaseTensor, new, same_backend
 from tensoria.dtypes import DType
 from tensoria.errors import ShapeError
-from tensoria.indices import PLAIN, Axes
+from tensoria.indices import PLAIN
 from tensoria.making import asarray
 from tensoria.matching import require_privileged
 from tensoria.namespace.dispatch import plain, tensor_of
@@ -126,22 +126,21 @@ def full(
 ) -> Tensor:
     """A tensor of one number throughout; a tensor without axes is a number of its own data type."""
     if isinstance(fill_value, Tensor):
-        return _filled(fill_value, shape, dtype, device, current() if backend is None else get(backend))
+        target = current() if backend is None else get(backend)
+        wide = target.xp.broadcast_to(_one(fill_value, target), (shape,) if isinstance(shape, int) else tuple(shape))
+        return Tensor.from_parts(target.copy(wide), PLAIN, target).to(dtype=dtype, device=device)
     return _made("full", (shape, fill_value), dtype, device, backend)
 
 
-def _filled(
-    value: Tensor, shape: Any, dtype: DType | str | None, device: str | None, target: Backend, like: Axes = PLAIN
-) -> Tensor:
-    """A tensor repeated: its derivatives and what a compiler knows of it go on."""
+def _one(value: Tensor, target: Backend) -> Any:
+    """The array of a tensor without axes, which is repeated: its derivatives and what a compiler knows of it go on."""
     if value._axes is not PLAIN or value.ndim:
         raise ShapeError(
             f"full is of one number; this tensor has the axes {value._axes} and the shape {value.shape}.",
             legal="tn.broadcast_to(t, shape)",
         )
     same_backend(value, Tensor.from_parts(None, PLAIN, target))
-    wide = target.xp.broadcast_to(value._array, (shape,) if isinstance(shape, int) else tuple(shape))
-    return Tensor.from_parts(target.copy(wide), like, target).to(dtype=dtype, device=device)
+    return value._array
 
 
 def linspace(
@@ -192,7 +191,10 @@ def full_like(x: Any, /, fill_value: complex, *, dtype: DType | str | None = Non
     if isinstance(fill_value, Tensor):
         t = tensor_of(x, "full_like")
         require_privileged(t._axes, "full_like")
-        return _filled(fill_value, t.shape, dtype or t.dtype, device or t.device, t._backend, t._axes)
+        # Beside the array, not to its shape, which may have sizes that are not known yet.
+        wide = t._backend.xp.broadcast_arrays(_one(fill_value, t._backend), t._array)[0]
+        where = device or (None if t.device == "unknown" else t.device)
+        return new(t, t._backend.copy(wide), t._axes).to(dtype=dtype or t.dtype, device=where)
     return _like("full_like", x, (fill_value,), dtype, device)
 
 

@@ -83,7 +83,7 @@ def broadcast_shapes(*shapes: tuple[int | None, ...]) -> tuple[int | None, ...]:
     >>> broadcast_shapes((3, 1), (2,))
     (3, 2)
     """
-    count = max(map(len, shapes), default=0)
+    count = max([len(shape) for shape in shapes] or [0])  # in words that TorchDynamo reads
     out: list[int | None] = []
     for sizes in zip(*((1,) * (count - len(shape)) + tuple(shape) for shape in shapes), strict=True):
         known = {size for size in sizes if size is not None and size != 1}

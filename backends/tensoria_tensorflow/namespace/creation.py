@@ -143,22 +143,26 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     if isinstance(x, tf.Tensor):
         return tf.identity(x) if copy else x
     with _on(device):
-        on_host = x.__dlpack_device__()[0] == 1
-        if on_host and copy:
-            return tf.constant(np.from_dlpack(x))
-        if on_host:
-            values = np.from_dlpack(x)
+        try:
+            values = np.from_dlpack(x) if x.__dlpack_device__()[0] == 1 else None
+        except (BufferError, RuntimeError):  # a data type that NumPy lacks
+            values = None
+        if values is not None:
             usable = values.flags.c_contiguous and values.ctypes.data % 64 == 0 and values.size > 0
-            if not usable:
+            if copy or not usable:
                 if copy is False:
                     raise ValueError("this memory cannot be shared: not contiguous, not aligned to 64 bytes, or empty")
-                return tf.constant(values)
+                return tf.constant(np.array(values, order="C"))  # of memory that nobody else has
         capsule = x.__dlpack__()
-        if _address(capsule) % 64:
+        in_place = _address(capsule) % 64 == 0
+        if not in_place:
             if copy is False:
                 raise ValueError("this memory cannot be shared: not aligned to 64 bytes")
             capsule = x.__dlpack__(copy=True)
-        return tf.experimental.dlpack.from_dlpack(capsule)
+            if _address(capsule) % 64:
+                raise ValueError("this memory is not aligned to 64 bytes, nor is a copy of it")
+        out = tf.experimental.dlpack.from_dlpack(capsule)
+        return raw.DeepCopy(x=out) if copy and in_place else out
 
 
 def full(shape: Any, fill_value: Any, *, dtype: tf.DType | None = None, device: Any = None) -> Array:

@@ -19,6 +19,7 @@ from tensoria import special_values
 
 from ..kernels import EagerTensor, cast, raw, read, scalar, select
 from .data_types import COMPONENT, DEFAULTS, HALVES, KINDS, Scalar, check, common, result_type
+from .derivatives import directions
 from .shapes import MAX_RANK, aligned, broadcast_shapes, static
 
 __all__ = [
@@ -462,7 +463,8 @@ negative = unary(
 positive = unary("positive", "numeric", _same, "The number itself.")
 sign = unary(
     "sign", "numeric", raw.Sign, "-1, 0 or 1; for a complex number z / |z|.",
-    {"unsigned integer": lambda x: cast(raw.NotEqual(x=x, y=_like(x, 0)), x.dtype)},
+    {"unsigned integer": lambda x: cast(raw.NotEqual(x=x, y=_like(x, 0)), x.dtype),
+     "complex floating": lambda x: directions(x)},
 )  # fmt: skip
 square = unary("square", "numeric", raw.Square, "The number times itself.")
 reciprocal = unary("reciprocal", "floating", raw.Reciprocal, "One over the number.")

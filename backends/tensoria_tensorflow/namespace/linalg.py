@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from .. import kernels
 from ..kernels import cast, ints, raw, read
+from . import derivatives
 from .creation import eye
 from .data_types import COMPLEX_OF, COMPONENT, HALVES, astype, check, common, finfo
 from .elementwise import abs as absolute
@@ -171,7 +172,7 @@ def trace(x: Array, /, *, offset: int = 0, dtype: tf.DType | None = None) -> Arr
 def det(x: Array, /) -> Array:
     """The determinant of each square matrix."""
     x, back = _matrices("det", x, square=True)
-    return back(raw.MatrixDeterminant(input=x))
+    return derivatives.determinant(x) if x.dtype.is_complex else back(raw.MatrixDeterminant(input=x))
 
 
 def slogdet(x: Array, /) -> SlogdetResult:
@@ -261,15 +262,21 @@ def eigvals(x: Array, /) -> Array:
 def svd(x: Array, /, *, full_matrices: bool = True) -> SVDResult:
     """The singular value decomposition x = U diag(S) Vh, S descending; U and Vh square if `full_matrices`."""
     x, back = _matrices("svd", x)
-    values, u, v = raw.Svd(input=x, compute_uv=True, full_matrices=full_matrices)
+    values, u, v = _svd(x, full_matrices)
     return SVDResult(back(u), back(real(values)), back(_adjoint(v)))
 
 
 def svdvals(x: Array, /) -> Array:
     """Descending singular values of each matrix."""
     x, back = _matrices("svdvals", x)
-    values, _, _ = raw.Svd(input=x, compute_uv=True, full_matrices=False)  # whose gradient exists
+    values, _, _ = _svd(x, False)  # with vectors, because this gradient exists
     return back(real(values))
+
+
+def _svd(x: Array, full_matrices: bool) -> tuple[Array, Array, Array]:
+    if None in static(x)[-2:] and not full_matrices:
+        return derivatives.reduced_svd(x)  # type: ignore[no-any-return]
+    return raw.Svd(input=x, compute_uv=True, full_matrices=full_matrices)  # type: ignore[no-any-return]
 
 
 def qr(x: Array, /, *, mode: str = "reduced") -> QRResult:
@@ -283,7 +290,11 @@ def qr(x: Array, /, *, mode: str = "reduced") -> QRResult:
     size = tf.stop_gradient(maximum_over(absolute(x), axis=(-2, -1)))
     usable = raw.LogicalAnd(x=raw.Greater(x=size, y=tf.zeros((), size.dtype)), y=raw.IsFinite(x=size))
     size = astype(kernels.select(usable, size, tf.ones((), size.dtype)), x.dtype)
-    q, r = raw.Qr(input=_batched(x, divide(1, size)), full_matrices=mode == "complete")
+    scaled = _batched(x, divide(1, size))
+    if None in static(x)[-2:] and mode == "reduced":
+        q, r = derivatives.reduced_qr(scaled)
+    else:
+        q, r = raw.Qr(input=scaled, full_matrices=mode == "complete")
     return QRResult(back(q), back(_batched(r, size)))
 
 
