@@ -190,6 +190,11 @@ def _logical(name: str) -> Row:
     return row
 
 
+def _take(call: Call) -> str:
+    """A subscript, which counts negative positions from the end as `index_select` does not."""
+    return f"{call.typed[0]}[{':, ' * call.of('axis')}{call.typed[1]}]"
+
+
 def _solve(call: Call) -> str:
     a, b = call.typed
     if call.types[1].ndim == 1 and call.types[0].ndim > 2:
@@ -286,7 +291,7 @@ ROWS: dict[str, Row] = {
     "repeat": "torch.repeat_interleave({0}, {repeats}, dim={axis})", "tile": "{0}.repeat({repetitions})",
     "tril": "torch.tril({0}, {k})", "triu": "torch.triu({0}, {k})",
     "getitem": _getitem, "setitem": _setitem,
-    "take": "torch.index_select({0}, {axis}, {1})", "take_along_axis": "torch.take_along_dim({0}, {1}, {axis})",
+    "take": _take, "take_along_axis": "torch.take_along_dim({0}, {1}, {axis})",
     "full": lambda call: f"{call.typed[0]}.expand({call.attributes['shape']})",
     "arange": _arange, "eye": _eye, "size": "torch.tensor({size}, dtype=torch.int64{placed})",
     **{f"linalg.{name}": f"torch.linalg.{name}({{all}})" for name in (

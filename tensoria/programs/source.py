@@ -154,7 +154,7 @@ class Writer:
         text = number(operand.number)
         if not typed:
             return text
-        return self.dialect.literal.format(number=text, dtype=self.dialect.dtype(operand.dtype), device=self.placed)
+        return self.dialect.literal.format(number=text, dtype=self.dialect.dtype(operand.dtype), placed=self.placed)
 
     def expression(self, made: Instruction) -> str:
         """An instruction as an expression.

@@ -396,9 +396,9 @@ def getitem(x: Array, key: Any) -> Array:
 def setitem(x: Array, key: Any, value: Any) -> Array:
     """The array after `x[key] = value`, which is another value; a mask as the key chooses with `where`."""
     value = cast(_beside(value, x), x.dtype)
-    if isinstance(key, SymbolicArray) and key.dtype is bool_ and value.ndim == 0:
+    if isinstance(key, SymbolicArray) and key.dtype is bool_ and value.ndim <= x.ndim - key.ndim:
         mask = _reshape(key, (*key.shape, *(1,) * (x.ndim - key.ndim)))
-        return _one(mask, "where", _broadcast_to(value, (1,) * x.ndim) if value.ndim else value, x)
+        return _one(mask, "where", value, x)
     parts, positions = _key(x, key)
     return _one(x, "setitem", value, *positions, key=parts)
 
@@ -648,10 +648,17 @@ def _shifted(sign: int) -> Callable[..., Array]:
     return function
 
 
+def _frequencies(function: Callable[..., Any]) -> Callable[..., Array]:
+    def made(n: int, /, *, d: float = 1.0, dtype: Any = None, device: Any = None) -> Array:
+        return cast(recorder.current().constant(function(n, d)), _dtype(dtype))
+
+    return made
+
+
 FFT = SimpleNamespace(
     **{name.removeprefix("fft."): _transform(name) for name in fourier.ROWS},
     fftn=_many("fft"), ifftn=_many("ifft"), rfftn=_many("fft", last="rfft"), irfftn=_many("ifft", first="irfft"),
-    fftshift=_shifted(1), ifftshift=_shifted(-1),
+    fftfreq=_frequencies(np.fft.fftfreq), rfftfreq=_frequencies(np.fft.rfftfreq), fftshift=_shifted(1), ifftshift=_shifted(-1),
 )  # fmt: skip
 """The extension `fft`."""
 
