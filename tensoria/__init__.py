@@ -198,6 +198,9 @@ from tensoria.namespace.utility import (
     any,
     diff,
 )
+from tensoria.programs.dimensions import dim
+from tensoria.programs.program import Program, load
+from tensoria.programs.trace import trace
 from tensoria.registration import register as _register
 from tensoria.spaces import Basis, ProductSpace, Space
 from tensoria.tensor import Tensor
@@ -216,6 +219,7 @@ __all__ = [
     "Index",
     "Polar",
     "ProductSpace",
+    "Program",
     "Space",
     "Tensor",
     "TensorTrain",
@@ -265,6 +269,7 @@ __all__ = [
     "cumulative_prod",
     "cumulative_sum",
     "diff",
+    "dim",
     "divide",
     "dtype",
     "e",
@@ -320,6 +325,7 @@ __all__ = [
     "levi_civita_symbol",
     "linalg",
     "linspace",
+    "load",
     "log",
     "log1p",
     "log2",
@@ -391,6 +397,7 @@ __all__ = [
     "tensor_train",
     "tensordot",
     "tile",
+    "trace",
     "transpose",
     "tril",
     "triu",

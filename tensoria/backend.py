@@ -49,6 +49,7 @@ __all__ = [
     "current",
     "device_name",
     "get",
+    "register",
     "use",
 ]
 
@@ -111,6 +112,8 @@ class Backend:
         max_dimensions: how many axes an array may have.
         immediate: whether `contract` only looks the plan up by the arrays' own `shape` and `dtype` and runs it.
         fixed: types of arrays whose shape and data type stay what they are (a parameter's may be cast in place).
+        lifts: whether tensors of other backends become constants beside its own.
+        tensor_class: the class of its tensors, where they have to know more than others.
         operators: the binary functions of the Array API's operators, by the functions' names; the operands have one
             data type, or one of them is a Python number.
         add, subtract, multiply: three of them on the hot path, which promote their operands' data types themselves.
@@ -129,6 +132,8 @@ class Backend:
     tracing: Callable[[], bool] | None = None
     immediate: bool = False
     fixed: frozenset[type] = frozenset()
+    lifts: bool = False
+    tensor_class: type | None = None
     max_dimensions: int = 64
     operators: Mapping[str, Callable[[Any, Any], Array]] = PYTHON_OPERATORS
     updating: Mapping[str, Callable[[Any, Any], Array]] = {}
@@ -280,6 +285,14 @@ class Backend:
     def requires_grad(self, array: Array) -> bool:
         """Whether the array is part of a graph of derivatives that leaving the framework would cut."""
         return False
+
+    def dialect(self) -> Any:
+        """How programs are written in this framework (a `programs.source.Dialect`).
+
+        Raises:
+            BackendError: the backend can not be written.
+        """
+        raise BackendError(f"programs can not be written for {self.name} yet.", legal='p.run(backend="...")')
 
     # -- operations -----------------------------------------------------------------------------------------------
 
@@ -508,6 +521,12 @@ def get(name: str) -> Backend:
             raise BackendNotFoundError(f"the backend {name!r} is installed and does not load: {error}") from error
         _loaded[name] = backend
         return backend  # type: ignore[no-any-return]
+
+
+def register(backend: Backend, of: type) -> None:
+    """Make a backend known that has no entry point: tensoria's own, whose arrays are of one type."""
+    _loaded[backend.name] = backend
+    NATIVE_TYPES[of] = backend
 
 
 def backend_of(value: Any) -> Backend | None:

@@ -80,9 +80,8 @@ def compose(a: T, b: BaseTensor) -> T:
         VarianceError: there is no such pair.
         SpaceError: the two range over different spaces.
     """
+    a, b = same_backend(a, b)
     backend = a._backend
-    if backend is not b._backend:
-        same_backend(a, b)
     tracing = backend.tracing
     if tracing is not None and tracing():
         of, result = _composition(a._axes, b._axes)
@@ -234,7 +233,7 @@ def evaluate(t: T, arguments: Sequence[BaseTensor | None]) -> T:
             continue
         if not isinstance(argument, BaseTensor):
             raise ModeError(f"the slot {slot!r} takes a labelled tensor, not {type(argument).__name__}.")
-        same_backend(t, argument)
+        t, argument = same_backend(t, argument)
         own = [index for index in argument._axes.indices if index.basis is not None]
         if len(own) != 1:
             raise AxisError(

@@ -68,6 +68,9 @@ def binary(name: str, a: T, b: Any, *, swapped: bool = False) -> T:
     backend = a._backend
     function = backend.operators[name]
     if isinstance(b, BaseTensor):
+        a, b = same_backend(a, b)
+        backend = a._backend
+        function = backend.operators[name]
         x, y, of = aligned(name, b, a) if swapped else aligned(name, a, b)
         x, y = backend.promoted(x, y)
         try:
@@ -95,7 +98,6 @@ def aligned(name: str, a: BaseTensor, b: BaseTensor) -> tuple[Array, Array, Axes
     Raises:
         ModeError, SpaceError, VarianceError, BasisError, ShapeError: they do not fit.
     """
-    same_backend(a, b)
     if a._axes is PLAIN and b._axes is PLAIN:
         return a._array, b._array, PLAIN
     what = f"'{SYMBOLS.get(name, name)}'"
@@ -162,7 +164,7 @@ def check_matmul(x: tuple[int | None, ...], y: tuple[int | None, ...]) -> None:
 def scalar_product(a: T, b: Any, *, divide: bool = False) -> T:
     """A tensor times (or divided by) a number, a 0-d tensor, or, dividing, a tensor with the same indices."""
     if isinstance(b, BaseTensor):
-        same_backend(a, b)
+        a, b = same_backend(a, b)
         if not divide:
             return NotImplemented  # type: ignore[no-any-return]
         if b._axes is not PLAIN or len(b._array.shape):
@@ -198,7 +200,7 @@ def masked(mask: BaseTensor, t: BaseTensor, other: Array) -> tuple[Array, Array,
 
     Plain axes that only the mask has come first in the result.
     """
-    same_backend(mask, t)
+    mask, t = same_backend(mask, t)
     extra = tuple(index for index in mask._axes.indices if index.name not in t._axes.position)
     result = axes((*extra, *t._axes.indices))
     perm = tuple(mask._axes.position[name] for name in result.names if name in mask._axes.position)

@@ -23,6 +23,7 @@ __all__ = [
     "divided",
     "labelled",
     "new",
+    "one_backend",
     "relabelled",
     "require_labelled",
     "same_backend",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 T = TypeVar("T", bound="BaseTensor")
+U = TypeVar("U", bound="BaseTensor")
 _create = object.__new__
 
 
@@ -151,17 +153,33 @@ def require_labelled(t: BaseTensor, what: str) -> None:
         )
 
 
-def same_backend(a: BaseTensor, b: BaseTensor) -> None:
-    """Raise unless both tensors live on one backend.
+def same_backend(a: T, b: U) -> tuple[T, U]:
+    """Two tensors of one backend: themselves; beside a symbolic one, another is lifted to a constant of its program.
 
     Raises:
-        BackendError: they do not.
+        BackendError: they live on two backends.
     """
-    if a._backend is not b._backend:
-        raise BackendError(
-            f"one operand is on {a._backend.name}, the other on {b._backend.name}.",
-            legal=f"b.to(backend={a._backend.name!r})",
-        )
+    if a._backend is b._backend:
+        return a, b
+    for symbolic, other in ((a, b), (b, a)):
+        if symbolic._backend.lifts:
+            array = symbolic._backend.import_array(other._array, other._backend)
+            lifted = adopt(type(symbolic), array, other._axes, symbolic._backend)
+            return (a, lifted) if symbolic is a else (lifted, b)  # type: ignore[return-value]
+    raise BackendError(
+        f"one operand is on {a._backend.name}, the other on {b._backend.name}.",
+        legal=f"b.to(backend={a._backend.name!r})",
+    )
+
+
+def one_backend(tensors: Sequence[T]) -> list[T]:
+    """Any number of tensors on one backend (see `same_backend`).
+
+    Raises:
+        BackendError: they live on several backends.
+    """
+    first = next((t for t in tensors if t._backend.lifts), tensors[0])
+    return [same_backend(first, t)[1] for t in tensors]
 
 
 def adopt(like: type[T], array: Array, of: Axes = PLAIN, backend: Backend | None = None) -> T:
@@ -173,7 +191,7 @@ def adopt(like: type[T], array: Array, of: Axes = PLAIN, backend: Backend | None
     found = backend or backend_of(array)
     if found is None:
         raise BackendError(f"no installed backend has arrays of type {type(array).__name__}.")
-    out = _create(like)
+    out: T = _create(found.tensor_class or like)
     out._array, out._axes, out._backend = array, of, found
     return out
 

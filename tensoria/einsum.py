@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensoria.backend import NATIVE_TYPES, Array, backend_of
-from tensoria.core import BaseTensor, T, new
+from tensoria.core import BaseTensor, T, new, same_backend
 from tensoria.errors import BackendError, ModeError, NotationError, ShapeError, TensoriaError, VarianceError
 from tensoria.indices import PLAIN, Axes, Index, axes, plain
 from tensoria.matching import check_same_frame, meeting, symbol_groups
@@ -128,8 +128,11 @@ def _operands(
     arrays: list[Array] = []
     of: list[Axes | None] = []
     ranks: list[int] = []
+    lifting = next((t for t in operands if isinstance(t, BaseTensor) and t._backend.lifts), None)
     for number, operand in enumerate(operands):
         if isinstance(operand, BaseTensor):
+            if lifting is not None:
+                operand = same_backend(lifting, operand)[1]
             found, array, axes_ = operand._backend, operand._array, operand._axes
             rank = len(array.shape)
             of.append(None if axes_ is PLAIN and rank else axes_)

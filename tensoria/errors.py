@@ -19,12 +19,14 @@ __all__ = [
     "ConversionError",
     "DTypeError",
     "DomainError",
+    "FileError",
     "MetricError",
     "ModeError",
     "NotationError",
     "ShapeError",
     "SpaceError",
     "TensoriaError",
+    "TracingError",
     "VarianceError",
 ]
 
@@ -97,6 +99,10 @@ class SpaceError(TensoriaError, ValueError):
     """Two indices of one name range over different spaces, or are written in different bases."""
 
 
+class TracingError(TensoriaError, TypeError):
+    """A traced function asks for numbers, or a symbolic tensor left its trace."""
+
+
 class VarianceError(TensoriaError, ValueError):
     """Indices meet with the wrong variance: two ups, two downs, or an eigenvalue of a bilinear form."""
 
@@ -127,6 +133,10 @@ class DomainError(TensoriaError, ValueError):
 
 class ConversionError(TensoriaError, TypeError):
     """A value can not become a tensor, or a tensor can not become that value."""
+
+
+class FileError(TensoriaError, OSError):
+    """A file can not be written, or is missing, damaged, or not what it should be."""
 
 
 class BackendError(TensoriaError, RuntimeError):

@@ -81,7 +81,7 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
         return
     cut, kept = _cut(t, parts)
     if isinstance(value, BaseTensor):
-        same_backend(t, value)
+        t, value = same_backend(t, value)
         if value._axes is not axes(kept):
             raise ModeError(
                 f"the place has the axes {axes(kept)!s:.60} and the value {value._axes!s:.60}.",
@@ -102,8 +102,7 @@ def _native(t: BaseTensor, key: Any) -> Any:
     if isinstance(key, BaseTensor):
         if key._axes is not PLAIN:
             raise ModeError(f"a labelled tensor ({key._axes}) can not select components.", legal="its .components")
-        same_backend(t, key)
-        return key._array
+        return same_backend(t, key)[1]._array
     if isinstance(key, np.ndarray) and not t._backend.owns(key):
         return t._backend.asarray(key, None, t.device, None)  # frameworks do not take every layout in memory as a key
     return key
@@ -113,8 +112,7 @@ def _native_value(t: BaseTensor, value: Any) -> Any:
     """A value in the tensor's data type, if that loses no part of it: a smaller kind becomes a larger one."""
     backend, kind = t._backend, t.dtype
     if isinstance(value, BaseTensor):
-        same_backend(t, value)
-        value = value._array
+        value = same_backend(t, value)[1]._array
     elif is_scalar(value):
         value = number(value)
         check_assignable(dtype(type(value)), kind)

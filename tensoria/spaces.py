@@ -27,7 +27,7 @@ import numpy.typing as npt
 from tensoria.errors import MetricError, ShapeError, SpaceError
 from tensoria.structure import Structure
 
-__all__ = ["Basis", "Dimension", "Metric", "ProductSpace", "Space", "Variance", "frame"]
+__all__ = ["Basis", "Dimension", "Metric", "ProductSpace", "Space", "Variance", "bond_of", "frame"]
 
 Dimension = int | str
 Variance = Literal[-1, 0, 1]
@@ -440,6 +440,14 @@ class Basis(Structure):
 
     def __repr__(self) -> str:
         return f"Basis({self.name or 'standard'!r} of {self.space.name})"
+
+
+def bond_of(space: Space, token: str) -> Space:
+    """The bond space with a space's facts and a token: the same one again, as reading a file has to find it."""
+    return _space(
+        Space, space.name, space.dimension, space.field, space.position, space.metric, space.privileged,
+        space.bilinear, space.conjugated, token,
+    )  # fmt: skip
 
 
 def frame(space: Space | Basis) -> Basis:

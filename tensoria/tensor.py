@@ -132,7 +132,8 @@ class Tensor(BaseTensor):
             return scalar_product(self, other) if not isinstance(other, BaseTensor) else self._times(other)
         backend, left, right = self._backend, self._axes, other._axes
         if backend is not other._backend:
-            same_backend(self, other)
+            one, two = same_backend(self, other)
+            return one * two
         x, y = self._array, other._array
         if left is PLAIN and right is PLAIN:
             try:
@@ -177,10 +178,10 @@ class Tensor(BaseTensor):
 
     def _times(self, other: BaseTensor) -> Tensor:
         """The product with an instance of a subclass."""
-        same_backend(self, other)
+        first, second = same_backend(self, other)
         if self._axes is PLAIN and other._axes is PLAIN:
-            return binary("multiply", self, other)
-        return contraction.product(self, other)
+            return binary("multiply", first, second)
+        return contraction.product(first, second)
 
     def __rmul__(self, other: Any) -> Tensor:
         return scalar_product(self, other)
@@ -189,9 +190,9 @@ class Tensor(BaseTensor):
         if not isinstance(other, BaseTensor):
             return NotImplemented
         if self._axes is PLAIN and other._axes is PLAIN:
-            same_backend(self, other)
+            first, second = same_backend(self, other)
             try:
-                return new(self, self._backend.matmul(self._array, other._array), PLAIN)
+                return new(first, first._backend.matmul(first._array, second._array), PLAIN)
             except Exception:
                 check_matmul(self.shape, other.shape)
                 raise

@@ -63,6 +63,23 @@ decompositions.truncation
 decompositions.*
 modules registration
 calculus.*
+programs.dimensions programs.trees
+programs.types programs.labels
+programs.operations.row
+programs.operations.elementwise
+programs.operations.reductions
+programs.operations.*
+programs.operations
+programs.recorder
+programs.standard programs.evaluation
+programs.symbolic programs.base
+programs.passes.rewriting
+programs.passes.*
+programs.passes
+programs.source programs.files
+programs.compiled
+programs.program
+programs.*
 tensoria
 startup
 tour.*
@@ -107,9 +124,9 @@ def own_imports(name: str) -> set[str]:
 
 
 def level(name: str) -> int:
-    """The line of the table that a module stands in: one that names it, or the `*` of its folder."""
-    wildcard = name.partition(".")[0] + ".*"
-    for wanted in (name, wildcard):
+    """The line of the table that a module stands in: one that names it, or the `*` of its (nearest) folder."""
+    parts = name.split(".")
+    for wanted in (name, *(".".join((*parts[:n], "*")) for n in range(len(parts), 0, -1))):
         for number, line in enumerate(LEVELS):
             if wanted in line:
                 return number

@@ -125,6 +125,10 @@ class NumpyBackend(Backend):
     def contract(self, of: Any, a: Array, b: Array) -> Array:
         return self.pairs[of, a.shape, b.shape, a.dtype, b.dtype](a, b)
 
+    def dialect(self) -> Any:
+        from tensoria_numpy.source import DIALECT
+
+        return DIALECT
     def staged(self, function: Callable[..., Any], arrays: Sequence[Array], *static: Any) -> Any:
         length = max(map(len, arrays))
         if length <= SLICE:

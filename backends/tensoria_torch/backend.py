@@ -193,6 +193,11 @@ class TorchBackend(Backend):
 
     # -- operations -----------------------------------------------------------------------------------------------
 
+    def dialect(self) -> Any:
+        from tensoria_torch.source import DIALECT
+
+        return DIALECT
+
     def get_item(self, array: Array, key: Any) -> Array:
         if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):
             array, key = _cut_by_scalars(array, key)

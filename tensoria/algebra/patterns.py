@@ -72,9 +72,21 @@ def _apply(operation: Operation, t: Any, pattern: str, reduction: Reduction | No
             raise ModeError(f"{type(t).__name__} is neither a tensor nor a native array.", legal="tn.asarray(x)")
         return _einops(operation, t, pattern, reduction, sizes, pattern)
     if t._axes is PLAIN:
-        return new(t, _einops(operation, t._array, pattern, reduction, sizes, pattern), PLAIN)
+        return new(t, _on_tensor(operation, t, pattern, reduction, sizes, pattern), PLAIN)
     safe, result, known = _labelled_pattern(operation, t._axes, t.lead > 0, pattern, tuple(sizes.items()))
-    return new(t, _einops(operation, t._array, safe, reduction, dict(known), pattern), result)
+    return new(t, _on_tensor(operation, t, safe, reduction, dict(known), pattern), result)
+
+
+def _on_tensor(
+    operation: Operation, t: BaseTensor, pattern: str, reduction: Reduction | None, sizes: dict[str, int], shown: str
+) -> Array:
+    try:
+        return _einops(operation, t._array, pattern, reduction, sizes, shown)
+    except RuntimeError as error:
+        if "unknown to einops" not in str(error):
+            raise
+        # It knows plain tensors (see `registration`).
+        return _einops(operation, new(t, t._array, PLAIN), pattern, reduction, sizes, shown)._array
 
 
 def _einops(

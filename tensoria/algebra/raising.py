@@ -47,7 +47,7 @@ def _moved(t: T, names: str | Iterable[str] | None, metric: BaseTensor | None, u
     require_labelled(t, "raising and lowering")
     if metric is None:
         return moved(t, names, up)
-    same_backend(t, metric)
+    t, metric = same_backend(t, metric)
     for name in chosen(t._axes, split_names(names), up):
         t = _through(t, name, metric)
     return t
@@ -165,7 +165,7 @@ def inner(u: T, v: T) -> T:
     """
     require_labelled(u, "an inner product")
     require_labelled(v, "an inner product")
-    same_backend(u, v)
+    u, v = same_backend(u, v)
     return product(
         u if _bilinear(u) else conj(u), flipped(v, [index.name for index in v._axes.indices if index.basis is not None])
     )

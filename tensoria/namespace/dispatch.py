@@ -79,7 +79,7 @@ def binary(name: str, doc: str) -> Binary:
             native = getattr(t._backend.xp, name)
             other = scalar(t, x1 if is_scalar(x1) else x2)
             return new(t, native(other, t._array) if is_scalar(x1) else native(t._array, other), t._axes)
-        a, b = tensor_of(x1, name), tensor_of(x2, name)
+        a, b = same_backend(tensor_of(x1, name), tensor_of(x2, name))
         x, y, of = coordinatewise.aligned(name, a, b)
         try:
             return new(a, getattr(a._backend.xp, name)(*a._backend.promoted(x, y)), of)
@@ -202,8 +202,7 @@ def plain(name: str, doc: str, part: str | None = None) -> Callable[..., Any]:
     """
 
     def function(*arguments: Any, **options: Any) -> Any:
-        first = _first_tensor(arguments)
-        backend = current() if first is None else first._backend
+        backend = _backend_of(arguments) or current()
         native = getattr(backend.xp if part is None else getattr(backend.xp, part), name)(
             *[unwrap(x, name, backend) for x in arguments],
             **{key: unwrap(x, name, backend) for key, x in native_options(backend, options).items()},
@@ -213,13 +212,20 @@ def plain(name: str, doc: str, part: str | None = None) -> Callable[..., Any]:
     return _named(function, name, doc, name if part is None else f"{part}.{name}")
 
 
-def _first_tensor(arguments: Sequence[Any]) -> BaseTensor | None:
+def _backend_of(arguments: Sequence[Any]) -> Backend | None:
+    """The backend of the first tensor among arguments, or of the first one that lifts the others."""
+    found = None
     for x in arguments:
         if isinstance(x, BaseTensor):
-            return x
-        if isinstance(x, (list, tuple)) and (found := _first_tensor(x)) is not None:
-            return found
-    return None
+            backend = x._backend
+        elif isinstance(x, (list, tuple)) and (inside := _backend_of(x)) is not None:
+            backend = inside
+        else:
+            continue
+        if backend.lifts:
+            return backend
+        found = found or backend
+    return found
 
 
 def unwrap(x: Any, what: str = "this function", backend: Backend | None = None) -> Any:
@@ -236,7 +242,7 @@ def unwrap(x: Any, what: str = "this function", backend: Backend | None = None) 
                 legal="use t.components, or an operation that knows indices (*, tn.einsum, t.rearrange)",
             )
         if backend is not None and x._backend is not backend:
-            same_backend(x, _on(backend))
+            x = same_backend(_on(backend), x)[1]
         return x._array
     if isinstance(x, (list, tuple)) and not hasattr(x, "_fields"):
         return type(x)(unwrap(item, what, backend) for item in x)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tensoria import coordinatewise
 from tensoria.coordinatewise import is_scalar
-from tensoria.core import new
+from tensoria.core import new, same_backend
 from tensoria.errors import ModeError
 from tensoria.matching import require_privileged
 from tensoria.namespace.dispatch import binary, scalar, tensor_of, unary
@@ -176,8 +176,7 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
     """
     if is_scalar(x1) and is_scalar(x2):
         raise ModeError("where of two numbers; one operand at least is a tensor.", legal="tn.asarray(x)")
-    mask = tensor_of(condition, "where")
-    one = tensor_of(x2 if is_scalar(x1) else x1, "where")
+    mask, one = same_backend(tensor_of(condition, "where"), tensor_of(x2 if is_scalar(x1) else x1, "where"))
     if is_scalar(x1) or is_scalar(x2):
         if (x1 if is_scalar(x1) else x2) != 0:  # zero alone has the same components in every basis
             require_privileged(one._axes, "where with a number")
@@ -187,7 +186,8 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
         other = new(one, one._backend.add(zeros, other._array), one._axes)
         first, second = (other, one) if is_scalar(x1) else (one, other)
     else:
-        first, second = one, tensor_of(x2, "where")
+        first, second = same_backend(one, tensor_of(x2, "where"))
+        mask = same_backend(first, mask)[1]
     a, b, of = coordinatewise.aligned("add", first, second)
     if mask.is_labelled and of.indices and all(index.basis is None for index in mask._axes.indices):
         m, a, b, of = coordinatewise.masked(mask, new(first, a, of), b)

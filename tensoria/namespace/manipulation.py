@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tensoria.algebra import patterns
-from tensoria.core import new, same_backend
+from tensoria.core import new, one_backend
 from tensoria.errors import AxisError, ModeError, ShapeError
 from tensoria.indices import PLAIN
 from tensoria.indices import plain as plain_index
@@ -107,9 +107,9 @@ def concat(arrays: Sequence[Any], /, *, axis: Axis = 0) -> Tensor:
     tensors = [tensor_of(x, "concat") for x in arrays]
     if not tensors:
         raise ModeError("concat of no tensors.")
+    tensors = one_backend(tensors)
     first = tensors[0]
     for t in tensors[1:]:
-        same_backend(first, t)
         if t._axes is not first._axes:
             raise ModeError(
                 f"concat of tensors with the axes {first._axes or 'none'} and {t._axes or 'none'}.",
@@ -156,9 +156,9 @@ def stack(arrays: Sequence[Any], /, *, axis: int | str = 0) -> Tensor:
     tensors = [tensor_of(x, "stack") for x in arrays]
     if not tensors:
         raise ModeError("stack of no tensors.")
+    tensors = one_backend(tensors)
     first = tensors[0]
     for t in tensors[1:]:
-        same_backend(first, t)
         if t._axes is not first._axes:
             raise ModeError(f"stack of tensors with the axes {first._axes or 'none'} and {t._axes or 'none'}.")
     arrays_ = [t._array for t in tensors]

@@ -1,0 +1,326 @@
+"""How programs are written in PyTorch."""
+
+from __future__ import annotations
+
+from tensoria.dtypes import DType
+from tensoria.programs.operations.indexing import Cut
+from tensoria.programs.source import Call, Dialect, Row
+
+__all__ = ["DIALECT"]
+
+BINARY = {
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "equal": "==", "not_equal": "!=", "less": "<",
+    "less_equal": "<=", "greater": ">", "greater_equal": ">=", "bitwise_and": "&", "bitwise_or": "|",
+    "bitwise_xor": "^", "bitwise_left_shift": "<<", "bitwise_right_shift": ">>", "pow": "**", "matmul": "@",
+    "floor_divide": "//", "remainder": "%",
+}  # fmt: skip
+"""Operations that are operators."""
+SAME = (
+    "abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "exp", "expm1", "floor",
+    "isfinite", "isinf", "isnan", "log", "log10", "log1p", "log2", "logical_not", "reciprocal", "round", "signbit",
+    "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "atan2", "copysign", "hypot", "logaddexp", "logical_and",
+    "logical_or", "logical_xor", "maximum", "minimum", "nextafter", "real", "imag", "where",
+)  # fmt: skip
+"""Functions of the same name."""
+
+PRELUDE = {
+    "prod": '''
+def prod(x, axes, keepdim):
+    """Product over several axes."""
+    for axis in reversed(axes):
+        x = torch.prod(x, dim=axis, keepdim=keepdim)
+    return x
+''',
+    "cumulative": '''
+def cumulative(function, x, axis, start):
+    """Sums or products up to each component, with the empty one first."""
+    first = torch.full_like(x.narrow(axis, 0, 1), start)
+    return function(torch.cat([first, x], dim=axis), dim=axis)
+''',
+    "assigned": '''
+def assigned(x, key, value):
+    """A copy of x with a value where a subscript selects."""
+    x = x.clone()
+    x[key] = value
+    return x
+''',
+    "assigned_reversed": '''
+def assigned_reversed(x, key, axes, value):
+    """The same for slices with negative steps: the key has positive ones, along axes of the place to be reversed."""
+    x = x.clone()
+    place = x[key]
+    place.copy_(torch.flip(value.broadcast_to(place.shape), axes))
+    return x
+''',
+}
+
+
+def _reduction(template: str) -> Row:
+    def row(call: Call) -> str:
+        keep = ", keepdim=True" if call.of("keepdims") else ""
+        return template.format(*call.typed, keep=keep, **call.attributes)
+
+    return row
+
+
+def _sum(call: Call) -> str:
+    dtype = call.writer.attribute(call.result.dtype)
+    keep = ", keepdim=True" if call.of("keepdims") else ""
+    short = call.result.dtype.kind in ("int", "uint") and call.result.dtype.name != "int64"
+    return f"torch.sum({call.typed[0]}, dim={call.attributes['axes']}{f', dtype={dtype}' if short else ''}{keep})"
+
+
+def _prod(call: Call) -> str:
+    axes = call.of("axes")
+    if len(axes) == 1:
+        return f"torch.prod({call.typed[0]}, dim={axes[0]}, keepdim={call.of('keepdims')})"
+    return f"{call.writer.need('prod')}({call.typed[0]}, {axes}, {call.of('keepdims')})"
+
+
+def _running(name: str, start: int) -> Row:
+    def row(call: Call) -> str:
+        x, axis, dtype = call.typed[0], call.of("axis"), call.result.dtype
+        if call.of("include_initial"):
+            text = f"{call.writer.need('cumulative')}(torch.{name}, {x}, {axis}, {start})"
+        else:
+            text = f"torch.{name}({x}, dim={axis})"
+        short = dtype.kind in ("int", "uint", "bool") and dtype.name != "int64"
+        return f"{text}.to({call.writer.attribute(dtype)})" if short else text
+
+    return row
+
+
+def _getitem(call: Call) -> str:
+    """PyTorch has no negative steps: the same components forwards, then reversed."""
+    key, flips = _forward(call)
+    text = f"{call.typed[0]}[{_inside(call, key, call.typed[1:])}]" if any(p != Cut() for p in key) else call.typed[0]
+    return f"torch.flip({text}, {flips})" if flips else text
+
+
+def _setitem(call: Call) -> str:
+    key, flips = _forward(call)
+    inside = _inside(call, key, call.typed[2:])
+    tupled = "(" + ", ".join(_slice(part) for part in _split(inside)) + ",)"
+    if flips:
+        need = call.writer.need("assigned_reversed")
+        return f"{need}({call.typed[0]}, {tupled}, {flips}, {call.typed[1]})"
+    return f"{call.writer.need('assigned')}({call.typed[0]}, {tupled}, {call.texts[1]})"
+
+
+def _split(inside: str) -> list[str]:
+    return inside.split(", ")
+
+
+def _slice(part: str) -> str:
+    if ":" not in part:
+        return part
+    ends = [end or "None" for end in part.split(":")]
+    return f"slice({', '.join(ends)})"
+
+
+def _inside(call: Call, key: tuple[object, ...], positions: tuple[str, ...]) -> str:
+    return ", ".join(call.writer.attribute(part, positions) for part in key)
+
+
+def _forward(call: Call) -> tuple[tuple[object, ...], list[int]]:
+    """The key with positive steps, and the axes of the result to be reversed."""
+    key, flips, shape = [], [], iter(call.types[0].shape)
+    axis = 0
+    for part in call.of("key"):
+        if part is None:
+            key.append(part)
+            axis += 1
+            continue
+        size = next(shape)
+        if not isinstance(part, Cut):
+            key.append(part)
+            continue
+        if part.step < 0:
+            length = part.length(size)
+            start = size - 1 if part.start is None else part.start
+            if isinstance(start, int) and start < 0:
+                start = size + start
+            if isinstance(start, int) and isinstance(size, int):
+                start = min(start, size - 1)
+            first = start + (length - 1) * part.step
+            part = Cut(first, start + 1, -part.step)
+            flips.append(axis)
+        key.append(part)
+        axis += 1
+    return tuple(key), flips
+
+
+def _complexed(call: Call) -> str:
+    return f"{call.typed[0]}.to({call.writer.attribute(call.result.dtype)})"
+
+
+def _round(call: Call) -> str:
+    x = call.typed[0]
+    if call.result.dtype.kind == "complex":
+        return f"torch.complex(torch.round({x}.real), torch.round({x}.imag))"
+    return f"torch.round({x})"
+
+
+def _whole(name: str) -> Row:
+    """Functions that PyTorch has for floating-point numbers only; of whole numbers they are the identity."""
+    return lambda call: call.typed[0] if call.result.dtype.kind in ("int", "uint") else f"torch.{name}({call.typed[0]})"
+
+
+def _conj(call: Call) -> str:
+    return f"torch.conj_physical({call.typed[0]})" if call.result.dtype.kind == "complex" else call.typed[0]
+
+
+def _real(call: Call) -> str:
+    return f"torch.real({call.typed[0]})" if call.types[0].dtype.kind == "complex" else call.typed[0]
+
+
+def _minmax(name: str) -> Row:
+    def row(call: Call) -> str:
+        keep = ", keepdim=True" if call.of("keepdims") else ""
+        return f"torch.{name}({call.typed[0]}, dim={call.attributes['axes']}{keep})"
+
+    return row
+
+
+def _logical(name: str) -> Row:
+    def row(call: Call) -> str:
+        keep = ", keepdim=True" if call.of("keepdims") else ""
+        return f"torch.{name}({call.typed[0]}, dim={call.attributes['axes']}{keep})"
+
+    return row
+
+
+def _take(call: Call) -> str:
+    """A subscript, which counts negative positions from the end as `index_select` does not."""
+    return f"{call.typed[0]}[{':, ' * call.of('axis')}{call.typed[1]}]"
+
+
+def _solve(call: Call) -> str:
+    a, b = call.typed
+    if call.types[1].ndim == 1 and call.types[0].ndim > 2:
+        return f"torch.linalg.solve({a}, {b}[:, None])[..., 0]"
+    return f"torch.linalg.solve({a}, {b})"
+
+
+def _matrix_rank(call: Call) -> str:
+    return f"torch.linalg.matrix_rank({call.typed[0]}, rtol={_rtol(call)})"
+
+
+def _pinv(call: Call) -> str:
+    return f"torch.linalg.pinv({call.typed[0]}, rtol={_rtol(call)})"
+
+
+def _rtol(call: Call) -> str:
+    if call.of("rtol") is not None:
+        return call.attributes["rtol"]
+    return f"max({call.typed[0]}.shape[-2:]) * torch.finfo({call.writer.attribute(call.types[0].dtype)}).eps"
+
+
+def _eye(call: Call) -> str:
+    k, rows, columns = (call.attributes[name] for name in ("k", "rows", "columns"))
+    dtype = call.attributes["dtype"]
+    if call.of("k") == 0:
+        return f"torch.eye({rows}, {columns}, dtype={dtype}{call.writer.placed})"
+    # Row i has its one where column - i is k.
+    placed = call.writer.placed
+    return f"(torch.arange({columns}{placed}) - torch.arange({rows}{placed})[:, None] == {k}).to({dtype})"
+
+
+def _arange(call: Call) -> str:
+    start, stop, step = (call.attributes[name] for name in ("start", "stop", "step"))
+    placed = call.writer.placed
+    if call.of("step") > 0:
+        return f"torch.arange({start}, {stop}, {step}, dtype={call.attributes['dtype']}{placed})"
+    count = call.writer.size(call.result.shape[0])
+    return f"{start} + {step} * torch.arange({count}, dtype={call.attributes['dtype']}{placed})"
+
+
+def _permute(call: Call) -> str:
+    axes = call.of("axes")
+    if len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2):
+        return f"{call.typed[0]}.mT"
+    return f"{call.typed[0]}.permute({call.attributes['axes']})"
+
+
+def _expand(call: Call) -> str:
+    text = call.typed[0]
+    for axis in call.of("axes"):
+        text = f"{text}.unsqueeze({axis})"
+    return text
+
+
+def _dtype(of: DType) -> str:
+    return f"torch.{of.name}"
+
+
+def _argument(name: str) -> Row:
+    def row(call: Call) -> str:
+        return f"torch.{name}({call.typed[0]}, dim={call.attributes['axis']}, keepdim={call.attributes['keepdims']})"
+
+    return row
+
+
+def _order(name: str, template: str) -> Row:
+    def row(call: Call) -> str:
+        axis, down = call.attributes["axis"], call.attributes["descending"]
+        return template.format(call.typed[0], axis=axis, down=down)
+
+    return row
+
+
+ROWS: dict[str, Row] = {
+    **{name: f"{{0}} {sign} {{1}}" for name, sign in BINARY.items()},
+    **{name: f"torch.{name}({{all}})" for name in SAME},
+    **{name: _whole(name) for name in ("ceil", "floor", "trunc")},
+    "round": _round, "conj": _conj, "real": _real, "sign": "torch.sgn({0})", "negative": "-{0}",
+    "bitwise_invert": "~{0}", "astype": "{0}.to({dtype})", "stop_gradient": "{0}.detach()",
+    "sum": _sum, "prod": _prod, "mean": _reduction("torch.mean({0}, dim={axes}{keep})"),
+    "max": _minmax("amax"), "min": _minmax("amin"),
+    "var": _reduction("torch.var({0}, dim={axes}, correction={correction}{keep})"),
+    "all": _logical("all"), "any": _logical("any"),
+    "count_nonzero": _reduction("torch.sum({0} != 0, dim={axes}{keep})"),
+    "argmax": _argument("argmax"), "argmin": _argument("argmin"),
+    "cumulative_sum": _running("cumsum", 0), "cumulative_prod": _running("cumprod", 1),
+    "sort": _order("sort", "torch.sort({0}, dim={axis}, descending={down}, stable=True).values"),
+    "argsort": _order("argsort", "torch.argsort({0}, dim={axis}, descending={down}, stable=True)"),
+    "searchsorted": "torch.searchsorted({0}, {1}, side={side})",
+    "reshape": "{0}.reshape({shape})", "permute_dims": _permute, "expand_dims": _expand,
+    "squeeze": "{0}.squeeze({axes})", "broadcast_to": "{0}.expand({shape})",
+    "concat": "torch.cat([{all}], dim={axis})", "stack": "torch.stack([{all}], dim={axis})",
+    "flip": "torch.flip({0}, {axes})", "roll": "torch.roll({0}, {shifts}, {axes})",
+    "repeat": "torch.repeat_interleave({0}, {repeats}, dim={axis})", "tile": "{0}.repeat({repetitions})",
+    "tril": "torch.tril({0}, {k})", "triu": "torch.triu({0}, {k})",
+    "getitem": _getitem, "setitem": _setitem,
+    "take": _take, "take_along_axis": "torch.take_along_dim({0}, {1}, {axis})",
+    "full": lambda call: f"{call.typed[0]}.expand({call.attributes['shape']})",
+    "arange": _arange, "eye": _eye, "size": "torch.tensor({size}, dtype=torch.int64{placed})",
+    **{f"linalg.{name}": f"torch.linalg.{name}({{all}})" for name in (
+        "det", "eigh", "eigvalsh", "inv", "slogdet", "svdvals",
+    )},
+    "linalg.eig": "torch.linalg.eig({0})", "linalg.eigvals": "torch.linalg.eigvals({0})",
+    "linalg.cholesky": "torch.linalg.cholesky({0}, upper={upper})",
+    "linalg.qr": "torch.linalg.qr({0}, mode={mode})",
+    "linalg.svd": "torch.linalg.svd({0}, full_matrices={full_matrices})",
+    "linalg.solve": _solve, "linalg.pinv": _pinv, "linalg.matrix_rank": _matrix_rank,
+    "linalg.diagonal": "torch.diagonal({0}, offset={offset}, dim1=-2, dim2=-1)",
+    "linalg.cross": "torch.linalg.cross(*torch.broadcast_tensors({0}, {1}), dim={axis})",
+    "linalg.vector_norm": "torch.linalg.vector_norm({0}, ord={ord}, dim={axes}, keepdim={keepdims})",
+    "linalg.matrix_norm": "torch.linalg.matrix_norm({0}, ord={ord}, keepdim={keepdims})",
+    "linalg.matrix_power": "torch.linalg.matrix_power({0}, {n})",
+    **{f"fft.{name}": f"torch.fft.{name}({{0}}, n={{n}}, dim={{axis}}, norm={{norm}})" for name in (
+        "fft", "ifft", "rfft", "irfft", "hfft", "ihfft",
+    )},
+}  # fmt: skip
+
+DIALECT = Dialect(
+    imports="import torch",
+    rows=ROWS,
+    scalars=frozenset({*BINARY, "where", "setitem"} - {"matmul"}),
+    dtype=_dtype,
+    size="{0}.shape[{axis}]",
+    literal="torch.tensor({number}, dtype={dtype}{placed})",
+    array="torch.tensor({array}, dtype={dtype}, device=device)",
+    device="{0}.device",
+    prelude=PRELUDE,
+)
+"""PyTorch's Python."""

@@ -1,0 +1,228 @@
+"""What a program consists of: instructions in order, each value assigned once, with trees of inputs and outputs.
+
+It is pure: it has no state but its parameters, which are inputs by name with arrays of their own, and nothing in it
+names a framework. `BaseProgram` is the data, how they print, and their evaluation instruction by instruction; passes
+and writers are functions on it, and `program.Program` on top names them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tensoria.backend import Array, Backend, backend_of, convert, get
+from tensoria.core import BaseTensor
+from tensoria.dtypes import DType
+from tensoria.errors import BackendError, DTypeError, TracingError
+from tensoria.indices import Axes
+from tensoria.planning import Pattern
+from tensoria.programs.dimensions import bind
+from tensoria.programs.evaluation import evaluate, sized
+from tensoria.programs.trees import Tree, flatten
+from tensoria.programs.types import Instruction, Literal, Operand, Value
+from tensoria.structure import Cache
+
+__all__ = ["BaseProgram", "P", "chosen", "described", "is_leaf", "native"]
+
+P = TypeVar("P", bound="BaseProgram")
+
+
+@dataclass(frozen=True, eq=False)
+class BaseProgram:
+    """A function of tensors as data.
+
+    Attributes:
+        name: how it is called where it is printed or written out.
+        signature: the names of its arguments.
+        inputs: the values of the arguments' tensors, in order.
+        parameters: values with arrays of their own, by name (`encoder.layer.0.weight`).
+        arrays: the numbers of parameters and constants.
+        instructions: in an order in which they can be run.
+        outputs: the results' values, in order.
+        input_tree: the shape of the arguments (a tuple of trees, one for each name of the signature).
+        output_tree: the shape of the result.
+        output_axes: the labels of each result.
+    """
+
+    name: str
+    signature: tuple[str, ...]
+    inputs: tuple[Value, ...]
+    parameters: Mapping[str, Value]
+    arrays: Mapping[Value, np.ndarray[Any, Any]]
+    instructions: tuple[Instruction, ...]
+    outputs: tuple[Operand, ...]
+    input_tree: Tree
+    output_tree: Tree
+    output_axes: tuple[Axes, ...]
+    _constants: Cache[str, dict[Value, Array]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_constants", Cache(self._placed, limit=8))
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    def evaluate(self, backend: Backend, arrays: Sequence[Array]) -> list[Array]:
+        """The outputs for native arrays, one for each input."""
+        sizes = self.bind(backend, arrays)
+        known: dict[Value, Array] = {**self._constants[backend.name], **dict(zip(self.inputs, arrays, strict=True))}
+
+        def read(operand: Operand) -> Array:
+            if isinstance(operand, Literal):
+                return backend.asarray(operand.number, operand.dtype, None, None)
+            return known[operand]
+
+        last = self._last_uses()
+        for number, made in enumerate(self.instructions):
+            attributes = {name: sized(value, sizes) for name, value in made.attributes.items()}
+            result = evaluate(backend, made.operation, tuple([read(x) for x in made.operands]), attributes)
+            for value, array in zip(made.results, (result,) if len(made.results) == 1 else result, strict=True):
+                known[value] = array
+            for value in last.get(number, ()):
+                del known[value]
+        return [read(operand) for operand in self.outputs]
+
+    def bind(self, backend: Backend, arrays: Sequence[Array]) -> dict[str, int]:
+        """The sizes of all symbols, from the inputs' shapes.
+
+        Raises:
+            ShapeError, DTypeError: an input does not fit its declaration.
+        """
+        for value, array in zip(self.inputs, arrays, strict=True):
+            if backend.dtype(array) is not value.type.dtype:
+                raise DTypeError(
+                    f"{value.name} is {backend.dtype(array)}, declared as {value.type.dtype}.",
+                    legal=f't.to(dtype="{value.type.dtype.name}")',
+                )
+        return bind(
+            (value.type.shape, tuple(backend.shape(array)), value.name)  # type: ignore[arg-type]
+            for value, array in zip(self.inputs, arrays, strict=True)
+        )
+
+    def leaves(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
+        """The arguments' tensors, in order.
+
+        Raises:
+            TracingError: the arguments' structure differs from the traced one.
+        """
+        made = inspect.Signature(
+            [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in self.signature]
+        )
+        try:
+            bound = made.bind(*arguments, **named)
+        except TypeError as error:
+            raise TracingError(f"{self.name}: {error}", legal=f"{self.name}({', '.join(self.signature)})") from None
+        found, tree = flatten(tuple(bound.arguments.values()), is_leaf)
+        if tree != self.input_tree:
+            raise TracingError(f"{self.name} was traced for the arguments {self.input_tree}, not {tree}.")
+        return found
+
+    def _placed(self, backend: str) -> dict[Value, Array]:
+        target = get(backend)
+        return {value: target.asarray(array, value.type.dtype, None, True) for value, array in self.arrays.items()}
+
+    def _last_uses(self) -> dict[int, list[Value]]:
+        """After which instruction each intermediate value is not needed any more."""
+        used: dict[Value, int] = {}
+        for number, made in enumerate(self.instructions):
+            for value in (*made.results, *made.operands):
+                if isinstance(value, Value):
+                    used[value] = number
+        kept = {*self.inputs, *self.arrays, *(x for x in self.outputs if isinstance(x, Value))}
+        out: dict[int, list[Value]] = {}
+        for value, number in used.items():
+            if value not in kept:
+                out.setdefault(number, []).append(value)
+        return out
+
+    # -- looking at it --------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        arguments = ", ".join(f"{value.name}: {value.labels}" for value in self.inputs)
+        lines = [f"program {self.name}({arguments})"]
+        lines += [f"  parameter {value.name} {name!r}: {value.labels}" for name, value in self.parameters.items()]
+        held = set(self.parameters.values())
+        lines += [f"  constant {value.name}: {value.labels}" for value in self.arrays if value not in held]
+        for made in self.instructions:
+            results = ", ".join(f"{value.name}: {value.labels}" for value in made.results)
+            lines.append(f"  {results} = {described(made)}")
+        lines.append(f"  return {', '.join(map(_shown, self.outputs))}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<program {self.name!r}: {len(self.instructions)} instructions>"
+
+    def operations(self) -> dict[str, int]:
+        """How often each operation occurs."""
+        counted: dict[str, int] = {}
+        for made in self.instructions:
+            counted[made.operation] = counted.get(made.operation, 0) + 1
+        return dict(sorted(counted.items()))
+
+    def values(self) -> Iterator[Value]:
+        """All values: inputs, parameters and constants, results."""
+        yield from self.inputs
+        yield from self.arrays
+        for made in self.instructions:
+            yield from made.results
+
+
+def described(made: Instruction) -> str:
+    """An instruction as text, without its results."""
+    parts = [_shown(operand) for operand in made.operands]
+    parts += [f"{name}={_attribute(value)}" for name, value in made.attributes.items()]
+    return f"{made.operation}({', '.join(parts)})"
+
+
+def _shown(operand: Operand) -> str:
+    return operand.name if isinstance(operand, Value) else str(operand)
+
+
+def _attribute(value: Any) -> str:
+    if isinstance(value, DType):
+        return value.name
+    if isinstance(value, Pattern):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_attribute, value))}{',' if len(value) == 1 else ''})"
+    return str(value)
+
+
+# -- arguments --------------------------------------------------------------------------------------------------------
+
+
+def is_leaf(value: Any) -> bool:
+    """Whether a value is a tensor or a native array."""
+    return isinstance(value, BaseTensor) or backend_of(value) is not None
+
+
+def chosen(leaves: Sequence[Any], backend: str | None) -> Backend:
+    """The backend by name, or the one that all tensors are on.
+
+    Raises:
+        BackendError: they are on several.
+    """
+    if backend is not None:
+        return get(backend)
+    found = {_backend(leaf) for leaf in leaves}
+    if len(found) > 1:
+        names = ", ".join(sorted(b.name for b in found))
+        raise BackendError(f"the arguments are on several backends: {names}.", legal="backend=... chooses one")
+    return next(iter(found)) if found else get("numpy")
+
+
+def _backend(leaf: Any) -> Backend:
+    found = leaf._backend if isinstance(leaf, BaseTensor) else backend_of(leaf)
+    assert found is not None
+    return found
+
+
+def native(leaf: Any, target: Backend) -> Array:
+    """A tensor's or array's numbers on a backend."""
+    array = leaf._array if isinstance(leaf, BaseTensor) else leaf
+    return convert(array, _backend(leaf), target)
+
+

@@ -1,0 +1,141 @@
+"""How a backend computes each instruction: by its Array API functions, which need no translation.
+
+`EVALUATE` has a row for the operations whose name or arguments differ from the standard's; the others are the
+backend's functions of that name. Generated code (`source`) goes another way, to the framework's own functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tensoria.backend import Array, Backend
+from tensoria.dtypes import int64
+from tensoria.programs.dimensions import Dim, evaluated
+from tensoria.programs.operations.indexing import At, Cut
+
+__all__ = ["EVALUATE", "evaluate", "sized"]
+
+Attributes = dict[str, Any]
+Evaluate = Callable[..., Any]
+
+
+def sized(value: Any, sizes: Mapping[str, int]) -> Any:
+    """An attribute with integers for expressions, inside of tuples and subscripts too."""
+    if isinstance(value, Dim):
+        return value.evaluate(sizes)
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return tuple(sized(item, sizes) for item in value)
+    if isinstance(value, Cut):
+        start, stop = (None if end is None else evaluated(end, sizes) for end in (value.start, value.stop))
+        return Cut(start, stop, value.step)
+    return value
+
+
+def _subscript(key: tuple[Any, ...], positions: tuple[Array, ...]) -> tuple[Any, ...]:
+    return tuple(
+        slice(part.start, part.stop, part.step) if isinstance(part, Cut)
+        else positions[part.operand - 1] if isinstance(part, At)
+        else part
+        for part in key
+    )  # fmt: skip
+
+
+def _axes(name: str) -> Evaluate:
+    def run(backend: Backend, x: Array, *, axes: tuple[int, ...], keepdims: bool, **more: Any) -> Array:
+        if not axes and name not in ("var",):
+            return x if name not in ("all", "any", "count_nonzero") else getattr(backend.xp, name)(x, axis=())
+        return getattr(backend.xp, name)(x, axis=axes, keepdims=keepdims, **more)
+
+    return run
+
+
+def _sum(name: str) -> Evaluate:
+    """The type is the operand's: whoever recorded has chosen it."""
+
+    def run(backend: Backend, x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
+        return x if not axes else getattr(backend.xp, name)(x, axis=axes, keepdims=keepdims, dtype=x.dtype)
+
+    return run
+
+
+def _running(name: str) -> Evaluate:
+    def run(backend: Backend, x: Array, *, axis: int, include_initial: bool) -> Array:
+        return getattr(backend.xp, name)(x, axis=axis, include_initial=include_initial, dtype=x.dtype)
+
+    return run
+
+
+def _join(name: str) -> Evaluate:
+    return lambda backend, *arrays, axis: getattr(backend.xp, name)(list(arrays), axis=axis)
+
+
+def _expand(backend: Backend, x: Array, *, axes: tuple[int, ...]) -> Array:
+    for axis in axes:
+        x = backend.xp.expand_dims(x, axis=axis)
+    return x
+
+
+def _setitem(backend: Backend, x: Array, value: Array, *positions: Array, key: Any) -> Array:
+    target = x if backend.immutable else backend.copy(x)
+    return backend.set_item(target, _subscript(key, positions), value)
+
+
+def _roll(backend: Backend, x: Array, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    return backend.xp.roll(x, shifts, axis=axes)
+
+
+def _contract(backend: Backend, *arrays: Array, pattern: Any) -> Array:
+    if len(arrays) == 1:
+        return backend.reduce_axes(pattern, arrays[0])
+    if len(arrays) == 2:
+        return backend.contract(pattern, *arrays)
+    return backend.contract_network(pattern, arrays)
+
+
+def _vector_norm(backend: Backend, x: Array, *, axes: tuple[int, ...], keepdims: bool, ord: float) -> Array:
+    return backend.xp.linalg.vector_norm(x, axis=axes, keepdims=keepdims, ord=ord)
+
+
+EVALUATE: dict[str, Evaluate] = {
+    "astype": lambda backend, x, *, dtype: backend.kernels.cast(x, backend.native_dtype(dtype)),
+    "stop_gradient": lambda backend, x: backend.detach(x),
+    **{name: _axes(name) for name in ("max", "min", "mean", "var", "all", "any", "count_nonzero")},
+    "sum": _sum("sum"), "prod": _sum("prod"),
+    "cumulative_sum": _running("cumulative_sum"), "cumulative_prod": _running("cumulative_prod"),
+    "concat": _join("concat"), "stack": _join("stack"),
+    "expand_dims": _expand,
+    "squeeze": lambda backend, x, *, axes: backend.xp.squeeze(x, axis=axes) if axes else x,
+    "flip": lambda backend, x, *, axes: backend.xp.flip(x, axis=axes),
+    "roll": _roll,
+    "repeat": lambda backend, x, *, repeats, axis: backend.xp.repeat(x, repeats, axis=axis),
+    "tile": lambda backend, x, *, repetitions: backend.xp.tile(x, repetitions),
+    "permute_dims": lambda backend, x, *, axes: backend.xp.permute_dims(x, axes),
+    "reshape": lambda backend, x, *, shape: backend.reshape(x, shape),
+    "broadcast_to": lambda backend, x, *, shape: backend.xp.broadcast_to(x, shape),
+    "getitem": lambda backend, x, *positions, key: backend.get_item(x, _subscript(key, positions)),
+    "setitem": _setitem,
+    "full": lambda backend, value, *, shape: backend.xp.broadcast_to(value, shape),
+    "arange": lambda backend, *, start, stop, step, dtype: backend.xp.arange(
+        start, stop, step, dtype=backend.native_dtype(dtype)
+    ),
+    "eye": lambda backend, *, rows, columns, k, dtype: backend.xp.eye(
+        rows, columns, k=k, dtype=backend.native_dtype(dtype)
+    ),
+    "size": lambda backend, *, size: backend.asarray(size, int64, None, None),
+    "contract": _contract,
+    "linalg.vector_norm": _vector_norm,
+    "linalg.matrix_power": lambda backend, x, *, n: backend.xp.linalg.matrix_power(x, n),
+    "linalg.eig": lambda backend, x: backend.eig(x),
+    "linalg.eigvals": lambda backend, x: backend.eigvals(x),
+}  # fmt: skip
+"""The operations that are not the backend's function of that name with these arguments."""
+
+
+def evaluate(backend: Backend, operation: str, operands: tuple[Array, ...], attributes: Mapping[str, Any]) -> Any:
+    """The result of one instruction on native arrays: an array, or a tuple of them."""
+    row = EVALUATE.get(operation)
+    if row is not None:
+        return row(backend, *operands, **attributes)
+    part, _, name = operation.rpartition(".")
+    return getattr(getattr(backend.xp, part) if part else backend.xp, name)(*operands, **attributes)

@@ -1,0 +1,70 @@
+"""What passes are made of: a program rebuilt instruction by instruction, with values replaced."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tensoria.programs.base import P
+from tensoria.programs.operations import OPERATIONS
+from tensoria.programs.types import Instruction, Operand, Source, Value
+
+__all__ = ["Builder", "rewritten"]
+
+
+class Builder:
+    """Adds instructions to a program that is being rebuilt."""
+
+    def __init__(self, names: set[str]) -> None:
+        self.instructions: list[Instruction] = []
+        self.names = names
+        self.source = Source()
+        self._count = 0
+
+    def add(self, operation: str, operands: Sequence[Operand], /, **attributes: Any) -> Value:
+        """An instruction with one result, whose type is inferred."""
+        (of,) = OPERATIONS[operation].infer(*(operand.type for operand in operands), **attributes)
+        value = Value(of, self.fresh())
+        self.instructions.append(Instruction(operation, tuple(operands), attributes, (value,), self.source))
+        return value
+
+    def fresh(self) -> str:
+        """A name that no value has."""
+        while True:
+            self._count += 1
+            if (name := f"t{self._count}") not in self.names:
+                self.names.add(name)
+                return name
+
+
+Rewrite = Callable[[Builder, Instruction], Sequence[Operand] | None]
+
+
+def rewritten(program: P, rewrite: Rewrite) -> P:
+    """The program with every instruction passed through a function.
+
+    Args:
+        rewrite: adds what shall stand in an instruction's place and returns the operands that its results become;
+            None keeps the instruction (whose operands have been replaced by then).
+    """
+    builder = Builder({value.name for value in program.values()})
+    became: dict[Value, Operand] = {}
+
+    def now(operand: Operand) -> Operand:
+        return became.get(operand, operand) if isinstance(operand, Value) else operand
+
+    for made in program.instructions:
+        made = dataclasses.replace(made, operands=tuple(map(now, made.operands)))
+        builder.source = made.source
+        results = rewrite(builder, made)
+        if results is None:
+            builder.instructions.append(made)
+            continue
+        for old, new in zip(made.results, results, strict=True):
+            if isinstance(new, Value) and new.axes is not old.axes and not new.axes:
+                new.axes = old.axes
+            became[old] = new
+    return dataclasses.replace(
+        program, instructions=tuple(builder.instructions), outputs=tuple(map(now, program.outputs))
+    )

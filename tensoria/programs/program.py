@@ -1,0 +1,75 @@
+"""A program, with everything that can be done with it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tensoria.backend import get
+from tensoria.programs.base import BaseProgram, chosen, native
+from tensoria.programs.compiled import Compiled
+from tensoria.programs.files import load as read
+from tensoria.programs.files import save
+from tensoria.programs.source import written
+from tensoria.programs.trees import unflatten
+from tensoria.tensor import Tensor
+
+__all__ = ["Program", "load"]
+
+
+class Program(BaseProgram):
+    """A function of tensors as data: it runs on any backend, compiles, and is written out as source.
+
+    Made by `tn.trace`; its parts are described in `BaseProgram`.
+    """
+
+    def run(self, *arguments: Any, backend: str | None = None, **named: Any) -> Any:
+        """The program's result, computed instruction by instruction.
+
+        Args:
+            arguments, named: as for the function that was traced; tensors, or native arrays.
+            backend: where to compute; the arguments' backend by default.
+
+        Raises:
+            TracingError: the arguments' structure differs from the traced one.
+            ShapeError, DTypeError: a tensor does not fit its declaration.
+        """
+        leaves = self.leaves(arguments, named)
+        target = chosen(leaves, backend)
+        arrays = [native(leaf, target) for leaf in leaves]
+        results = self.evaluate(target, arrays)
+        tensors = [
+            Tensor.from_parts(array, axes, target) for array, axes in zip(results, self.output_axes, strict=True)
+        ]
+        return unflatten(self.output_tree, tensors)
+
+    __call__ = run
+
+    def source(self, backend: str) -> str:
+        """The program as a module of plain Python over one framework, which imports nothing else.
+
+        Raises:
+            BackendError: the backend can not be written, or lacks an operation.
+        """
+        return written(self, get(backend).dialect(), backend)
+
+    def compile(self, backend: str) -> Compiled:
+        """The program as a function over one framework: generated Python without a call of tensoria in it.
+
+        Raises:
+            BackendError: the backend can not be written, or lacks an operation.
+        """
+        return Compiled(self, get(backend))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the program to one file, which appears whole or not at all (see `files.save`)."""
+        save(self, path)
+
+
+def load(path: str | os.PathLike[str]) -> Program:
+    """The program in a file that `Program.save` wrote; no framework is needed, and nothing in the file is run.
+
+    Raises:
+        FileError: the file is missing, damaged, cut short, of another version, or no program.
+    """
+    return read(Program, path)

@@ -1,0 +1,138 @@
+"""The backend whose arrays hold no numbers: every tensoria function runs on it unchanged, and is recorded."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tensoria.backend import Array, Backend, register
+from tensoria.components import Components
+from tensoria.dtypes import DType
+from tensoria.errors import ConversionError
+from tensoria.network import NetworkPlan
+from tensoria.planning import Costs, Kernels, Pattern
+from tensoria.programs import recorder, standard
+from tensoria.programs.dimensions import Dim
+from tensoria.programs.recorder import SymbolicArray, refuse
+
+__all__ = ["SymbolicBackend", "backend"]
+
+xp = standard.namespace
+
+
+def _refused(*_: Any) -> NoReturn:
+    raise AssertionError("contractions are recorded whole, not as native calls")
+
+
+RECORDED: dict[str, Any] = {
+    "transpose": xp.permute_dims, "reshape": xp.reshape, "multiply": xp.multiply, "cast": standard.cast,
+}  # fmt: skip
+FREE: Any = Costs(**dict.fromkeys(Costs._fields, 1.0))  # type: ignore[arg-type]
+KERNELS = Kernels(**{**dict.fromkeys(Kernels._fields, _refused), **RECORDED, "costs": FREE})
+"""The few native calls that are made outside of contractions."""
+
+
+class SymbolicBackend(Backend):
+    """Arrays of the program that is being recorded."""
+
+    name = "symbolic"
+    package = "tensoria"
+    xp = xp
+    kernels = KERNELS
+    immutable = True
+    differentiates = False
+    lifts = True
+    operators = {name: getattr(xp, name) for name in Backend.operators}  # noqa: RUF012
+
+    add = staticmethod(xp.add)
+    subtract = staticmethod(xp.subtract)
+    multiply = staticmethod(xp.multiply)
+
+    def owns(self, value: Any) -> bool:
+        return isinstance(value, SymbolicArray)
+
+    def native_dtype(self, of: DType) -> Any:
+        return of
+
+    def dtype(self, array: Array) -> DType:
+        found: DType = array.dtype
+        return found
+
+    def device(self, array: Array) -> str:
+        return "unknown"
+
+    def devices(self) -> list[str]:
+        return ["unknown"]
+
+    def version(self) -> str:
+        return importlib.metadata.version("tensoria")
+
+    # -- making and moving ----------------------------------------------------------------------------------------
+
+    def asarray(self, data: Any, of: DType | None, device: str | None, copy: bool | None) -> Array:
+        if isinstance(data, Dim):
+            return recorder.current().size(data, of or standard.dtype_of(np.asarray(0)))
+        return xp.asarray(data, dtype=of)
+
+    def scalar_like(self, value: complex, of: DType, like: Array) -> Array:
+        return like.recorder.literal(value, of)
+
+    def to_device(self, array: Array, device: str) -> Array:
+        return array
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        refuse("a number")
+
+    def import_array(self, array: Array, source: Backend) -> Array | None:
+        return recorder.current().constant(source.to_numpy(source.detach(array)), source.dtype(array), origin=array)
+
+    def from_dlpack(self, source: Any, copy: bool | None) -> Array:
+        raise ConversionError("memory can not be imported while tracing.", legal="import it before, and close over it")
+
+    def dlpack(self, array: Array, **options: Any) -> Any:
+        refuse("memory")
+
+    def constant(self, components: Components, of: DType, like: Array) -> Array:
+        values = components.values
+        return standard.cast(like.recorder.constant(values), of)
+
+    def copy(self, array: Array) -> Array:
+        return array
+
+    # -- operations -----------------------------------------------------------------------------------------------
+
+    def get_item(self, array: Array, key: Any) -> Array:
+        return standard.getitem(array, key)
+
+    def set_item(self, array: Array, key: Any, value: Any) -> Array:
+        return standard.setitem(array, key, value)
+
+    def promoted(self, a: Array, b: Array) -> tuple[Array, Array]:
+        first, second = standard.promote((a, b))
+        return first, second
+
+    def contract(self, of: Pattern, a: Array, b: Array) -> Array:
+        return self.contract_network(of, (a, b))
+
+    def contract_network(self, of: Pattern, arrays: Sequence[Array]) -> Array:
+        first, *rest = standard.promote(arrays)
+        return first.recorder.record("contract", (first, *rest), pattern=of)[0]
+
+    def network_plan(self, of: Pattern, arrays: Sequence[Array]) -> tuple[NetworkPlan, Any, Any]:
+        refuse("a plan, which depends on sizes,")
+
+    def reduce_axes(self, of: Pattern, array: Array) -> Array:
+        term, lead = of.terms[0], array.ndim - len(of.terms[0])
+        if sorted(term) == sorted(of.out) and len(set(term)) == len(term):
+            return xp.permute_dims(array, (*range(lead), *(lead + term.index(label) for label in of.out)))
+        return array.recorder.record("contract", (array,), pattern=of)[0]
+
+    def require_equal(self, a: Array, i: int, b: Array, j: int) -> None:
+        """Sizes that differ as expressions are refused where the instruction is inferred."""
+
+
+backend = SymbolicBackend()
+register(backend, SymbolicArray)

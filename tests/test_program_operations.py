@@ -1,0 +1,75 @@
+"""Every operation of programs: its types are what backends compute, and generated code computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from program_operations import EXAMPLES, Example, program_of
+
+from tensoria.backend import get
+from tensoria.errors import BackendError
+from tensoria.programs.operations import OPERATIONS
+
+each = pytest.mark.parametrize("example", EXAMPLES, ids=[f"{n}-{x}" for n, x in enumerate(EXAMPLES)])
+GAUGE: dict[str, Callable[..., np.ndarray[Any, Any]]] = {
+    "linalg.eigh": lambda w, v: v * w[..., None, :] @ v.swapaxes(-1, -2),
+    "linalg.eig": lambda w, v: v * w[..., None, :] @ np.linalg.inv(v),
+    "linalg.qr": lambda q, r: q @ r,
+    "linalg.svd": lambda u, s, vh: u[..., : s.shape[-1]] * s[..., None, :] @ vh[..., : s.shape[-1], :],
+    "linalg.eigvals": lambda w: np.sort_complex(w),
+}
+"""What does not depend on the choice of vectors or on their order."""
+
+
+def numbers(example: Example, results: Any) -> list[np.ndarray[Any, Any]]:
+    """The results as arrays that two backends can be compared by."""
+    arrays = [np.asarray(x) for x in results]
+    return [GAUGE[example.operation](*arrays)] if example.operation in GAUGE else arrays
+
+
+def close(example: Example, found: Any, expected: Any) -> None:
+    """Assert equal numbers, to the accuracy of the operands' data type."""
+    short = any(x.dtype in (np.float32, np.complex64) for x in (*example.operands, *map(np.asarray, expected)))
+    for a, b in zip(numbers(example, found), numbers(example, expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5 if short else 1e-11, atol=1e-5 if short else 1e-11)
+
+
+def test_every_operation_has_an_example() -> None:
+    assert {example.operation for example in EXAMPLES} == set(OPERATIONS)
+
+
+@each
+def test_an_operation_has_the_types_that_are_inferred_and_numpys_numbers(backend: str, example: Example) -> None:
+    program, target = program_of(example), get(backend)
+    native = [target.asarray(x, None, None, True) for x in example.operands]
+    results = program.evaluate(target, native)
+    for value, array in zip(program.outputs, results, strict=True):
+        assert target.dtype(array) is value.type.dtype
+        assert tuple(target.shape(array)) == value.type.shape
+    close(example, map(target.to_numpy, results), program.evaluate(get("numpy"), example.operands))
+
+
+@each
+def test_generated_code_computes_the_same(backend: str, example: Example) -> None:
+    program, target = program_of(example), get(backend)
+    try:
+        target.dialect()
+    except BackendError:
+        pytest.skip(f"programs are not written for {backend}")
+    native = [target.asarray(x, None, None, True) for x in example.operands]
+    before = [np.array(x) for x in example.operands]
+    compiled = program.compile(backend)
+    results = compiled.native(*native)
+    assert "tensoria" not in compiled.text.replace("by tensoria", "")
+    for value, array in zip(program.outputs, results, strict=True):
+        array = target.asarray(array, None, None, None) if not target.owns(array) else array
+        assert target.dtype(array) is value.type.dtype, compiled.text
+        assert tuple(target.shape(array)) == value.type.shape, compiled.text
+    close(example, (np.asarray(target.to_numpy(x)) for x in results), program.evaluate(get("numpy"), example.operands))
+    for x, y in zip(example.operands, before, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
