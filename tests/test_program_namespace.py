@@ -53,7 +53,7 @@ def test_a_traced_function_computes_what_the_function_does(name: str) -> None:
         compiled = program.compile(backend)
         arrays = [native(backend, ARRAYS[name_]) for name_ in row.inputs]
         found = gauged(name, leaves([tn.asarray(x, backend=backend) for x in compiled.native(*arrays)]))
-        for array, other in zip(found, [x for x in expected], strict=False):
+        for array, other in zip(found, expected, strict=False):
             np.testing.assert_allclose(array, other, rtol=1e-10, atol=1e-11)
 
 

@@ -658,7 +658,8 @@ def _frequencies(function: Callable[..., Any]) -> Callable[..., Array]:
 FFT = SimpleNamespace(
     **{name.removeprefix("fft."): _transform(name) for name in fourier.ROWS},
     fftn=_many("fft"), ifftn=_many("ifft"), rfftn=_many("fft", last="rfft"), irfftn=_many("ifft", first="irfft"),
-    fftfreq=_frequencies(np.fft.fftfreq), rfftfreq=_frequencies(np.fft.rfftfreq), fftshift=_shifted(1), ifftshift=_shifted(-1),
+    fftfreq=_frequencies(np.fft.fftfreq), rfftfreq=_frequencies(np.fft.rfftfreq),
+    fftshift=_shifted(1), ifftshift=_shifted(-1),
 )  # fmt: skip
 """The extension `fft`."""
 
