@@ -71,6 +71,11 @@ programs.operations.reductions
 programs.operations.*
 programs.operations
 programs.recorder
+programs.standard.operands
+programs.standard.indexing
+programs.standard.manipulation
+programs.standard.reductions
+programs.standard.*
 programs.standard programs.evaluation
 programs.symbolic programs.base
 programs.passes.rewriting
