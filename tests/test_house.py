@@ -62,6 +62,11 @@ decompositions.normal_equations decompositions.updates
 decompositions.truncation
 decompositions.*
 modules registration
+modules
+calculus.trees
+calculus.lifting
+calculus.gradient
+calculus.products calculus.jacobian calculus.mapping
 calculus.*
 tensoria
 startup
