@@ -6,6 +6,20 @@ from tensoria.algebra.factorisations import QR, SVD, Eig, Polar, eig, eigvals, p
 from tensoria.algebra.patterns import rearrange, reduce
 from tensoria.algebra.raising import inner
 from tensoria.backend import available, use
+from tensoria.calculus.connection import Connection
+from tensoria.calculus.covariant import covariant_derivative, divergence, laplace_beltrami
+from tensoria.calculus.curvature import (
+    Curvature,
+    curvature,
+    einstein,
+    kretschmann,
+    ricci,
+    riemann,
+    scalar_curvature,
+    weyl,
+)
+from tensoria.calculus.fields import from_components
+from tensoria.calculus.geodesics import Geodesic, geodesic, parallel_transport
 from tensoria.calculus.gradient import grad, value_and_grad
 from tensoria.decompositions.cp import CP, cp
 from tensoria.decompositions.products import hadamard, khatri_rao, kronecker
@@ -13,8 +27,10 @@ from tensoria.decompositions.tensor_train import TensorTrain, tensor_train
 from tensoria.decompositions.tucker import Tucker, tucker
 from tensoria.decompositions.unfolding import fold, mode_product, unfold
 from tensoria.calculus.jacobian import hessian, jacobian
+from tensoria.calculus.lie import lie_derivative
 from tensoria.calculus.lifting import engine
 from tensoria.calculus.mapping import vmap
+from tensoria.calculus.metric_field import christoffel
 from tensoria.calculus.products import jvp, vjp
 from tensoria.dtypes import (
     DType,
@@ -215,8 +231,11 @@ __all__ = [
     "QR",
     "SVD",
     "Basis",
+    "Connection",
+    "Curvature",
     "DType",
     "Eig",
+    "Geodesic",
     "Index",
     "Polar",
     "ProductSpace",
@@ -256,6 +275,7 @@ __all__ = [
     "broadcast_to",
     "can_cast",
     "ceil",
+    "christoffel",
     "clip",
     "complex128",
     "complex64",
@@ -265,15 +285,19 @@ __all__ = [
     "cos",
     "cosh",
     "count_nonzero",
+    "covariant_derivative",
     "cp",
     "cumulative_prod",
     "cumulative_sum",
+    "curvature",
     "diff",
+    "divergence",
     "divide",
     "dtype",
     "e",
     "eig",
     "eigvals",
+    "einstein",
     "einsum",
     "einsum_path",
     "empty",
@@ -294,9 +318,11 @@ __all__ = [
     "floor",
     "floor_divide",
     "fold",
+    "from_components",
     "from_dlpack",
     "full",
     "full_like",
+    "geodesic",
     "grad",
     "greater",
     "greater_equal",
@@ -321,11 +347,14 @@ __all__ = [
     "jacobian",
     "jvp",
     "khatri_rao",
+    "kretschmann",
     "kronecker",
+    "laplace_beltrami",
     "less",
     "less_equal",
     "levi_civita",
     "levi_civita_symbol",
+    "lie_derivative",
     "linalg",
     "linspace",
     "log",
@@ -357,6 +386,7 @@ __all__ = [
     "not_equal",
     "ones",
     "ones_like",
+    "parallel_transport",
     "permute_dims",
     "pi",
     "polar",
@@ -374,8 +404,11 @@ __all__ = [
     "repeat",
     "reshape",
     "result_type",
+    "ricci",
+    "riemann",
     "roll",
     "round",
+    "scalar_curvature",
     "searchsorted",
     "sign",
     "signbit",
@@ -420,6 +453,7 @@ __all__ = [
     "vecdot",
     "vjp",
     "vmap",
+    "weyl",
     "where",
     "zeros",
     "zeros_like",

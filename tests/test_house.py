@@ -66,7 +66,10 @@ modules
 calculus.trees
 calculus.lifting
 calculus.gradient
-calculus.products calculus.jacobian calculus.mapping
+calculus.products calculus.jacobian calculus.mapping calculus.connection calculus.integration
+calculus.fields
+calculus.metric_field
+calculus.covariant calculus.curvature
 calculus.*
 tensoria
 startup
