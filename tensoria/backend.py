@@ -49,6 +49,7 @@ __all__ = [
     "current",
     "device_name",
     "get",
+    "loaded",
     "use",
 ]
 
@@ -535,6 +536,11 @@ def get(name: str) -> Backend:
             raise BackendNotFoundError(f"the backend {name!r} is installed and does not load: {error}") from error
         _loaded[name] = backend
         return backend  # type: ignore[no-any-return]
+
+
+def loaded() -> tuple[Backend, ...]:
+    """The backends that have been used already, so that their frameworks are imported."""
+    return tuple(_loaded.values())
 
 
 def backend_of(value: Any) -> Backend | None:

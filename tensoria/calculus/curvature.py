@@ -18,7 +18,7 @@ from tensoria.calculus.metric_field import Geometry, connection_jet, geometry, l
 from tensoria.einsum import einsum
 from tensoria.errors import SpaceError
 from tensoria.indices import Axes, Index, axes, primed
-from tensoria.namespace.manipulation import permute_dims
+from tensoria.namespace.manipulation import permute_dims, reshape
 from tensoria.structure import structural
 from tensoria.tensor import Tensor
 
@@ -89,7 +89,21 @@ def _lowered(c: Curvature) -> Tensor:
 
 
 def _ricci(c: Curvature) -> Tensor:
-    return einsum("nac,nabcd->nbd", c._geometry.inverse, c._once("lowered"))
+    found = c._geometry
+    if "lowered" in c._made:
+        return einsum("nac,nabcd->nbd", found.inverse, c._made["lowered"])
+    # The same contraction term by term, without the tensor of rank four.
+    assert found.second is not None
+    up, below, n = found.inverse, lower_christoffel(found.first), c._points.n
+    flat = reshape(up, (-1, n * n, 1))
+    pairs = reshape(found.second, (-1, n * n, n * n))
+    traced = reshape(pairs @ flat, (-1, n, n)) + reshape(flat.mT @ pairs, (-1, n, n))
+    cross = einsum("nadbc,nac->nbd", found.second, up)
+    above = einsum("nfe,nebc->nfbc", up, below)
+    trace = einsum("nac,neac->ne", up, above)
+    # g^ac G_ebc G^e_ad and g^ac G_ebd G^e_ac
+    turned = einsum("nacb,ncad->nbd", einsum("nebc,nac->naeb", below, up), above)
+    return 0.5 * (cross + cross.mT - traced) + turned - einsum("ne,nebd->nbd", trace, below)
 
 
 def _scalar(c: Curvature) -> Tensor:

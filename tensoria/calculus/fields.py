@@ -27,7 +27,7 @@ from tensoria.dtypes import int64, promoted
 from tensoria.errors import ConversionError, DTypeError, ModeError, ShapeError, SpaceError
 from tensoria.indices import PLAIN, Axes, Index
 from tensoria.making import tensor
-from tensoria.namespace.creation import full_like, ones_like
+from tensoria.namespace.creation import full_like, ones_like, zeros_like
 from tensoria.namespace.manipulation import broadcast_shapes, broadcast_to, permute_dims, reshape, stack
 from tensoria.spaces import Basis, Space
 from tensoria.structure import Cache, structural
@@ -238,11 +238,13 @@ def jet(of: Field, points: Points, order: int) -> Jet:
         return Jet(*seen[-1], value[0], _last(by, 1), None)
     across = _rows(ones * _constant(backend, second, x), n)
 
-    def inner(array: Array) -> list[Array]:
-        values, slopes = backend.jvp(native, [array], [along._array])
+    def inner(array: Array, tangent: Array) -> list[Array]:
+        values, slopes = backend.jvp(native, [array], [tangent])
         return [*values, *slopes]
 
-    values, slopes = backend.jvp(inner, [repeated._array], [across._array])
+    # The inner tangents take part with zeros for tangents: PyTorch is slow where it has none.
+    still = zeros_like(along)._array
+    values, slopes = backend.jvp(inner, [repeated._array, along._array], [across._array, still])
     value, by = (_copies(backend, y, copies) for y in values)
     twice = _copies(backend, slopes[1], copies)
     once = _taken(backend, by, starts)

@@ -1,7 +1,7 @@
 """From functions of trees of tensors to functions of native arrays, which is what a framework differentiates.
 
 `Lifted` takes arguments apart, remembers the axes of every leaf, and moves everything to the *engine*: the backend of
-the arguments, or for one that can not differentiate (NumPy) the first installed one that can. Only the outermost call
+the arguments, or for one that can not differentiate (NumPy) one that can. Only the outermost call
 of nested derivatives moves anything; those inside meet the engine's tensors already. While a moved function runs,
 the engine is also the backend on which new tensors are made.
 """
@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tensoria.backend import Array, Backend, available, backend_of, convert, get, use
+from tensoria.backend import Array, Backend, available, backend_of, convert, current, get, loaded, use
 from tensoria.calculus.trees import Tree, flatten, mapped, unflatten
 from tensoria.components import of_array
 from tensoria.core import BaseTensor, transposed
@@ -41,8 +41,9 @@ Labels = Axes | None
 def engine(backend: str) -> str:
     """The name of the backend that differentiates tensors of another one: itself, if it can.
 
-    NumPy can not; functions of NumPy tensors are differentiated on the first installed backend that can, and values
-    and derivatives come back as NumPy arrays.
+    NumPy can not; functions of NumPy tensors are differentiated on another backend, and values and derivatives come
+    back as NumPy arrays. It is the current one (`tensoria.use`), if it can; else of those that are loaded already the
+    one whose calls cost least; else one that is installed.
 
     Raises:
         BackendError: no installed backend differentiates.
@@ -55,7 +56,13 @@ def engine_of(own: Backend) -> Backend:
     """The backend that differentiates another one's arrays."""
     if own.differentiates:
         return own
-    for name in available():
+    chosen = current()
+    if chosen.differentiates:
+        return chosen
+    ready = [found for found in loaded() if found.differentiates]
+    if ready:
+        return min(ready, key=lambda found: found.kernels.costs.call)
+    for name in reversed(available()):
         try:
             found = get(name)
         except BackendNotFoundError:
