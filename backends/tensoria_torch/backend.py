@@ -313,7 +313,8 @@ class TorchBackend(Backend):
             return None
         while torch._C._functorch.is_functorch_wrapped_tensor(array):
             array = torch._C._functorch.get_unwrapped(array)
-        return self.to_numpy(array)
+        with torch._C._DisableFuncTorch():
+            return self.to_numpy(array)
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return torch.compile(function, fullgraph=True)

@@ -70,9 +70,8 @@ def _node(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], Callable[[Seque
             lambda children: dataclasses.replace(value, **dict(zip(fields, children, strict=True))),
         )
     if backend_of(value) is None and (optree := sys.modules.get("optree")) is not None and not optree.tree_is_leaf(value):
-        children, _, entries, build = optree.tree_flatten_one_level(value)
-        found = tuple(children)
-        return tuple(entries), found, lambda new: build(new)
+        children, metadata, entries, build = optree.tree_flatten_one_level(value)
+        return tuple(entries), tuple(children), lambda new: build(metadata, tuple(new))
     return None
 
 
