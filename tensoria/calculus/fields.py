@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -207,15 +207,33 @@ def value_at(of: Field, x: Tensor) -> tuple[Tensor, Axes, Basis | None]:
     rank = 3 if basis is not None else len(found._axes.indices)
     lead, count = t.ndim - rank, x.shape[0]
     if lead == 0 or (lead == 1 and t.shape[0] == 1 and count != 1):
+        _require_constant(of, x, t)
         zero = x[:, 0] * 0
         t = t + reshape(zero, (-1 if count is None else count, *((1,) * rank)))
     elif lead != 1 or (count is not None and t.shape[0] is not None and t.shape[0] != count):
-        raise ShapeError(
-            f"a field takes points of shape ({count}, {x.shape[1]}) and returned the shape {t.shape}: one tensor for "
-            "each point belongs there, the points first.",
-            legal="x[..., k] for a coordinate, and tn.from_components(...)",
-        )
+        _refuse_shape(x, t.shape)
     return t, found._axes, basis
+
+
+def _refuse_shape(x: Tensor, shape: tuple[int, ...]) -> NoReturn:
+    raise ShapeError(
+        f"a field takes points in rows of {x.shape[1]} coordinates and returned the shape {shape}: one tensor for each "
+        "point belongs there, the points first.",
+        legal="x[..., k] for a coordinate, and tn.from_components(...)",
+    )
+
+
+def _require_constant(of: Field, x: Tensor, t: Tensor) -> None:
+    """One value for all points is right for a constant field only, and wrong for one that forgot about the points."""
+    backend = x._backend
+    here = backend.numbers(t._array)
+    if here is None:
+        return
+    other = of(1.37 * x + 0.11)
+    found = other.coefficients if isinstance(other, Connection) else other
+    there = found._backend.numbers(found._array)
+    if there is None or not np.array_equal(there.astype(here.dtype).reshape(here.shape), here):
+        _refuse_shape(x, t.shape)
 
 
 def jet(of: Field, points: Points, order: int) -> Jet:

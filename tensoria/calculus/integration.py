@@ -35,6 +35,8 @@ ERROR = (71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 
 """The result of order 5 less that of order 4."""
 SAFETY, SLOWEST, FASTEST = 0.9, 0.2, 5.0
 LIMIT = 100_000
+SMALLEST = 1e-10
+"""Steps of less than this part of the interval lead nowhere."""
 
 
 def integrated(
@@ -67,7 +69,7 @@ def integrated(
     found = [state]
     slope = derivative(times[0], state)
     span = abs(times[-1] - times[0])
-    step = 0.0 if steps is not None else _first_step(backend, state, slope, span, rtol, atol)
+    step = 0.0 if steps is not None else _first_step(backend, state, slope, span)
     for start, stop in zip(times, times[1:], strict=False):
         if steps is not None:
             for n in range(steps):
@@ -94,7 +96,7 @@ def _controlled(
         if left == 0:
             return state, slope, step
         size = min(step, left)
-        if size <= 4 * np.finfo(float).eps * max(abs(time), abs(stop)):
+        if size < left and size <= SMALLEST * max(abs(stop - interval[0]), abs(time) * np.finfo(float).eps / SMALLEST):
             break
         after, end, error = _step(backend, derivative, time, sign * size, state, slope)
         wrong = _size(backend, error, state, after, tolerances)
@@ -154,10 +156,10 @@ def _size(backend: Backend, error: State, before: State, after: State, tolerance
     return worst
 
 
-def _first_step(backend: Backend, state: State, slope: State, span: float, rtol: float, atol: float) -> float:
-    """A step over which the state changes little (Hairer, Norsett, Wanner, Solving ODE I, II.4)."""
-    speed = 0.0
-    for x, v in zip(_numbers(backend, state), _numbers(backend, slope), strict=True):
-        ratio = np.abs(v) / (atol + np.abs(x) + rtol)
-        speed = max(speed, float(ratio.max(initial=0)))
-    return min(span, 0.01 / speed if speed > 0 else span) if span else 0.0
+def _first_step(backend: Backend, state: State, slope: State, span: float) -> float:
+    """A step over which the greatest part of the state changes by a hundredth; the control of errors does the rest."""
+    size, speed = (
+        max((float(np.abs(x).max(initial=0)) for x in _numbers(backend, part)), default=0.0) for part in (state, slope)
+    )
+    wanted = 0.01 * size / speed if speed > 0 and math.isfinite(speed) else span
+    return min(span, max(wanted, 1e-4 * span))
