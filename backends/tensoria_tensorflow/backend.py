@@ -284,7 +284,8 @@ class TensorflowBackend(Backend):
                 inputs = [tf.identity(array) for array in arrays]
                 tape.watch(inputs)
                 outputs = function(*inputs)
-            cotangents = [tf.zeros_like(y) for y in outputs]
+            # Anywhere would do, but for derivatives that divide by the cotangent.
+            cotangents = [tf.ones_like(y) for y in outputs]
             outer.watch(cotangents)
             pulled = _gradient(tape, outputs, inputs, cotangents)
         return outputs, _gradient(outer, pulled, cotangents, list(tangents))

@@ -16,13 +16,16 @@ __all__ = ["relu", "softmax"]
 def relu(x: Any, /) -> Tensor:
     """The positive part of every component (neurons are a privileged basis; most spaces have none).
 
+    At 0 its derivative is 0.
+
     Raises:
         BasisError: an index is not in a privileged basis.
     """
     t = tensor_of(x, "relu")
     require_privileged(t._axes, "relu")
-    xp = t._backend.xp
-    return new(t, xp.maximum(t._array, xp.zeros_like(t._array)), t._axes)
+    xp, zero = t._backend.xp, t._backend.xp.zeros_like(t._array)
+    # Not `maximum`, whose derivative at the tie with zero would be one half; and NaN stays NaN.
+    return new(t, xp.where(xp.less_equal(t._array, zero), zero, t._array), t._axes)
 
 
 def softmax(x: Any, /, axis: Axis) -> Tensor:
