@@ -405,7 +405,7 @@ class Backend:
         return [self.xp.stack(list(column)) for column in zip(*slices, strict=True)]
 
     def numbers(self, array: Array) -> np.ndarray[Any, Any] | None:
-        """The array in host memory, without history and what transforms wrap around it; None while a framework traces."""
+        """The array in host memory, out of its history and of transforms; None while a framework traces."""
         return self.to_numpy(self.detach(array))
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -97,9 +97,7 @@ NESTED: dict[str, Callable[[tn.Tensor], tn.Tensor]] = {
     ),
     "rows by jvp of jvp": lambda x: tn.stack(
         [
-            tn.stack(
-                [tn.jvp(lambda y, e=e: tn.jvp(scalar, (y,), (e,))[1], (x,), (d,))[1] for d in basis(x)], axis=-1
-            )
+            tn.stack([tn.jvp(lambda y, e=e: tn.jvp(scalar, (y,), (e,))[1], (x,), (d,))[1] for d in basis(x)], axis=-1)
             for e in basis(x)
         ],
         axis=-1,
@@ -384,7 +382,9 @@ def test_tangents_and_cotangents_must_fit() -> None:
 def test_values_and_arguments_without_derivatives_are_refused() -> None:
     refusal(ShapeError, lambda b: tn.grad(lambda x: x)(vector(b)), "^i", "tn.jacobian(f)")
     refusal(DTypeError, lambda b: tn.grad(lambda x: tn.argmax(x.components))(vector(b)), "int64")
-    refusal(DTypeError, lambda b: tn.jvp(lambda x: x, (vector(b, [1, 2]),), (vector(b, [1, 2]),)), "argument 0", "int64")
+    refusal(
+        DTypeError, lambda b: tn.jvp(lambda x: x, (vector(b, [1, 2]),), (vector(b, [1, 2]),)), "argument 0", "int64"
+    )
     refusal(ModeError, lambda b: tn.jacobian(lambda x: "x")(vector(b)), "str")
     refusal(ModeError, lambda b: tn.grad(tn.inner, 3)(vector(b), vector(b)), "argument 3")
     refusal(ModeError, lambda b: tn.grad(lambda x: x)({"x": "text"}), "str")

@@ -276,7 +276,8 @@ CORRECTED: dict[str, Callable[..., Any]] = {
     **{name: _promoting(getattr(base, name)) for name in ("matmul", "tensordot", "vecdot")},
     "abs": _abs, "sum": _sum, "sign": _sign, "square": _square, "diff": _diff,
     "stack": _stack, "concat": _concat, "searchsorted": _searchsorted, "isin": _isin,
-    "clip": _clip, "hypot": _hypot, "expm1": _expm1, "log1p": _log1p, "tanh": _tanh, "acos": _acos, "floor_divide": _floor_divide,
+    "clip": _clip, "hypot": _hypot,
+    "expm1": _expm1, "log1p": _log1p, "tanh": _tanh, "acos": _acos, "floor_divide": _floor_divide,
     "remainder": _remainder, "std": _std, "unique_all": _unique_all, "unique_counts": _unique_counts,
     "unique_inverse": _unique_inverse, "unique_values": _unique_values,
 }  # fmt: skip

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tensoria.calculus.fields import Field, Jet, Points, field, jet, require_same
+from tensoria.calculus.fields import Field, Jet, Points, contracted, field, jet, require_same
 from tensoria.calculus.metric_field import connection_jet, geometry
-from tensoria.einsum import einsum
 from tensoria.errors import ModeError, VarianceError
 from tensoria.indices import Axes, Index, axes, primed
 from tensoria.spaces import Basis
@@ -74,7 +73,7 @@ def _derivative(found: Jet, basis: Basis, gamma: Tensor, name: str) -> tuple[Ten
         old, new = term[position], "z"
         inner = term[:position] + new + term[position + 1 :]
         factor = f"n{old}y{new}" if index.variance > 0 else f"n{new}y{old}"
-        change = einsum(f"{factor},n{inner}->n{term}y", gamma, found.value)
+        change = contracted(f"{factor},n{inner}->n{term}y", gamma, found.value)
         total = total + change if index.variance > 0 else total - change
     return total, _with_index(found.axes, basis, name)
 
@@ -101,7 +100,7 @@ def turned(value: Tensor, of: Axes, matrix: Tensor, basis: Basis, what: str) -> 
         require_same(basis, index, what)
         inner = term[:position] + "z" + term[position + 1 :]
         factor = f"n{term[position]}z" if index.variance > 0 else f"nz{term[position]}"
-        change = einsum(f"{factor},n{inner}->n{term}", matrix, value)
+        change = contracted(f"{factor},n{inner}->n{term}", matrix, value)
         total = total - change if index.variance > 0 else total + change
     return total
 
@@ -138,7 +137,7 @@ def divergence(of: Field, connection: Field, name: str | None = None) -> Field:
         term = _term(found.axes)
         left = term[:position] + term[position + 1 :]
         return points.placed(
-            einsum(f"n{term}{term[position]}->n{left}", derivative), _without(found.axes, position)
+            contracted(f"n{term}{term[position]}->n{left}", derivative), _without(found.axes, position)
         )
 
     return field(compute)
@@ -197,8 +196,8 @@ def laplace_beltrami(of: Field, metric: Field) -> Field:
         second = twice(points.x)
         term = _term(second._axes)
         inner = term[:-2]
-        contracted = einsum(f"n{term},n{term[-2:]}->n{inner}", second.components, found.inverse)
-        return points.placed(contracted, _first(second._axes, len(inner)))
+        traced = contracted(f"n{term},n{term[-2:]}->n{inner}", second.components, found.inverse)
+        return points.placed(traced, _first(second._axes, len(inner)))
 
     return field(compute)
 

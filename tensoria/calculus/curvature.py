@@ -1,7 +1,10 @@
 """Curvature: Riemann, Ricci, scalar, Einstein and Weyl tensors of a metric field, and the Kretschmann scalar.
 
-The conventions are those of Misner, Thorne and Wheeler: R^a_bcd = d_c G^a_db - d_d G^a_cb + G^a_ce G^e_db - G^a_de G^e_cb,
-Ricci R_bd = R^a_bad. With all indices down the same is
+The conventions are those of Misner, Thorne and Wheeler:
+
+    R^a_bcd = d_c G^a_db - d_d G^a_cb + G^a_ce G^e_db - G^a_de G^e_cb,    R_bd = R^a_bad.
+
+With all indices down the same is
 
     R_abcd = (d_b d_c g_ad + d_a d_d g_bc - d_a d_c g_bd - d_b d_d g_ac) / 2 + G_ebc G^e_ad - G_ebd G^e_ac,
 
@@ -13,12 +16,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensoria.calculus.fields import Field, Points, field, jet, value_at
-from tensoria.calculus.metric_field import Geometry, connection_jet, geometry, lower_christoffel
-from tensoria.einsum import einsum
+from tensoria.calculus.fields import Field, Points, contracted, field, jet, permuted, value_at
+from tensoria.calculus.metric_field import Geometry, geometry, lower_christoffel
 from tensoria.errors import SpaceError
 from tensoria.indices import Axes, Index, axes, primed
-from tensoria.namespace.manipulation import permute_dims, reshape
+from tensoria.namespace.manipulation import reshape
 from tensoria.structure import structural
 from tensoria.tensor import Tensor
 
@@ -82,32 +84,32 @@ def _lowered(c: Curvature) -> Tensor:
     found = c._geometry
     assert found.second is not None
     below = lower_christoffel(found.first)
-    above = einsum("nfe,nebc->nfbc", found.inverse, below)
-    half = 0.5 * permute_dims(found.second, (0, 1, 3, 4, 2))  # (a, b, c, d): d_b d_c g_ad / 2
-    part = half + permute_dims(half, (0, 2, 1, 4, 3)) + einsum("nebc,nead->nabcd", below, above)
-    return part - permute_dims(part, (0, 1, 2, 4, 3))
+    above = contracted("nfe,nebc->nfbc", found.inverse, below)
+    half = 0.5 * permuted(found.second, (0, 1, 3, 4, 2))  # (a, b, c, d): d_b d_c g_ad / 2
+    part = half + permuted(half, (0, 2, 1, 4, 3)) + contracted("nebc,nead->nabcd", below, above)
+    return part - permuted(part, (0, 1, 2, 4, 3))
 
 
 def _ricci(c: Curvature) -> Tensor:
     found = c._geometry
     if "lowered" in c._made:
-        return einsum("nac,nabcd->nbd", found.inverse, c._made["lowered"])
+        return contracted("nac,nabcd->nbd", found.inverse, c._made["lowered"])
     # The same contraction term by term, without the tensor of rank four.
     assert found.second is not None
     up, below, n = found.inverse, lower_christoffel(found.first), c._points.n
     flat = reshape(up, (-1, n * n, 1))
     pairs = reshape(found.second, (-1, n * n, n * n))
     traced = reshape(pairs @ flat, (-1, n, n)) + reshape(flat.mT @ pairs, (-1, n, n))
-    cross = einsum("nadbc,nac->nbd", found.second, up)
-    above = einsum("nfe,nebc->nfbc", up, below)
-    trace = einsum("nac,neac->ne", up, above)
+    cross = contracted("nadbc,nac->nbd", found.second, up)
+    above = contracted("nfe,nebc->nfbc", up, below)
+    trace = contracted("nac,neac->ne", up, above)
     # g^ac G_ebc G^e_ad and g^ac G_ebd G^e_ac
-    turned = einsum("nacb,ncad->nbd", einsum("nebc,nac->naeb", below, up), above)
-    return 0.5 * (cross + cross.mT - traced) + turned - einsum("ne,nebd->nbd", trace, below)
+    turned = contracted("nacb,ncad->nbd", contracted("nebc,nac->naeb", below, up), above)
+    return 0.5 * (cross + cross.mT - traced) + turned - contracted("ne,nebd->nbd", trace, below)
 
 
 def _scalar(c: Curvature) -> Tensor:
-    return einsum("nbd,nbd->n", c._geometry.inverse, c._once("ricci"))
+    return contracted("nbd,nbd->n", c._geometry.inverse, c._once("ricci"))
 
 
 def _einstein(c: Curvature) -> Tensor:
@@ -121,22 +123,22 @@ def _weyl(c: Curvature) -> Tensor:
     g, ricci = c._geometry.g, c._once("ricci")
     # Schouten's tensor: R_abcd = C_abcd + (the Kulkarni-Nomizu product of it and the metric).
     schouten = (ricci - (0.5 / (n - 1)) * c._once("scalar")[:, None, None] * g) / (n - 2)
-    part = einsum("nac,nbd->nabcd", g, schouten)
-    part = part + permute_dims(part, (0, 2, 1, 4, 3))
-    lowered = c._once("lowered") - part + permute_dims(part, (0, 1, 2, 4, 3))
-    return einsum("nea,nabcd->nebcd", c._geometry.inverse, lowered)
+    part = contracted("nac,nbd->nabcd", g, schouten)
+    part = part + permuted(part, (0, 2, 1, 4, 3))
+    lowered = c._once("lowered") - part + permuted(part, (0, 1, 2, 4, 3))
+    return contracted("nea,nabcd->nebcd", c._geometry.inverse, lowered)
 
 
 def _kretschmann(c: Curvature) -> Tensor:
     up, mixed = c._geometry.inverse, c._once("riemann")
     # R^a_b^cd, from which R_abcd R^abcd = R^a_b^cd R_a^b_cd, and the latter is R^b_a with both moved.
-    twice = einsum("nabcd,nce,ndf->nabef", mixed, up, up)
-    return -einsum("nabcd,nbacd->n", twice, mixed)
+    twice = contracted("nabcd,nce,ndf->nabef", mixed, up, up)
+    return -contracted("nabcd,nbacd->n", twice, mixed)
 
 
 _PARTS = {
     "lowered": _lowered,
-    "riemann": lambda c: einsum("nea,nabcd->nebcd", c._geometry.inverse, c._once("lowered")),
+    "riemann": lambda c: contracted("nea,nabcd->nebcd", c._geometry.inverse, c._once("lowered")),
     "ricci": _ricci,
     "scalar": _scalar,
     "einstein": _einstein,
@@ -209,8 +211,8 @@ def riemann(of: Field) -> Field:
             return Curvature(geometry(of, points, 2), points).riemann
         found = jet(of, points, 1)
         gamma = found.value
-        turned = permute_dims(found.first, (0, 1, 3, 4, 2)) + einsum("nace,nedb->nabcd", gamma, gamma)
-        mixed = turned - permute_dims(turned, (0, 1, 2, 4, 3))
+        turned = permuted(found.first, (0, 1, 3, 4, 2)) + contracted("nace,nedb->nabcd", gamma, gamma)
+        mixed = turned - permuted(turned, (0, 1, 2, 4, 3))
         return points.placed(mixed, _labels((Index("i", basis, -1), Index("j", basis, -1)), "^___"))
 
     return field(compute)

@@ -24,6 +24,7 @@ from tensoria.components import Components, of_array
 from tensoria.coordinatewise import is_scalar
 from tensoria.core import BaseTensor
 from tensoria.dtypes import int64, promoted
+from tensoria.einsum import einsum
 from tensoria.errors import ConversionError, DTypeError, ModeError, ShapeError, SpaceError
 from tensoria.indices import PLAIN, Axes, Index
 from tensoria.making import tensor
@@ -33,7 +34,18 @@ from tensoria.spaces import Basis, Space
 from tensoria.structure import Cache, structural
 from tensoria.tensor import Tensor
 
-__all__ = ["Field", "Jet", "Points", "field", "from_components", "jet", "value_at"]
+__all__ = [
+    "Field",
+    "Jet",
+    "Points",
+    "contracted",
+    "field",
+    "from_components",
+    "jet",
+    "permuted",
+    "require_same",
+    "value_at",
+]
 
 Field = Callable[[Any], Any]
 
@@ -62,7 +74,7 @@ def from_components(
     shape, entries = _entries(components)
     first = next((entry for entry in entries if isinstance(entry, Tensor)), None)
     if first is None:
-        return tensor(components, indices, **spaces)
+        return tensor(components, indices, spaces=dict(spaces))
     tensors = [entry for entry in entries if isinstance(entry, Tensor)]
     kind = functools.reduce(promoted, [entry.dtype for entry in tensors])
     shapes = {entry.shape for entry in tensors}
@@ -82,7 +94,7 @@ def from_components(
     stacked = stack(parts, axis=-1)
     if len(shape) != 1:
         stacked = reshape(stacked, (*_known(stacked.shape[:-1]), *shape))
-    return tensor(stacked, _leading(indices), **spaces)
+    return tensor(stacked, _leading(indices), spaces=dict(spaces))
 
 
 def _leading(indices: Any) -> Any:
@@ -102,7 +114,9 @@ def _entries(components: Any) -> tuple[tuple[int, ...], list[Any]]:
         return (), [components]
     if isinstance(components, Tensor):
         if components.is_labelled:
-            raise ConversionError(f"a component has the axes {components.axes}, and has to be plain.", legal="t.components")
+            raise ConversionError(
+                f"a component has the axes {components.axes}, and has to be plain.", legal="t.components"
+            )
         return (), [components]
     if not isinstance(components, (list, tuple)):
         raise ConversionError(f"a component is {type(components).__name__}, neither a number nor a plain tensor.")
@@ -291,7 +305,19 @@ def _taken(backend: Backend, t: Tensor, places: Components) -> Tensor:
 
 def _last(t: Tensor, count: int) -> Tensor:
     """The first axes moved to the end."""
-    return permute_dims(t, (*range(count, t.ndim), *range(count)))
+    return permuted(t, (*range(count, t.ndim), *range(count)))
+
+
+def permuted(t: Tensor, order: Sequence[int]) -> Tensor:
+    """A plain tensor with its axes in another order."""
+    found: Tensor = permute_dims(t, tuple(order))
+    return found
+
+
+def contracted(notation: str, *operands: Tensor) -> Tensor:
+    """Plain tensors contracted."""
+    found: Tensor = einsum(notation, *operands)
+    return found
 
 
 @structural
@@ -313,9 +339,9 @@ def _make_directions(key: tuple[int, int]) -> tuple[int, Components, Components,
     return (len(pairs), *map(of_array, made))  # type: ignore[return-value]
 
 
-_DIRECTIONS: Cache[
-    tuple[int, int], tuple[int, Components, Components, Components, Components, Components]
-] = Cache(_make_directions, limit=64)
+_DIRECTIONS: Cache[tuple[int, int], tuple[int, Components, Components, Components, Components, Components]] = Cache(
+    _make_directions, limit=64
+)
 
 
 def require_same(basis: Basis, index: Index, what: str) -> None:

@@ -1,7 +1,7 @@
 """Curves on a manifold: geodesics, which go straight on, and tensors carried along a curve without turning.
 
-A geodesic solves x'' ^i = -G^i_jk x' ^j x' ^k. It is integrated with tensors, on every backend, for a whole batch at once;
-gradients by the initial point and velocity pass through.
+A geodesic solves x'' ^i = -G^i_jk x' ^j x' ^k. It is integrated with tensors, on every backend, for a whole batch at
+once; derivatives by the initial point and velocity pass through.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 from tensoria.backend import Array, use
 from tensoria.calculus.covariant import turned
-from tensoria.calculus.fields import Field, Points
+from tensoria.calculus.fields import Field, Points, contracted
 from tensoria.calculus.integration import State, integrated
-from tensoria.calculus.lifting import fitted
+from tensoria.calculus.lifting import engine_of, fitted
 from tensoria.calculus.metric_field import connection_jet
 from tensoria.core import BaseTensor
-from tensoria.einsum import einsum
 from tensoria.errors import ModeError, ShapeError
 from tensoria.indices import PLAIN, Axes, Index, axes
 from tensoria.namespace.manipulation import reshape, stack
@@ -86,7 +85,7 @@ def geodesic(
             at = Tensor.from_parts(state[0], PLAIN, backend)
             v = Tensor.from_parts(state[1], PLAIN, backend)
             gamma = connection_jet(connection, Points(at))[2]
-            return [state[1], (-einsum("nijk,nj,nk->ni", gamma, v, v))._array]
+            return [state[1], (-contracted("nijk,nj,nk->ni", gamma, v, v))._array]
 
         initial = [points.x._array, backend.reshape(start, (-1, points.n))]
         found = integrated(backend, derivative, initial, _times(parameters), rtol=rtol, atol=atol, steps=steps)
@@ -132,8 +131,6 @@ def parallel_transport(
     if not isinstance(value, Tensor) or value.lead:
         raise ModeError("what is carried is one labelled tensor, without anonymous axes.", legal="tn.tensor(v, [i])")
     own = value._backend
-    from tensoria.calculus.lifting import engine_of
-
     backend = engine_of(own)
     moved = value if backend is own else value.to(backend=backend.name)
     labels = value._axes
@@ -151,7 +148,7 @@ def parallel_transport(
             points = Points(Tensor.from_parts(x, PLAIN, backend))
             basis, _, gamma, _ = connection_jet(connection, points)
             along = Tensor.from_parts(speed, PLAIN, backend)[None]
-            turn = einsum("nikm,nk->nim", gamma, along)
+            turn = contracted("nikm,nk->nim", gamma, along)
             t = Tensor.from_parts(state[0], PLAIN, backend)
             return [turned(t, labels, turn, basis, "the connection")._array]
 

@@ -148,7 +148,9 @@ def proportional(backend: Backend, a: Array, b: Array) -> Array:
         xp = backend.xp
         off = xp.abs(backend.add(b, backend.multiply(a, backend.constant(IMAGINARY, backend.dtype(a), a))))
         size = xp.max(backend.add(xp.abs(a), xp.abs(b)))
-        fits = xp.all(xp.less_equal(off, backend.multiply(size, backend.scalar_like(TOLERANCE, backend.dtype(size), size))))
+        fits = xp.all(
+            xp.less_equal(off, backend.multiply(size, backend.scalar_like(TOLERANCE, backend.dtype(size), size)))
+        )
         return xp.where(fits, a, xp.full_like(a, float("nan")))
     size = np.abs(x).max(initial=0) + np.abs(y).max(initial=0)
     if not np.allclose(y, -1j * x, rtol=TOLERANCE, atol=TOLERANCE * size, equal_nan=True):

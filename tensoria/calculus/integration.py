@@ -1,4 +1,4 @@
-"""Ordinary differential equations on any backend: Dormand and Prince's method of order 5 with a step control of order 4.
+"""Ordinary differential equations on any backend: Dormand and Prince's method of order 5, with control of the steps.
 
 States are lists of native arrays; everything runs on their backend, so that results carry derivatives by the initial
 values, and a batch is integrated at once (with one step for all, the smallest that any needs). The steps themselves
@@ -7,6 +7,7 @@ are numbers: they are chosen by the host, and have no derivatives.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -63,14 +64,14 @@ def integrated(
         MetricError: the steps become too small: the solution does not go on.
         BackendError: a framework traces, and errors have no numbers yet.
     """
-    signs = {math.copysign(1, b - a) for a, b in zip(times, times[1:], strict=False) if b != a}
+    signs = {math.copysign(1, b - a) for a, b in itertools.pairwise(times) if b != a}
     if len(signs) > 1:
         raise ShapeError(f"the parameters neither rise nor fall: {list(times)}.")
     found = [state]
     slope = derivative(times[0], state)
     span = abs(times[-1] - times[0])
     step = 0.0 if steps is not None else _first_step(backend, state, slope, span)
-    for start, stop in zip(times, times[1:], strict=False):
+    for start, stop in itertools.pairwise(times):
         if steps is not None:
             for n in range(steps):
                 size = (stop - start) / steps

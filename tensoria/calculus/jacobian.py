@@ -132,8 +132,11 @@ def _basis(backend: Backend, arrays: Sequence[Array]) -> list[list[Array]]:
         shape = _shape(backend, array)
         size = math.prod(shape)
         xp, of = backend.xp, backend.dtype(array)
-        unit = backend.to_device(xp.eye(total, size, k=-start, dtype=backend.native_dtype(of)), backend.device(array)) \
-            if backend.device(array) not in ("unknown", "cpu") else xp.eye(total, size, k=-start, dtype=array.dtype)
+        unit = (
+            backend.to_device(xp.eye(total, size, k=-start, dtype=backend.native_dtype(of)), backend.device(array))
+            if backend.device(array) not in ("unknown", "cpu")
+            else xp.eye(total, size, k=-start, dtype=array.dtype)
+        )
         stacks.append(backend.reshape(unit, (total, *shape)))
         start += size
     return stacks
@@ -172,9 +175,7 @@ def _split_rows(backend: Backend, found: Sequence[Array], outputs: Sequence[Arra
     for y in outputs:
         shape = _shape(backend, y)
         stop = start + math.prod(shape)
-        blocks.append(
-            [backend.reshape(part[start:stop], (*shape, *_shape(backend, part)[1:])) for part in found]
-        )
+        blocks.append([backend.reshape(part[start:stop], (*shape, *_shape(backend, part)[1:])) for part in found])
         start = stop
     return blocks
 
@@ -211,7 +212,8 @@ def _columns(
                 blocks[n][m] = proportional(backend, a, backend.xp.negative(b))
             elif kind:
                 blocks[n][m] = backend.subtract(
-                    backend.kernels.cast(a, arrays[m].dtype), _times_i(backend, backend.kernels.cast(b, arrays[m].dtype), 1)
+                    backend.kernels.cast(a, arrays[m].dtype),
+                    _times_i(backend, backend.kernels.cast(b, arrays[m].dtype), 1),
                 )
     return values, blocks
 

@@ -29,7 +29,18 @@ from tensoria.indices import PLAIN, Axes, Index, axes
 from tensoria.structure import structural
 from tensoria.tensor import Tensor
 
-__all__ = ["IMAGINARY", "Lifted", "Results", "engine", "engine_of", "fitted", "labels", "moved", "opposite", "require_floating"]
+__all__ = [
+    "IMAGINARY",
+    "Lifted",
+    "Results",
+    "engine",
+    "engine_of",
+    "fitted",
+    "labels",
+    "moved",
+    "opposite",
+    "require_floating",
+]
 
 IMAGINARY = of_array(1j)
 """The imaginary unit."""
@@ -197,7 +208,9 @@ class Lifted:
     def call(self, arrays: Sequence[Array], given: Sequence[Labels] | None = None) -> Any:
         """The function's value for other arrays in place of the leaves (with other labels, where they are given)."""
         filled = list(self.arguments)
-        for n, part in zip(self.chosen, self.arguments_of(arrays, self.labels if given is None else given), strict=True):
+        for n, part in zip(
+            self.chosen, self.arguments_of(arrays, self.labels if given is None else given), strict=True
+        ):
             filled[n] = part
         with self.making():
             return self.function(*filled, **self.named)
@@ -258,7 +271,9 @@ def _positions(chosen: Sequence[int], count: int) -> list[int]:
 
 def _require_tensor(leaf: Any, n: int) -> None:
     if not isinstance(leaf, Tensor) and backend_of(leaf) is None:
-        raise ModeError(f"argument {n} is {type(leaf).__name__}; a gradient is taken by a tensor.", legal="tn.asarray(x)")
+        raise ModeError(
+            f"argument {n} is {type(leaf).__name__}; a gradient is taken by a tensor.", legal="tn.asarray(x)"
+        )
 
 
 def _mapping(own: Backend) -> Backend:

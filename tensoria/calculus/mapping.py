@@ -107,7 +107,8 @@ def _taken(rank: int, of: Labels, place: int | str) -> tuple[int, Labels]:
         return lead + of.find(place), left
     if not -lead <= place < lead:
         raise AxisError(
-            f"there is no anonymous axis {place}; there are {lead}" + (f" before the labelled axes {of}." if count else "."),
+            f"there is no anonymous axis {place}; there are {lead}"
+            + (f" before the labelled axes {of}." if count else "."),
             legal='the name of a plain axis, such as in_axes="b"',
         )
     return place % lead, of

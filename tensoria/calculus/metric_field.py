@@ -6,17 +6,15 @@ that the space itself declares is never used in its place.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tensoria.calculus.connection import Connection
-from tensoria.calculus.fields import Field, Jet, Points, field, jet
-from tensoria.einsum import einsum
+from tensoria.calculus.fields import Field, Jet, Points, contracted, field, jet, permuted
 from tensoria.errors import MetricError, ShapeError
 from tensoria.indices import Axes, Index
 from tensoria.namespace.linalg import inv
-from tensoria.namespace.manipulation import permute_dims
 from tensoria.spaces import Basis
 from tensoria.tensor import Tensor
 
@@ -79,7 +77,7 @@ def _require_regular(g: Tensor, points: Points) -> None:
         return  # while a framework traces; a singular metric's inverse is not finite then
     matrices = numbers.reshape(-1, *numbers.shape[-2:]).astype(np.float64)
     small = float(np.finfo(numbers.dtype if numbers.dtype.kind == "f" else np.float64).eps) * matrices.shape[-1]
-    finite = np.isfinite(matrices).all(axis=(1, 2))
+    finite: Any = np.isfinite(matrices).all(axis=(1, 2))
     safe = np.where(finite[:, None, None], matrices, 0)
     size = np.abs(safe).max(axis=2)
     # Coordinates may be in any units: rows and columns are brought to size one before the determinant is judged.
@@ -102,7 +100,7 @@ def _require_regular(g: Tensor, points: Points) -> None:
 
 def lower_christoffel(first: Tensor) -> Tensor:
     """G_abc = (d_c g_ab + d_b g_ac - d_a g_bc) / 2 from d_k g_ij of shape (points, i, j, k)."""
-    return 0.5 * (first + permute_dims(first, (0, 1, 3, 2)) - permute_dims(first, (0, 3, 1, 2)))
+    return 0.5 * (first + permuted(first, (0, 1, 3, 2)) - permuted(first, (0, 3, 1, 2)))
 
 
 def christoffel(metric: Field) -> Field:
@@ -129,7 +127,7 @@ def christoffel(metric: Field) -> Field:
 
     def compute(points: Points) -> Connection:
         found = geometry(metric, points, 1)
-        gamma = einsum("nae,nebc->nabc", found.inverse, lower_christoffel(found.first))
+        gamma = contracted("nae,nebc->nabc", found.inverse, lower_christoffel(found.first))
         return Connection(points.placed(gamma), found.basis)
 
     return field(compute)
@@ -148,5 +146,5 @@ def connection_jet(of: Field, points: Points) -> tuple[Basis, str, Tensor, Geome
             raise ShapeError(f"there are {points.n} coordinates, and the connection is on {found.connection}.")
         return found.connection, "i", found.value, None
     made = _geometry(found, points)
-    gamma = einsum("nae,nebc->nabc", made.inverse, lower_christoffel(made.first))
+    gamma = contracted("nae,nebc->nabc", made.inverse, lower_christoffel(made.first))
     return made.basis, made.indices[0].name, gamma, made

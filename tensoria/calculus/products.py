@@ -42,7 +42,9 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     """
     for name, given in (("primals", primals), ("tangents", tangents)):
         if not isinstance(given, (tuple, list)):
-            raise ModeError(f"the {name} are {type(given).__name__}, and have to be a tuple.", legal="tn.jvp(f, (x,), (v,))")
+            raise ModeError(
+                f"the {name} are {type(given).__name__}, and have to be a tuple.", legal="tn.jvp(f, (x,), (v,))"
+            )
     lifted = Lifted(function, tuple(primals), {}, range(len(primals)))
     backend = lifted.backend
     if len(tangents) != len(primals):

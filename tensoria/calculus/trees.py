@@ -52,7 +52,7 @@ def _node(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], Callable[[Seque
         return tuple(range(len(value))), tuple(value), kind
     if kind in (dict, OrderedDict, defaultdict):
         names = tuple(value)
-        empty = defaultdict(value.default_factory) if isinstance(value, defaultdict) else kind()
+        empty: Any = defaultdict(value.default_factory) if isinstance(value, defaultdict) else kind()
 
         def fill(children: Sequence[Any]) -> Any:
             made = empty.copy()
@@ -69,7 +69,11 @@ def _node(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], Callable[[Seque
             tuple(getattr(value, name) for name in fields),
             lambda children: dataclasses.replace(value, **dict(zip(fields, children, strict=True))),
         )
-    if backend_of(value) is None and (optree := sys.modules.get("optree")) is not None and not optree.tree_is_leaf(value):
+    if (
+        backend_of(value) is None
+        and (optree := sys.modules.get("optree")) is not None
+        and not optree.tree_is_leaf(value)
+    ):
         children, metadata, entries, build = optree.tree_flatten_one_level(value)
         return tuple(entries), tuple(children), lambda new: build(metadata, tuple(new))
     return None
