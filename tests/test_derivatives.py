@@ -390,3 +390,49 @@ def test_values_and_arguments_without_derivatives_are_refused() -> None:
     refusal(ModeError, lambda b: tn.grad(lambda x: x)({"x": "text"}), "str")
     with pytest.raises(ModeError, match="forward or in reverse"):
         tn.jacobian(scalar, mode="sideways")
+
+
+# -- inside of the frameworks' compilers ------------------------------------------------------------------------------
+
+
+def norm4(x: tn.Tensor) -> tn.Tensor:
+    return tn.inner(x, x) * tn.inner(x, x)
+
+
+COMPILED: dict[str, Callable[[tn.Tensor], Any]] = {
+    "grad": tn.grad(norm4),
+    "hessian": tn.hessian(norm4),
+    "forward jacobian": tn.jacobian(tn.grad(norm4), mode="forward"),
+    "jvp": lambda x: tn.jvp(norm4, (x,), (x,))[1],
+    "vjp": lambda x: tn.vjp(tn.grad(norm4), x)[1](x)[0],
+    "tree": lambda x: tn.grad(lambda p: norm4(p["a"]) * tn.inner(p["b"][0], p["a"]))({"a": x, "b": [x]})["b"][0],
+    "vmap": lambda x: tn.vmap(tn.grad(norm4), "b")(tn.stack([x.components, 2 * x.components])["b", i]),
+}
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_derivatives_inside_of_tf_function(name: str) -> None:
+    tf = pytest.importorskip("tensorflow")
+    x = vector("tensorflow")
+    found, expected = tf.function(COMPILED[name], autograph=False)(x), COMPILED[name](x)
+    assert found.axes is expected.axes
+    np.testing.assert_allclose(values(found), values(expected), rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_derivatives_compile_to_one_graph(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    torch._dynamo.reset()
+    x = vector("torch")
+    found = torch.compile(COMPILED[name], fullgraph=True, backend="eager")(x)
+    expected = COMPILED[name](x)
+    assert found.axes is expected.axes
+    np.testing.assert_allclose(values(found), values(expected), rtol=1e-13)
+
+
+def test_a_graph_without_numbers_answers_a_function_that_is_not_holomorphic_with_nan() -> None:
+    tf = pytest.importorskip("tensorflow")
+    slope = tf.function(tn.grad(lambda z: tn.sum(z * tn.conj(z))), autograph=False)(tn.asarray(native("tensorflow", Z)))
+    assert np.isnan(values(slope)).all()
+    fine = tf.function(tn.grad(lambda z: tn.sum(z * z)), autograph=False)(tn.asarray(native("tensorflow", Z)))
+    np.testing.assert_allclose(values(fine), 2 * Z)
