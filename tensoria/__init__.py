@@ -21,17 +21,17 @@ from tensoria.calculus.curvature import (
 from tensoria.calculus.fields import from_components
 from tensoria.calculus.geodesics import Geodesic, geodesic, parallel_transport
 from tensoria.calculus.gradient import grad, value_and_grad
-from tensoria.decompositions.cp import CP, cp
-from tensoria.decompositions.products import hadamard, khatri_rao, kronecker
-from tensoria.decompositions.tensor_train import TensorTrain, tensor_train
-from tensoria.decompositions.tucker import Tucker, tucker
-from tensoria.decompositions.unfolding import fold, mode_product, unfold
 from tensoria.calculus.jacobian import hessian, jacobian
 from tensoria.calculus.lie import lie_derivative
 from tensoria.calculus.lifting import engine
 from tensoria.calculus.mapping import vmap
 from tensoria.calculus.metric_field import christoffel
 from tensoria.calculus.products import jvp, vjp
+from tensoria.decompositions.cp import CP, cp
+from tensoria.decompositions.products import hadamard, khatri_rao, kronecker
+from tensoria.decompositions.tensor_train import TensorTrain, tensor_train
+from tensoria.decompositions.tucker import Tucker, tucker
+from tensoria.decompositions.unfolding import fold, mode_product, unfold
 from tensoria.dtypes import (
     DType,
     bfloat16,
@@ -277,8 +277,8 @@ __all__ = [
     "ceil",
     "christoffel",
     "clip",
-    "complex128",
     "complex64",
+    "complex128",
     "concat",
     "conj",
     "copysign",
@@ -335,10 +335,10 @@ __all__ = [
     "indices",
     "inf",
     "inner",
+    "int8",
     "int16",
     "int32",
     "int64",
-    "int8",
     "isdtype",
     "isfinite",
     "isin",
@@ -358,9 +358,9 @@ __all__ = [
     "linalg",
     "linspace",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "logaddexp",
     "logical_and",
     "logical_not",
@@ -437,10 +437,10 @@ __all__ = [
     "triu",
     "trunc",
     "tucker",
+    "uint8",
     "uint16",
     "uint32",
     "uint64",
-    "uint8",
     "unfold",
     "unique_all",
     "unique_counts",

@@ -62,7 +62,6 @@ decompositions.normal_equations decompositions.updates
 decompositions.truncation
 decompositions.*
 modules registration
-modules
 calculus.trees
 calculus.lifting
 calculus.gradient

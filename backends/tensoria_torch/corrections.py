@@ -243,19 +243,28 @@ def _sum(x: Array, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = F
 
 
 _any_sum = unsigned.accumulating(base.sum)
+
+
 # -- points without a derivative (docs/calculus.md) -------------------------------------------------------------------
+
 _any_clip, _any_hypot = lifted(base.clip, *HOW["clip"]), base.hypot
-def _recorded(*operands: Any) -> bool:
+
+
+def _clip(x: Array, /, min: Any = None, max: Any = None) -> Array:
+    """PyTorch's own kernel where it will do: at a limit a number is still inside, and has the derivative 1."""
+    limits = [limit for limit in (min, max) if limit is not None]
+    if limits and x.is_floating_point() and all(getattr(limit, "dtype", None) is x.dtype for limit in limits):
+        return torch.clamp(x, min, max)
+    return _any_clip(x, min, max)
+
+
+def _recorded(*operands: Array) -> bool:
     """Whether somebody may ask for derivatives."""
     if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
         return True
-    return any(isinstance(x, torch.Tensor) and x.requires_grad for x in operands)
-def _clip(x: Array, /, min: Any = None, max: Any = None) -> Array:
-    """At a limit a number is still inside, and has the derivative 1."""
-    out = _any_clip(x, min, max)
-    if not out.is_floating_point() or not _recorded(x, min, max):
-        return out
-    return torch.where(out == x, x, out)
+    return any(x.requires_grad for x in operands)
+
+
 def _hypot(x1: Array, x2: Array, /) -> Array:
     """The length of the zero vector has the derivative 0."""
     if not _recorded(x1, x2):

@@ -163,7 +163,7 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
     """
     t = tensor_of(x, "clip")
     bounds = [bound for bound in (min, max) if bound is not None]
-    if bounds and all(is_scalar(bound) for bound in bounds):
+    if bounds and t._backend.differentiates and all(is_scalar(bound) for bound in bounds):
         if t._axes is not PLAIN:
             require_privileged(t._axes, "clip")
         low, high = (None if bound is None else scalar(t, bound) for bound in (min, max))
@@ -171,7 +171,7 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
     out = t if min is None else maximum(t, min)
     out = out if max is None else minimum(out, max)
     # At a bound a component is still inside and has the derivative 1, not the half that ties share.
-    return where(equal(out, t), t, out) if bounds and t.dtype.kind == "float" else out
+    return where(equal(out, t), t, out) if bounds and t._backend.differentiates and t.dtype.kind == "float" else out
 
 
 def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:

@@ -14,8 +14,7 @@ import tensorflow as tf
 
 from .. import kernels
 from ..kernels import cast, ints, raw, read
-from . import derivatives
-from . import edges
+from . import derivatives, edges
 from .creation import eye
 from .data_types import COMPLEX_OF, COMPONENT, HALVES, astype, check, common, finfo
 from .elementwise import abs as absolute
