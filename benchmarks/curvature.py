@@ -1,8 +1,8 @@
 """The Ricci tensor of Kerr's black hole at many points: tensoria beside a sympy-derived expression, point by point.
 
 Both are timed in one run, and both results are held against zero. sympy derives the Ricci tensor once from the metric
-(not timed; the inverse metric simplified, the result not); its expression is then evaluated in the three ways in which it commonly is, the fastest of
-them compiled to Python's `math` with common subexpressions shared.
+(not timed; the inverse metric simplified, the result not); its expression is then evaluated in the three ways in which
+it commonly is, the fastest of them compiled to Python's `math` with common subexpressions shared.
 
     python benchmarks/curvature.py [--points 1000] [--backend numpy ...] [--json PATH]
 """

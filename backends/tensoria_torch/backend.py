@@ -68,7 +68,6 @@ class TorchBackend(Backend):
     immutable = False
     immediate = True
     fixed = frozenset((torch.Tensor,))
-    operators = OPERATORS
     updating = UPDATING
     operators = OPERATORS | {
         "multiply": _by_number("multiply", torch.ops.aten.mul.Scalar),

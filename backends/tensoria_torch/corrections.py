@@ -254,7 +254,9 @@ def _clip(x: Array, /, min: Any = None, max: Any = None) -> Array:
     """PyTorch's own kernel where it will do: at a limit a number is still inside, and has the derivative 1."""
     limits = [limit for limit in (min, max) if limit is not None]
     if limits and x.is_floating_point() and all(getattr(limit, "dtype", None) is x.dtype for limit in limits):
-        return torch.clamp(x, min, max)
+        # With one limit alone the kernel's forward derivative at it is 0.
+        low = x.new_full((), -torch.inf) if min is None else min
+        return torch.clamp(x, low, x.new_full((), torch.inf) if max is None else max)
     return _any_clip(x, min, max)
 
 
