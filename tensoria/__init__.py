@@ -6,7 +6,27 @@ from tensoria.algebra.factorisations import QR, SVD, Eig, Polar, eig, eigvals, p
 from tensoria.algebra.patterns import rearrange, reduce
 from tensoria.algebra.raising import inner
 from tensoria.backend import available, use
+from tensoria.calculus.connection import Connection
+from tensoria.calculus.covariant import covariant_derivative, divergence, laplace_beltrami
+from tensoria.calculus.curvature import (
+    Curvature,
+    curvature,
+    einstein,
+    kretschmann,
+    ricci,
+    riemann,
+    scalar_curvature,
+    weyl,
+)
+from tensoria.calculus.fields import from_components
+from tensoria.calculus.geodesics import Geodesic, geodesic, parallel_transport
 from tensoria.calculus.gradient import grad, value_and_grad
+from tensoria.calculus.jacobian import hessian, jacobian
+from tensoria.calculus.lie import lie_derivative
+from tensoria.calculus.lifting import engine
+from tensoria.calculus.mapping import vmap
+from tensoria.calculus.metric_field import christoffel
+from tensoria.calculus.products import jvp, vjp
 from tensoria.decompositions.cp import CP, cp
 from tensoria.decompositions.products import hadamard, khatri_rao, kronecker
 from tensoria.decompositions.tensor_train import TensorTrain, tensor_train
@@ -214,8 +234,11 @@ __all__ = [
     "QR",
     "SVD",
     "Basis",
+    "Connection",
+    "Curvature",
     "DType",
     "Eig",
+    "Geodesic",
     "Index",
     "Polar",
     "ProductSpace",
@@ -256,6 +279,7 @@ __all__ = [
     "broadcast_to",
     "can_cast",
     "ceil",
+    "christoffel",
     "clip",
     "complex64",
     "complex128",
@@ -265,20 +289,25 @@ __all__ = [
     "cos",
     "cosh",
     "count_nonzero",
+    "covariant_derivative",
     "cp",
     "cumulative_prod",
     "cumulative_sum",
+    "curvature",
     "diff",
     "dim",
+    "divergence",
     "divide",
     "dtype",
     "e",
     "eig",
     "eigvals",
+    "einstein",
     "einsum",
     "einsum_path",
     "empty",
     "empty_like",
+    "engine",
     "equal",
     "errors",
     "exp",
@@ -294,13 +323,16 @@ __all__ = [
     "floor",
     "floor_divide",
     "fold",
+    "from_components",
     "from_dlpack",
     "full",
     "full_like",
+    "geodesic",
     "grad",
     "greater",
     "greater_equal",
     "hadamard",
+    "hessian",
     "hodge",
     "hypot",
     "iinfo",
@@ -317,12 +349,17 @@ __all__ = [
     "isin",
     "isinf",
     "isnan",
+    "jacobian",
+    "jvp",
     "khatri_rao",
+    "kretschmann",
     "kronecker",
+    "laplace_beltrami",
     "less",
     "less_equal",
     "levi_civita",
     "levi_civita_symbol",
+    "lie_derivative",
     "linalg",
     "linspace",
     "load",
@@ -355,6 +392,7 @@ __all__ = [
     "not_equal",
     "ones",
     "ones_like",
+    "parallel_transport",
     "permute_dims",
     "pi",
     "polar",
@@ -372,8 +410,11 @@ __all__ = [
     "repeat",
     "reshape",
     "result_type",
+    "ricci",
+    "riemann",
     "roll",
     "round",
+    "scalar_curvature",
     "searchsorted",
     "sign",
     "signbit",
@@ -417,6 +458,9 @@ __all__ = [
     "value_and_grad",
     "var",
     "vecdot",
+    "vjp",
+    "vmap",
+    "weyl",
     "where",
     "zeros",
     "zeros_like",

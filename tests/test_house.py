@@ -62,6 +62,13 @@ decompositions.normal_equations decompositions.updates
 decompositions.truncation
 decompositions.*
 modules registration
+calculus.trees
+calculus.lifting
+calculus.gradient
+calculus.products calculus.jacobian calculus.mapping calculus.connection calculus.integration
+calculus.fields
+calculus.metric_field
+calculus.covariant calculus.curvature
 calculus.*
 programs.dimensions programs.trees
 programs.types programs.labels
