@@ -26,6 +26,7 @@ errors
 structure special_values
 spaces
 indices
+declared
 notation
 dtypes
 components
@@ -34,11 +35,12 @@ planner
 network
 backend
 core
-matching
+matching permuting
 metric
 coordinatewise
 contraction
 einsum
+algebra.symmetry
 algebra.*
 views
 indexing

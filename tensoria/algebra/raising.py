@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tensoria.contraction import product
-from tensoria.core import BaseTensor, T, new, relabelled, require_labelled, same_backend, transposed
+from tensoria.core import BaseTensor, T, kept, relabelled, require_labelled, same_backend, transposed
 from tensoria.errors import MetricError, SpaceError
 from tensoria.indices import Index, axes, starred
-from tensoria.metric import chosen, conj, flipped, moved, split_names
+from tensoria.metric import chosen, conj, flipped, moved, split_names, with_symmetries
 
 __all__ = ["adjoint", "inner", "inverted", "lowered", "raised"]
 
@@ -48,9 +48,10 @@ def _moved(t: T, names: str | Iterable[str] | None, metric: BaseTensor | None, u
     if metric is None:
         return moved(t, names, up)
     t, metric = same_backend(t, metric)
+    start = t._axes
     for name in chosen(t._axes, split_names(names), up):
         t = _through(t, name, metric)
-    return t
+    return with_symmetries(t, start)
 
 
 def _through(t: T, name: str, metric: BaseTensor) -> T:
@@ -79,7 +80,7 @@ def _through(t: T, name: str, metric: BaseTensor) -> T:
 
 
 def _as(like: T, t: BaseTensor) -> T:
-    return new(like, t._array, t._axes)
+    return kept(like, t._array, t._axes)
 
 
 def _slots(metric: BaseTensor) -> tuple[Index, Index]:
@@ -113,7 +114,7 @@ def inverted(metric: T) -> T:
         raise MetricError(f"the metric {metric._axes} is singular, so nothing can be raised through it.") from error
     # The inverse's rows belong to the second slot: g^{-1}[j, i] g[i, k] = delta[j, k].
     flipped_slots = tuple(Index(i.name, i.basis, -1 if i.variance > 0 else 1) for i in (second, first))
-    return new(metric, array, axes((*ordered._axes.indices[:-2], *flipped_slots)))
+    return kept(metric, array, axes((*ordered._axes.indices[:-2], *flipped_slots)))
 
 
 def adjoint(t: T) -> T:
