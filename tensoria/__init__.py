@@ -3,6 +3,7 @@
 from tensoria import errors, random
 from tensoria.algebra.exterior import hodge
 from tensoria.algebra.factorisations import QR, SVD, Eig, Polar, eig, eigvals, polar, qr, svd
+from tensoria.algebra.forms import det, interior, wedge
 from tensoria.algebra.patterns import rearrange, reduce
 from tensoria.algebra.raising import inner
 from tensoria.backend import available, use
@@ -18,6 +19,7 @@ from tensoria.calculus.curvature import (
     scalar_curvature,
     weyl,
 )
+from tensoria.calculus.exterior import codifferential, exterior_derivative, laplace_de_rham, pullback, pushforward
 from tensoria.calculus.fields import from_components
 from tensoria.calculus.geodesics import Geodesic, geodesic, parallel_transport
 from tensoria.calculus.gradient import grad, value_and_grad
@@ -281,6 +283,7 @@ __all__ = [
     "ceil",
     "christoffel",
     "clip",
+    "codifferential",
     "complex64",
     "complex128",
     "concat",
@@ -294,6 +297,7 @@ __all__ = [
     "cumulative_prod",
     "cumulative_sum",
     "curvature",
+    "det",
     "diff",
     "dim",
     "divergence",
@@ -313,6 +317,7 @@ __all__ = [
     "exp",
     "expand_dims",
     "expm1",
+    "exterior_derivative",
     "eye",
     "fft",
     "finfo",
@@ -344,6 +349,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "interior",
     "isdtype",
     "isfinite",
     "isin",
@@ -355,6 +361,7 @@ __all__ = [
     "kretschmann",
     "kronecker",
     "laplace_beltrami",
+    "laplace_de_rham",
     "less",
     "less_equal",
     "levi_civita",
@@ -399,6 +406,8 @@ __all__ = [
     "positive",
     "pow",
     "prod",
+    "pullback",
+    "pushforward",
     "qr",
     "random",
     "real",
@@ -460,6 +469,7 @@ __all__ = [
     "vecdot",
     "vjp",
     "vmap",
+    "wedge",
     "weyl",
     "where",
     "zeros",

@@ -8,6 +8,7 @@ symmetry (multiples, renaming, permuting, moving all of a group's indices) says 
 
 from __future__ import annotations
 
+import itertools
 import threading
 import weakref
 from collections.abc import Hashable, Sequence
@@ -105,7 +106,7 @@ def bracketed(labels: Sequence[tuple[str, str]], groups: Groups) -> str:
     """
     words = [mark + name for mark, name in labels]
     spans = sorted((places[0], places[-1]) for places, _ in groups)
-    if any(first[1] > second[0] for first, second in zip(spans, spans[1:], strict=False)):
+    if any(first[1] > second[0] for first, second in itertools.pairwise(spans)):
         # Interleaved groups can not be written in one line; they are told one by one.
         told = ("[" + " ".join(labels[n][1] for n in p) + "]" if odd else
                 "(" + " ".join(labels[n][1] for n in p) + ")" for p, odd in groups)  # fmt: skip

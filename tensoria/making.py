@@ -217,12 +217,16 @@ def _from_notation(
     return term.ellipsis, tuple(given), tuple((group.positions, group.antisymmetric) for group in term.groups)
 
 
-def levi_civita(*indices: Index, backend: str | None = None, dtype: DType | str = "float64") -> Tensor:
+def levi_civita(
+    *indices: Index, metric: Tensor | None = None, backend: str | None = None, dtype: DType | str = "float64"
+) -> Tensor:
     """The Levi-Civita tensor: eps_{01...} = +sqrt(abs(det g)) in a positively oriented basis.
 
     Args:
         indices: one for each dimension of their space, all down (or all up: then raised by the metric).
-        backend, dtype: where and how to make it.
+        metric: a tensor to use instead of the space's own metric; its batch axes are the result's, its backend and its
+            data type too.
+        backend, dtype: where and how to make it otherwise.
 
     Raises:
         MetricError: the space has no metric.
@@ -235,6 +239,8 @@ def levi_civita(*indices: Index, backend: str | None = None, dtype: DType | str 
     array([[ 0.    ,  2.2361],
            [-2.2361,  0.    ]])
     """
+    if metric is not None:
+        return exterior.volume(metric, indices)
     found = current() if backend is None else get(backend)
     return exterior.epsilon(Tensor, indices, found, as_dtype(dtype), tensor=True)
 

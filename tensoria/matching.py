@@ -20,7 +20,17 @@ from tensoria.indices import PLAIN, Axes, Index, axes
 from tensoria.planning import Pattern, pattern
 from tensoria.structure import Cache, Structure, structural
 
-__all__ = ["PRODUCTS", "Product", "Sum", "align_product", "align_sum", "check_same_frame", "exchangeable", "meeting", "symbol_groups"]
+__all__ = [
+    "PRODUCTS",
+    "Product",
+    "Sum",
+    "align_product",
+    "align_sum",
+    "check_same_frame",
+    "exchangeable",
+    "meeting",
+    "symbol_groups",
+]
 
 
 @dataclass(frozen=True, eq=False)

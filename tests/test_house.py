@@ -40,7 +40,7 @@ metric
 coordinatewise
 contraction
 einsum
-algebra.symmetry
+algebra.raising algebra.symmetry
 algebra.*
 views
 indexing

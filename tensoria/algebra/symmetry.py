@@ -7,6 +7,7 @@ for a form does not look at the data again.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -127,7 +128,7 @@ def _has(t: T, places: tuple[int, ...], odd: bool) -> bool | None:
     bound = TOLERANCE.get(t.dtype.name, 0.0) * np.abs(wide).max(initial=0)
     lead = wide.ndim - len(t._axes.indices)
     # Exchanges of neighbours make all permutations.
-    for a, b in zip(places, places[1:], strict=False):
+    for a, b in itertools.pairwise(places):
         exchanged = np.swapaxes(wide, lead + a, lead + b)
         if not (np.abs(wide + exchanged if odd else wide - exchanged) <= bound).all():
             return False
