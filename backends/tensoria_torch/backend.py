@@ -315,9 +315,13 @@ class TorchBackend(Backend):
     def numbers(self, array: Array) -> np.ndarray[Any, Any] | None:
         if is_compiling() or _get_current_dispatch_mode() is not None:
             return None
-        while torch._C._functorch.is_functorch_wrapped_tensor(array):
-            array = torch._C._functorch.get_unwrapped(array)
+        functorch = torch._C._functorch
         with torch._C._DisableFuncTorch():
+            while functorch.is_functorch_wrapped_tensor(array):
+                mapped = functorch.maybe_get_bdim(array) if functorch.is_batchedtensor(array) else None
+                array = functorch.get_unwrapped(array)
+                if mapped:  # it may be anywhere; here it leads, as anonymous axes do
+                    array = array.movedim(mapped, 0)
             return self.to_numpy(array)
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
