@@ -307,6 +307,26 @@ def test_the_determinant_maps_over_batches_and_takes_integers(backend: str) -> N
     np.testing.assert_allclose(values(got), np.linalg.det(data))
 
 
+def test_the_determinant_has_derivatives_of_every_order(backend: str) -> None:
+    """d^2/dt^2 det(t A) = n (n - 1) t^(n - 2) det A, in any mix of forward and reverse mode."""
+    data = np.array([[2.0, 1.0, 0.0], [1.0, -3.0, 1.0], [4.0, 1.0, 4.0]])
+    t = tn.asarray(native(backend, 0.7))
+
+    def along(f: Any) -> Any:
+        return lambda t: tn.jvp(f, (t,), (t * 0 + 1,))[1]
+
+    def f(t: tn.Tensor) -> tn.Tensor:
+        return tn.det(tn.tensor(data, "^i _j", i=tn.Space("V", 3), j=tn.Space("V", 3), backend=t.backend) * t)
+
+    def logarithm(t: tn.Tensor) -> tn.Tensor:
+        return tn.linalg.slogdet(tn.asarray(data, backend=t.backend) * t)[1]
+
+    for first in (along, tn.grad):
+        for second in (along, tn.grad):
+            assert float(second(first(f))(t)) == pytest.approx(6 * 0.7 * np.linalg.det(data))
+            assert float(second(first(logarithm))(t)) == pytest.approx(-3 / 0.7**2)
+
+
 def test_a_form_has_no_determinant_and_neither_has_a_map_between_spaces() -> None:
     V, U = tn.Space("V", 2), tn.Space("U", 2)
     eye = np.eye(2)

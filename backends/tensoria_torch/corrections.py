@@ -280,6 +280,48 @@ def _trace(x: Array, /, *, offset: int = 0, dtype: Any = None) -> Array:
     return CORRECTED["sum"](torch.diagonal(x, offset=offset, dim1=-2, dim2=-1), axis=-1, dtype=dtype)
 
 
+def _det(x: Array, /) -> Array:
+    if not _pushing():
+        return base.linalg.det(x)
+    sign, diagonal = _factored(x)
+    return sign * torch.prod(diagonal, dim=-1)
+
+
+def _slogdet(x: Array, /) -> Any:
+    if not _pushing():
+        return base.linalg.slogdet(x)
+    sign, diagonal = _factored(x)
+    size = torch.abs(diagonal)
+    return SlogDet(sign * torch.prod(diagonal / size, dim=-1), torch.sum(torch.log(size), dim=-1))
+
+
+class SlogDet(NamedTuple):
+    """What `linalg.slogdet` returns."""
+
+    sign: Array
+    logabsdet: Array
+
+
+def _pushing() -> bool:
+    """Whether a forward-mode derivative is being computed.
+
+    What PyTorch (2.13) computes as the forward-mode derivative of det and slogdet has wrong derivatives itself: the
+    second one of det(diag(1, r^2)) comes out as 6. Those of LU factors are right.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    functorch = torch._C._functorch
+    return any(level.key() == functorch.TransformType.Jvp for level in functorch.get_interpreter_stack() or ())
+
+
+def _factored(x: Array) -> tuple[Array, Array]:
+    """The sign of the rows' permutation, and the diagonal of U, of matrices L U."""
+    factors, pivots = torch.linalg.lu_factor(x)
+    moved = pivots != torch.arange(1, pivots.shape[-1] + 1, dtype=pivots.dtype, device=pivots.device)
+    sign = 1 - 2 * (torch.sum(moved, dim=-1) % 2)
+    return sign.to(x.dtype), torch.diagonal(factors, dim1=-2, dim2=-1)
+
+
 CORRECTED: dict[str, Callable[..., Any]] = {
     **{name: lifted(getattr(base, name), *how) for name, how in HOW.items()},
     **{name: widened(getattr(base, name), of_64) for name, of_64 in WIDENED.items()},
@@ -299,7 +341,7 @@ LINALG = SimpleNamespace(**{
     "outer": _promoting(base.linalg.outer),
     "cross": _promoting(base.linalg.cross),
     "solve": _promoting(base.linalg.solve),
-    "trace": _trace,
+    "trace": _trace, "det": _det, "slogdet": _slogdet,
 })  # fmt: skip
 """The extension `linalg`, corrected."""
 FFT = base.fft
