@@ -14,7 +14,7 @@ from tensoria.backend import FORMS, Array, Backend, Form, backend_of
 from tensoria.declared import carried, reordered
 from tensoria.dtypes import DType, float64
 from tensoria.errors import AxisError, BackendError, ModeError, ShapeError
-from tensoria.indices import PLAIN, Axes, Index, axes, check_sizes
+from tensoria.indices import PLAIN, Axes, Index, axes, bare, check_sizes
 from tensoria.structure import structural
 
 __all__ = [
@@ -57,8 +57,13 @@ class BaseTensor:
 
     @property
     def axes(self) -> Axes:
-        """The labelled axes, which are the array's last ones."""
-        return self._axes
+        """The labelled axes, which are the array's last ones; declared symmetries are told by `notation`."""
+        return bare(self._axes)
+
+    @property
+    def notation(self) -> str:
+        """The labelled axes in the notation, such as `"b ^i _[j k]"`: brackets tell declared symmetries."""
+        return str(self._axes)
 
     @property
     def indices(self) -> tuple[Index, ...]:
@@ -135,7 +140,7 @@ class BaseTensor:
 
 
 def new(like: T, array: Array, of: Axes | tuple[Index, ...]) -> T:
-    """A tensor of the same class and backend with another array and axes, unchecked; declared symmetries are dropped."""
+    """A tensor of the same class and backend with another array and axes, unchecked; declared symmetries go."""
     out = _create(type(like))
     out._array = array
     out._axes = of if type(of) is Axes else axes(of)

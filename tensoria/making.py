@@ -150,8 +150,8 @@ def tensor(
     >>> V = Space("V", 2)
     >>> tensor([[1., 2.], [3., 4.]], "^i _j", i=V, j=V).axes
     Axes(^i _j)
-    >>> (2 * tensor([[0., 1.], [-1., 0.]], "_[i j]", i=V, j=V)).axes
-    Axes(_[i j])
+    >>> (2 * tensor([[0., 1.], [-1., 0.]], "_[i j]", i=V, j=V)).notation
+    '_[i j]'
     """
     plain_one = asarray(data, dtype=dtype, device=device, backend=backend)
     known = {**(spaces or {}), **more}

@@ -267,4 +267,3 @@ def _ends(of: Axes, t: Axes, variance: int) -> tuple[str, str, tuple[str, ...]]:
         where = "leads to" if variance < 0 else "comes from"
         raise SpaceError(f"no index of {', '.join(map(repr, t.indices))} ranges over {met.basis}, which {of} {where}.")
     return ups[0].name, downs[0].name, tuple(names)
-
