@@ -224,6 +224,8 @@ def transposed(t: T, order: Sequence[int]) -> T:
         return t
     lead = t.lead
     array = t._backend.kernels.transpose(t._array, (*range(lead), *(lead + n for n in order)))
+    if type(t._axes) is Axes:
+        return new(t, array, tuple(t._axes.indices[n] for n in order))
     return kept(t, array, reordered(t._axes, tuple(order)))
 
 
@@ -237,7 +239,8 @@ def _renamed(of: Axes, names: tuple[tuple[str, str], ...]) -> Axes:
     mapping = dict(names)
     for name in mapping:
         of.find(name)
-    return carried(of, axes(tuple(i.renamed(mapping[i.name]) if i.name in mapping else i for i in of.indices)))
+    made = axes(tuple(i.renamed(mapping[i.name]) if i.name in mapping else i for i in of.indices))
+    return made if type(of) is Axes else carried(of, made)
 
 
 def divided(t: T, number: int) -> T:

@@ -66,8 +66,6 @@ def carried(old: Axes, new: Axes) -> Axes:
     The positions correspond, counted from the last; a group whose indices have come to differ in space, basis or
     variance is no group any more.
     """
-    if type(old) is Axes:
-        return new
     shift = len(new.indices) - len(old.indices)
     kept = []
     for places, odd in groups_of(old):
@@ -81,8 +79,6 @@ def carried(old: Axes, new: Axes) -> Axes:
 def reordered(of: Axes, order: tuple[int, ...]) -> Axes:
     """The axes in another order, where each goes with its symmetries."""
     made = axes(tuple(of.indices[n] for n in order))
-    if type(of) is Axes:
-        return made
     target = {old: new for new, old in enumerate(order)}
     return declare(made, tuple((tuple(target[n] for n in places), odd) for places, odd in groups_of(of)))
 

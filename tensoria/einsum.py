@@ -421,7 +421,7 @@ def relabel(t: T, term: Term, text: str) -> T:
         _check_label(e, label, index)
     made = axes(tuple(i.renamed(x.name) for i, x in zip(t._axes.indices, term.labels, strict=True)))
     if not term.groups:
-        return kept(t, t._array, carried(t._axes, made))
+        return kept(t, t._array, made if type(t._axes) is Axes else carried(t._axes, made))
     count = len(made.indices)
     part = _groups(e, term, made)
     groups = tuple((tuple(n + count for n in places), odd) for places, odd in part)

@@ -156,7 +156,8 @@ def conj(t: T) -> T:
 
 @structural
 def _conjugated(of: Axes) -> Axes:
-    return carried(of, axes(tuple(index.conj() for index in of.indices)))
+    made = axes(tuple(index.conj() for index in of.indices))
+    return made if type(of) is Axes else carried(of, made)
 
 
 def to_basis(t: T, target: Basis | Space, names: str | Iterable[str] | None = None) -> T:
