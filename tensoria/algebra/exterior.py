@@ -85,7 +85,7 @@ def volume(metric: T, indices: tuple[Index, ...]) -> T:
     names = [n for n in metric._axes.names if n not in (pair[0].name, pair[1].name)]
     found = [metric._axes.find(n) for n in (*names, pair[0].name, pair[1].name)]
     ordered = transposed(metric, found)
-    values = Components(symbol(len(indices)) * basis.orientation)
+    values = _oriented(basis)
     kind = dtype_for(values, metric.dtype)
     matrices = backend.kernels.cast(ordered._array, backend.native_dtype(kind))
     determinant = xp.linalg.det(matrices)
@@ -99,6 +99,21 @@ def volume(metric: T, indices: tuple[Index, ...]) -> T:
     return _antisymmetric(new(metric, array, (*ordered._axes.indices[:-2], *indices)))
 
 
+@structural
+def _oriented(basis: Basis) -> Components:
+    """The permutation symbol with the sign of a basis's orientation."""
+    return _symbols[basis]
+
+
+def _orient(basis: Basis) -> Components:
+    assert isinstance(basis.dimension, int)
+    return Components(symbol(basis.dimension) * basis.orientation)
+
+
+_symbols: Cache[Basis, Components] = Cache(_orient, limit=256)
+
+
+@structural
 def _checked(of: Axes) -> Basis:
     if not of.indices or of.indices[0].basis is None:
         raise AxisError("the Levi-Civita tensor has one index for each dimension of a space.")

@@ -145,8 +145,9 @@ def interior(v: T, t: T) -> T:
 def _interior(v: Axes, of: Axes) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
     """What the first one's indices have to be called, and the names of those that remain."""
     first, slots = ([index for index in x.indices if index.basis is not None] for x in (v, of))
-    exchangeable(first, "an interior product") if first else None
-    exchangeable(slots, "an interior product") if slots else None
+    for group in (first, slots):
+        if group:
+            exchangeable(group, "an interior product")
     if len(first) > len(slots) or not first:
         raise AxisError(f"{len(first)} indices ({v}) do not fit into the {len(slots)} slots of {of}.")
     check_same_frame(slots[0], first[0].renamed(slots[0].name), "an interior product")
