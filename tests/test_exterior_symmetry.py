@@ -262,3 +262,31 @@ def test_tensors_with_equal_declarations_share_their_axes(backend: str) -> None:
 
 def test_labelled_parts_need_labels() -> None:
     refusal(ModeError, lambda b: tn.asarray(native(b, SKEW)).symmetrised("i j"), "plain")
+
+
+def test_data_are_seen_inside_of_transforms(backend: str) -> None:
+    """A form that is not declared is looked at where a gradient is computed, too; what is none is refused."""
+
+    def squared(t: tn.Tensor, u: tn.Tensor) -> tn.Tensor:
+        w = tn.interior(u, t)
+        return tn.inner(w, w)
+
+    u = tn.tensor(native(backend, [1.0, 2.0, -1.0]), [i])
+    got = tn.grad(squared)(tn.tensor(native(backend, SKEW), [-i, -j]), u)
+    assert np.isfinite(values(got)).all()
+    with pytest.raises(SymmetryError):
+        tn.grad(squared)(tn.tensor(native(backend, EVEN), [-i, -j]), u)
+
+
+def test_a_mapped_axis_may_be_anywhere() -> None:
+    torch = pytest.importorskip("torch")
+    batch = SKEW[:, :, None] * np.arange(1.0, 6.0)
+    one = tn.tensor(torch.ones(3, dtype=torch.float64), [-k])
+
+    def product(array: Any) -> Any:
+        return tn.wedge(tn.tensor(array, [-i, -j]), one).array
+
+    got = torch.func.vmap(product, in_dims=2)(torch.asarray(batch))
+    np.testing.assert_allclose(got[1].numpy(), 2 * values(tn.wedge(tn.tensor(SKEW, [-i, -j]), one.to(backend="numpy"))))
+    with pytest.raises(SymmetryError):
+        torch.func.vmap(product, in_dims=2)(torch.asarray(batch + EVEN[:, :, None]))
