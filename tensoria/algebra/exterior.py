@@ -214,7 +214,7 @@ def hodge(
         eps = epsilon(type(t), slots_of_volume, t._backend, t.dtype, tensor=True)
         up = flipped(t, chosen)
     else:
-        same_backend(t, metric)
+        t, metric = same_backend(t, metric)
         inverse = inverted(metric) if slots(metric)[0].variance < 0 else metric
         eps, up = volume(metric, slots_of_volume), raised(t, chosen, inverse)
     result = divided(product(relabelled(up, aside), eps), math.factorial(len(given)))

@@ -65,7 +65,7 @@ def wedge(*forms: T, into: str | Iterable[str] | None = None) -> T:
 
 def wedged(a: T, b: T) -> T:
     """alpha ^ beta of tensors that are antisymmetric already."""
-    same_backend(a, b)
+    a, b = same_backend(a, b)
     if not slots_of(a) or not slots_of(b):
         return scalar_multiple(a, b)
     b = relabelled(b, dict(_apart(a._axes, b._axes)))
@@ -133,7 +133,7 @@ def interior(v: T, t: T) -> T:
     """
     require_labelled(v, "an interior product")
     require_labelled(t, "an interior product")
-    same_backend(v, t)
+    v, t = same_backend(v, t)
     v, t = (form(x, slots_of(x), "the interior product") for x in (v, t))
     names, rest = _interior(v._axes, t._axes)
     met = product(relabelled(v, dict(names)), t)
@@ -225,7 +225,7 @@ def pushed(a: T, t: T) -> T:
 def _carried(a: T, t: T, variance: int) -> T:
     require_labelled(a, "pulling back and pushing forward")
     require_labelled(t, "pulling back and pushing forward")
-    same_backend(a, t)
+    a, t = same_backend(a, t)
     up, down, names = _ends(a._axes, t._axes, variance)
     start, order = t._axes, list(t._axes.names)
     meets, remains = (up, down) if variance < 0 else (down, up)
