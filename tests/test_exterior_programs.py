@@ -1,4 +1,4 @@
-"""Exterior algebra in programs: traced with symbolic arrays, where no data can be looked at, and run on every backend."""
+"""Exterior algebra in programs: traced with symbolic arrays, whose data nobody can see, and run on every backend."""
 
 from __future__ import annotations
 
