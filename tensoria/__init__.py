@@ -3,10 +3,32 @@
 from tensoria import errors, random
 from tensoria.algebra.exterior import hodge
 from tensoria.algebra.factorisations import QR, SVD, Eig, Polar, eig, eigvals, polar, qr, svd
+from tensoria.algebra.forms import det, interior, wedge
 from tensoria.algebra.patterns import rearrange, reduce
 from tensoria.algebra.raising import inner
 from tensoria.backend import available, use
+from tensoria.calculus.connection import Connection
+from tensoria.calculus.covariant import covariant_derivative, divergence, laplace_beltrami
+from tensoria.calculus.curvature import (
+    Curvature,
+    curvature,
+    einstein,
+    kretschmann,
+    ricci,
+    riemann,
+    scalar_curvature,
+    weyl,
+)
+from tensoria.calculus.exterior import codifferential, exterior_derivative, laplace_de_rham, pullback, pushforward
+from tensoria.calculus.fields import from_components
+from tensoria.calculus.geodesics import Geodesic, geodesic, parallel_transport
 from tensoria.calculus.gradient import grad, value_and_grad
+from tensoria.calculus.jacobian import hessian, jacobian
+from tensoria.calculus.lie import lie_derivative
+from tensoria.calculus.lifting import engine
+from tensoria.calculus.mapping import vmap
+from tensoria.calculus.metric_field import christoffel
+from tensoria.calculus.products import jvp, vjp
 from tensoria.decompositions.cp import CP, cp
 from tensoria.decompositions.products import hadamard, khatri_rao, kronecker
 from tensoria.decompositions.tensor_train import TensorTrain, tensor_train
@@ -214,8 +236,11 @@ __all__ = [
     "QR",
     "SVD",
     "Basis",
+    "Connection",
+    "Curvature",
     "DType",
     "Eig",
+    "Geodesic",
     "Index",
     "Polar",
     "ProductSpace",
@@ -256,7 +281,9 @@ __all__ = [
     "broadcast_to",
     "can_cast",
     "ceil",
+    "christoffel",
     "clip",
+    "codifferential",
     "complex64",
     "complex128",
     "concat",
@@ -265,25 +292,32 @@ __all__ = [
     "cos",
     "cosh",
     "count_nonzero",
+    "covariant_derivative",
     "cp",
     "cumulative_prod",
     "cumulative_sum",
+    "curvature",
+    "det",
     "diff",
     "dim",
+    "divergence",
     "divide",
     "dtype",
     "e",
     "eig",
     "eigvals",
+    "einstein",
     "einsum",
     "einsum_path",
     "empty",
     "empty_like",
+    "engine",
     "equal",
     "errors",
     "exp",
     "expand_dims",
     "expm1",
+    "exterior_derivative",
     "eye",
     "fft",
     "finfo",
@@ -294,13 +328,16 @@ __all__ = [
     "floor",
     "floor_divide",
     "fold",
+    "from_components",
     "from_dlpack",
     "full",
     "full_like",
+    "geodesic",
     "grad",
     "greater",
     "greater_equal",
     "hadamard",
+    "hessian",
     "hodge",
     "hypot",
     "iinfo",
@@ -312,17 +349,24 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "interior",
     "isdtype",
     "isfinite",
     "isin",
     "isinf",
     "isnan",
+    "jacobian",
+    "jvp",
     "khatri_rao",
+    "kretschmann",
     "kronecker",
+    "laplace_beltrami",
+    "laplace_de_rham",
     "less",
     "less_equal",
     "levi_civita",
     "levi_civita_symbol",
+    "lie_derivative",
     "linalg",
     "linspace",
     "load",
@@ -355,12 +399,15 @@ __all__ = [
     "not_equal",
     "ones",
     "ones_like",
+    "parallel_transport",
     "permute_dims",
     "pi",
     "polar",
     "positive",
     "pow",
     "prod",
+    "pullback",
+    "pushforward",
     "qr",
     "random",
     "real",
@@ -372,8 +419,11 @@ __all__ = [
     "repeat",
     "reshape",
     "result_type",
+    "ricci",
+    "riemann",
     "roll",
     "round",
+    "scalar_curvature",
     "searchsorted",
     "sign",
     "signbit",
@@ -417,6 +467,10 @@ __all__ = [
     "value_and_grad",
     "var",
     "vecdot",
+    "vjp",
+    "vmap",
+    "wedge",
+    "weyl",
     "where",
     "zeros",
     "zeros_like",

@@ -49,6 +49,7 @@ __all__ = [
     "current",
     "device_name",
     "get",
+    "loaded",
     "register",
     "use",
 ]
@@ -106,7 +107,7 @@ class Backend:
         kernels: the native calls that contraction plans are made of, and what they cost.
         integer_kernels: others for arrays of integers, where a framework lacks products of them.
         immutable: whether arrays can not be written in place.
-        differentiates: whether `value_and_grad` works.
+        differentiates: whether `vjp` and `jvp` work.
         tracing: says whether a compiler is tracing our Python code now, so that structure must be asked of the oracle;
             None where no compiler does that.
         max_dimensions: how many axes an array may have.
@@ -389,9 +390,36 @@ class Backend:
 
     # -- derivatives and compilation --------------------------------------------------------------------------------
 
-    def value_and_grad(self, function: Callable[..., Array], arrays: Sequence[Array]) -> tuple[Array, list[Array]]:
-        """The value of a scalar function and its derivatives d/dx (d/dx - i d/dy for complex x), all native."""
+    def vjp(
+        self, function: Callable[..., tuple[list[Array], list[Array]]], arrays: Sequence[Array], reuse: bool = True
+    ) -> tuple[list[Array], list[Array], Callable[[Sequence[Array]], list[Array]]]:
+        """Values of a function of native arrays, and the transpose of its derivative (reverse mode).
+
+        Args:
+            function: takes the arrays, returns its outputs and further arrays, which are not differentiated.
+            arrays: where to differentiate.
+            reuse: whether the third result is called more than once.
+
+        Returns:
+            The outputs; the further arrays; a function from cotangents c, one for each output, to the derivatives of
+            Re(sum c y) by the arrays: d/dx for real ones, d/dx - i d/dy for complex ones.
+        """
         raise BackendError(f"the {self.name} backend has no derivatives.")
+
+    def jvp(
+        self, function: Callable[..., list[Array]], arrays: Sequence[Array], tangents: Sequence[Array]
+    ) -> tuple[list[Array], list[Array]]:
+        """Values of a function of native arrays, and their derivatives along tangents (forward mode)."""
+        raise BackendError(f"the {self.name} backend has no derivatives.")
+
+    def vmap(self, function: Callable[..., list[Array]], arrays: Sequence[Array]) -> list[Array]:
+        """A function of native arrays mapped over their first axes; here, in a loop."""
+        slices = [function(*(array[n] for array in arrays)) for n in range(self.shape(arrays[0])[0] or 0)]
+        return [self.xp.stack(list(column)) for column in zip(*slices, strict=True)]
+
+    def numbers(self, array: Array) -> np.ndarray[Any, Any] | None:
+        """The array in host memory, out of its history and of transforms; None while a framework traces."""
+        return self.to_numpy(self.detach(array))
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, compiled by the framework where it has a compiler."""
@@ -527,6 +555,11 @@ def register(backend: Backend, of: type) -> None:
     """Make a backend known that has no entry point: tensoria's own, whose arrays are of one type."""
     _loaded[backend.name] = backend
     NATIVE_TYPES[of] = backend
+
+
+def loaded() -> tuple[Backend, ...]:
+    """The backends that have been used already, so that their frameworks are imported."""
+    return tuple(_loaded.values())
 
 
 def backend_of(value: Any) -> Backend | None:

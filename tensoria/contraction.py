@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tensoria.core import BaseTensor, T, new, relabelled, require_labelled, same_backend
+from tensoria.core import BaseTensor, T, kept, new, relabelled, require_labelled, same_backend
 from tensoria.errors import AxisError, ModeError, ShapeError, VarianceError
 from tensoria.indices import PLAIN, Axes, Index, axes, primed
 from tensoria.matching import PRODUCTS, Product, align_product, check_same_frame, symbol_groups
@@ -47,7 +47,7 @@ def _special(a: T, b: BaseTensor, aligned: Product) -> T:
         return product(a, flipped(b, aligned.flips))
     _only_scalar(a, b)
     # A multiple keeps the order of its axes.
-    return new(a, a._backend.multiply(a._array, b._array), b._axes if a._axes is PLAIN else a._axes)
+    return kept(a, a._backend.multiply(a._array, b._array), b._axes if a._axes is PLAIN else a._axes)
 
 
 def _only_scalar(a: BaseTensor, b: BaseTensor) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from tensoria.backend import Array
-from tensoria.core import BaseTensor, T, new, same_backend
+from tensoria.core import BaseTensor, T, kept, new, same_backend
+from tensoria.declared import common
 from tensoria.dtypes import check_scalar
 from tensoria.errors import ModeError, ShapeError
 from tensoria.indices import PLAIN, Axes, axes
@@ -73,8 +74,10 @@ def binary(name: str, a: T, b: Any, *, swapped: bool = False) -> T:
         function = backend.operators[name]
         x, y, of = aligned(name, b, a) if swapped else aligned(name, a, b)
         x, y = backend.promoted(x, y)
+        if name in LINEAR and type(a._axes) is not Axes is not type(b._axes):
+            of = common(a._axes, b._axes, of)
         try:
-            return new(a, function(x, y), of)
+            return kept(a, function(x, y), of)
         except Exception:
             check_broadcast(backend.shape(x), backend.shape(y), f"'{SYMBOLS.get(name, name)}'")
             raise
@@ -170,18 +173,18 @@ def scalar_product(a: T, b: Any, *, divide: bool = False) -> T:
         if b._axes is not PLAIN or len(b._array.shape):
             return binary("divide", a, b)
         array = a._backend.operators["divide"](*a._backend.promoted(a._array, b._array))
-        return new(a, array, a._axes)
+        return kept(a, array)
     if not is_scalar(b):
         return NotImplemented  # type: ignore[no-any-return]
     value = number(b)
     if type(value) is not int:
         check_scalar(value, a.dtype)
-    return new(a, a._backend.operators["divide" if divide else "multiply"](a._array, value), a._axes)
+    return kept(a, a._backend.operators["divide" if divide else "multiply"](a._array, value))
 
 
 def negative(a: T) -> T:
     """The tensor times minus one."""
-    return new(a, a._backend.xp.negative(a._array), a._axes)
+    return kept(a, a._backend.xp.negative(a._array))
 
 
 def unary(name: str, function: Callable[[Array], Array], a: T, *, linear: bool = False) -> T:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from tensoria.backend import FORMS, Array, Backend, Form, backend_of
+from tensoria.declared import carried, reordered
 from tensoria.dtypes import DType, float64
 from tensoria.errors import AxisError, BackendError, ModeError, ShapeError
-from tensoria.indices import PLAIN, Axes, Index, axes, check_sizes
+from tensoria.indices import PLAIN, Axes, Index, axes, bare, check_sizes
 from tensoria.structure import structural
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "T",
     "adopt",
     "divided",
+    "kept",
     "labelled",
     "new",
     "one_backend",
@@ -55,8 +57,13 @@ class BaseTensor:
 
     @property
     def axes(self) -> Axes:
-        """The labelled axes, which are the array's last ones."""
-        return self._axes
+        """The labelled axes, which are the array's last ones; declared symmetries are told by `notation`."""
+        return bare(self._axes)
+
+    @property
+    def notation(self) -> str:
+        """The labelled axes in the notation, such as `"b ^i _[j k]"`: brackets tell declared symmetries."""
+        return str(self._axes)
 
     @property
     def indices(self) -> tuple[Index, ...]:
@@ -133,10 +140,25 @@ class BaseTensor:
 
 
 def new(like: T, array: Array, of: Axes | tuple[Index, ...]) -> T:
-    """A tensor of the same class and backend with another array and axes, unchecked."""
+    """A tensor of the same class and backend with another array and axes, unchecked; declared symmetries go."""
     out = _create(type(like))
     out._array = array
-    out._axes = of if type(of) is Axes else axes(of)  # type: ignore[arg-type]
+    out._axes = of if type(of) is Axes else axes(of)
+    out._backend = like._backend
+    return out
+
+
+def kept(like: T, array: Array, of: Axes | None = None) -> T:
+    """A tensor of the same class and backend, unchecked, whose axes keep their declared symmetries.
+
+    Args:
+        like: the tensor that it is made of.
+        array: its array, which has the symmetries too.
+        of: its axes, those of `like` if not given.
+    """
+    out = _create(type(like))
+    out._array = array
+    out._axes = like._axes if of is None else of
     out._backend = like._backend
     return out
 
@@ -192,7 +214,7 @@ def adopt(like: type[T], array: Array, of: Axes = PLAIN, backend: Backend | None
     if found is None:
         raise BackendError(f"no installed backend has arrays of type {type(array).__name__}.")
     out: T = _create(found.tensor_class or like)
-    out._array, out._axes, out._backend = array, of, found
+    out._array, out._axes, out._backend = array, of if type(of) is Axes else axes(of), found
     return out
 
 
@@ -202,12 +224,14 @@ def transposed(t: T, order: Sequence[int]) -> T:
         return t
     lead = t.lead
     array = t._backend.kernels.transpose(t._array, (*range(lead), *(lead + n for n in order)))
-    return new(t, array, tuple(t._axes.indices[n] for n in order))
+    if type(t._axes) is Axes:
+        return new(t, array, tuple(t._axes.indices[n] for n in order))
+    return kept(t, array, reordered(t._axes, tuple(order)))
 
 
 def relabelled(t: T, names: dict[str, str]) -> T:
     """The same tensor with some indices renamed."""
-    return new(t, t._array, _renamed(t._axes, tuple(names.items())))
+    return kept(t, t._array, _renamed(t._axes, tuple(names.items())))
 
 
 @structural
@@ -215,7 +239,8 @@ def _renamed(of: Axes, names: tuple[tuple[str, str], ...]) -> Axes:
     mapping = dict(names)
     for name in mapping:
         of.find(name)
-    return axes(tuple(i.renamed(mapping[i.name]) if i.name in mapping else i for i in of.indices))
+    made = axes(tuple(i.renamed(mapping[i.name]) if i.name in mapping else i for i in of.indices))
+    return made if type(of) is Axes else carried(of, made)
 
 
 def divided(t: T, number: int) -> T:
@@ -223,7 +248,7 @@ def divided(t: T, number: int) -> T:
     backend, array = t._backend, t._array
     if t.dtype.kind not in ("float", "complex"):
         array = backend.kernels.cast(array, backend.native_dtype(float64))
-    return new(t, backend.operators["divide"](array, float(number)), t._axes)
+    return kept(t, backend.operators["divide"](array, float(number)))
 
 
 def labelled(t: T, of: tuple[Index, ...]) -> T:

@@ -11,14 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tensoria.backend import NATIVE_TYPES, Array, backend_of
-from tensoria.core import BaseTensor, T, new, same_backend
+from tensoria.backend import NATIVE_TYPES, Array, Backend, backend_of
+from tensoria.core import BaseTensor, T, adopt, kept, same_backend
+from tensoria.declared import Groups, carried, declare
 from tensoria.errors import BackendError, ModeError, NotationError, ShapeError, TensoriaError, VarianceError
 from tensoria.indices import PLAIN, Axes, Index, axes, plain
-from tensoria.matching import check_same_frame, meeting, symbol_groups
+from tensoria.matching import check_same_frame, exchangeable, meeting, symbol_groups
 from tensoria.metric import flipped
 from tensoria.network import NetworkPlan
-from tensoria.notation import Expression, Label, Term, parse
+from tensoria.notation import Expression, Group, Label, Term, parse
+from tensoria.permuting import averaged
 from tensoria.planning import Pattern, SizeConflictError, check_diagonals, pattern
 from tensoria.structure import Cache, Structure, structural
 
@@ -30,7 +32,8 @@ def einsum(notation: str, *operands: Any) -> Any:
 
     Args:
         notation: `"^i _j, ^j -> ^i"`, or the classic `"ij,jk->ik"`. On labelled tensors the names relabel by position
-            and marks, spaces and bases are checked; on native arrays and plain tensors the marks alone are.
+            and marks, spaces and bases are checked; on native arrays and plain tensors the marks alone are. Brackets
+            take the symmetric part, `_(i j)`, or the antisymmetric one, `_[i j]`, of an operand or of the result.
         operands: labelled tensors, or plain tensors, or native arrays of one backend.
 
     Returns:
@@ -43,6 +46,9 @@ def einsum(notation: str, *operands: Any) -> Any:
     >>> import numpy as np
     >>> einsum("^i _j, ^j -> ^i", np.array([[1., 2.], [3., 4.]]), np.array([1., 1.]))
     array([3., 7.])
+    >>> einsum("_i, _j -> _[i j]", np.array([1., 0.]), np.array([0., 2.]))
+    array([[ 0.,  1.],
+           [-1.,  0.]])
     """
     if len(operands) == 2 and (backend := NATIVE_TYPES.get(type(operands[0]))) is not None and backend.immediate:
         # Two native arrays: one look-up leads to the native call.
@@ -57,6 +63,12 @@ def einsum(notation: str, *operands: Any) -> Any:
         made = resolve(notation, of, ranks)
     else:
         made = _resolved[notation if type(notation) is str else parse(notation).text, of, ranks]
+    if made.brackets is not None:
+        arrays = [_bracketed(backend, *both) for both in zip(arrays, made.brackets, strict=True)]
+        operands = tuple(
+            adopt(type(t), array, t._axes, backend) if isinstance(t, BaseTensor) else array
+            for t, array in zip(operands, arrays, strict=True)
+        )
     if made.flips:
         # The pattern stays: once these indices are flipped, what it contracts is an up with a down index.
         arrays = [flipped(t, names)._array for t, names in zip(operands, made.flips, strict=True)]
@@ -70,15 +82,26 @@ def einsum(notation: str, *operands: Any) -> Any:
             array = backend.contract_network(made.pattern, arrays)
     except SizeConflictError as conflict:
         raise _located(conflict, parse(notation), made.pattern) from None
+    array = _bracketed(backend, array, made.part)
     for operand in operands:
-        if isinstance(operand, BaseTensor):
-            return new(operand, array, PLAIN if made.axes is None else made.axes)
+        if isinstance(operand, BaseTensor) and operand._backend is backend:
+            return kept(operand, array, PLAIN if made.axes is None else made.axes)
+    return array
+
+
+def _bracketed(backend: Backend, array: Array, groups: Groups) -> Array:
+    """The array's part that is symmetric, or antisymmetric, in each group of its last axes (counted from the end)."""
+    for places, antisymmetric in groups:
+        array = averaged(backend, array, [len(array.shape) + n for n in places], antisymmetric)
     return array
 
 
 def _native_pair(key: tuple[Any, ...]) -> Callable[[Array, Array], Array]:
     notation, backend, first, second, *dtypes = key
-    of = resolve(notation, (None, None), (len(first), len(second))).pattern
+    made = resolve(notation, (None, None), (len(first), len(second)))
+    if made.brackets is not None or made.part:
+        raise TypeError("brackets are no matter of one call")
+    of = made.pattern
     run: Callable[[Array, Array], Array] = backend.pairs[(of, first, second, *dtypes)]
     return run
 
@@ -118,6 +141,10 @@ class Resolved(Structure):
     """The result's axes; None for plain and native operands."""
     flips: tuple[tuple[str, ...], ...] | None
     """Indices that a free metric has to flip first, for each operand."""
+    brackets: tuple[Groups, ...] | None
+    """The operands' groups in brackets, by positions counted from the end; None where there are none."""
+    part: Groups
+    """The result's."""
 
 
 def _operands(
@@ -188,7 +215,22 @@ def _resolve(key: tuple[str, tuple[Axes | None, ...], tuple[int, ...]]) -> Resol
     else:
         of = (None,) * len(of)
     made, result = _match(e, of, ranks)
-    return Resolved(made, result, None if result is None else _flips(e, of))
+    flips = None if result is None else _flips(e, of)
+    brackets = tuple(_groups(e, term, axes_) for term, axes_ in zip(e.terms, of, strict=True))
+    part = () if e.output is None else _groups(e, e.output, result)
+    if result is not None:
+        result = declare(result, tuple((tuple(n + len(result.indices) for n in places), odd) for places, odd in part))
+    return Resolved(made, result, flips, brackets if any(brackets) else None, part)
+
+
+def _groups(e: Expression, term: Term, of: Axes | None) -> Groups:
+    """A term's groups in brackets, by positions counted from the end, checked against its axes."""
+    for group in term.groups:
+        if of is not None:
+            members = [of.indices[n].renamed(term.labels[n].name) for n in group.positions]
+            _at(e, group, exchangeable, members, "an (anti)symmetric part")
+    count = len(term.labels)
+    return tuple((tuple(n - count for n in group.positions), group.antisymmetric) for group in term.groups)
 
 
 def _match(e: Expression, of: tuple[Axes | None, ...], ranks: tuple[int, ...]) -> tuple[Pattern, Axes | None]:
@@ -296,7 +338,7 @@ def _check_uses(e: Expression, name: str, found: list[tuple[int, Label, Index | 
         )
 
 
-def _at(e: Expression, label: Label, check: Any, *arguments: Any) -> None:
+def _at(e: Expression, label: Label | Group, check: Any, *arguments: Any) -> None:
     try:
         check(*arguments)
     except TensoriaError as error:
@@ -367,7 +409,7 @@ def _located(conflict: SizeConflictError, e: Expression, of: Pattern) -> ShapeEr
 
 
 def relabel(t: T, term: Term, text: str) -> T:
-    """A labelled tensor whose indices take new names by position, as in `t["^k _l"]`.
+    """A labelled tensor whose indices take new names by position, as in `t["^k _l"]`; `t["_[i j]"]` is a part of it.
 
     Raises:
         NotationError, VarianceError: number or marks do not fit.
@@ -377,4 +419,10 @@ def relabel(t: T, term: Term, text: str) -> T:
         raise e.error(f"the tensor has the labelled axes {t._axes}; each needs a name here.", term)
     for label, index in zip(term.labels, t._axes.indices, strict=True):
         _check_label(e, label, index)
-    return new(t, t._array, tuple(i.renamed(x.name) for i, x in zip(t._axes.indices, term.labels, strict=True)))
+    made = axes(tuple(i.renamed(x.name) for i, x in zip(t._axes.indices, term.labels, strict=True)))
+    if not term.groups:
+        return kept(t, t._array, made if type(t._axes) is Axes else carried(t._axes, made))
+    count = len(made.indices)
+    part = _groups(e, term, made)
+    groups = tuple((tuple(n + count for n in places), odd) for places, odd in part)
+    return kept(t, _bracketed(t._backend, t._array, part), declare(made, groups))

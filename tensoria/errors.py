@@ -25,6 +25,7 @@ __all__ = [
     "NotationError",
     "ShapeError",
     "SpaceError",
+    "SymmetryError",
     "TensoriaError",
     "TracingError",
     "VarianceError",
@@ -113,6 +114,10 @@ class BasisError(TensoriaError, ValueError):
 
 class MetricError(TensoriaError, ValueError):
     """A metric is missing, singular, indefinite where a definite one is needed, or may not be used."""
+
+
+class SymmetryError(TensoriaError, ValueError):
+    """Data do not have the symmetry that is declared or needed."""
 
 
 class ModeError(TensoriaError, TypeError):

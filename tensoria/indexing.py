@@ -19,7 +19,7 @@ from tensoria.core import BaseTensor, T, labelled, new, relabelled, same_backend
 from tensoria.dtypes import check_assignable, dtype
 from tensoria.einsum import relabel
 from tensoria.errors import AxisError, ModeError, SpaceError, VarianceError
-from tensoria.indices import PLAIN, Index, axes, plain
+from tensoria.indices import PLAIN, Index, axes, bare, plain
 from tensoria.matching import check_same_frame, require_privileged
 from tensoria.notation import parse_term
 from tensoria.views import rebound, refresh, view
@@ -82,7 +82,7 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
     cut, kept = _cut(t, parts)
     if isinstance(value, BaseTensor):
         t, value = same_backend(t, value)
-        if value._axes is not axes(kept):
+        if bare(value._axes) is not axes(kept):
             raise ModeError(
                 f"the place has the axes {axes(kept)!s:.60} and the value {value._axes!s:.60}.",
                 legal="give the value the place's axes, in its order",

@@ -18,7 +18,7 @@ from tensoria.errors import AxisError, NotationError, ShapeError, SpaceError
 from tensoria.spaces import Basis, Dimension, ProductSpace, Space, Variance, frame
 from tensoria.structure import Structure, structural
 
-__all__ = ["PLAIN", "Axes", "Index", "axes", "indices", "plain"]
+__all__ = ["PLAIN", "Axes", "Index", "axes", "bare", "indices", "plain"]
 
 NAME = re.compile(r"[^\W\d_][^\W_]*['′*]*\Z")
 MARKS: dict[Variance, str] = {1: "^", -1: "_", 0: ""}
@@ -143,12 +143,14 @@ class Axes(Structure):
 
 
 @structural
-def axes(of: tuple[Index, ...]) -> Axes:
-    """The interned tuple of these indices.
+def axes(of: tuple[Index, ...] | Axes) -> Axes:
+    """The interned tuple of these indices; of axes, the same without declared symmetries.
 
     Raises:
         AxisError: a name occurs twice.
     """
+    if isinstance(of, Axes):
+        of = of.indices
     with _lock:
         found = _axes.get(of)
         if found is not None:
@@ -174,6 +176,11 @@ def axes(of: tuple[Index, ...]) -> Axes:
         new.free = any(basis.space.position == "free" for basis in bases)
         _axes[of] = new
         return new
+
+
+def bare(of: Axes) -> Axes:
+    """The axes without declared symmetries."""
+    return of if type(of) is Axes else axes(of)
 
 
 PLAIN = axes(())

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from types import EllipsisType
 from typing import Any
 
-from tensoria.algebra import exterior
+from tensoria.algebra import exterior, symmetry
 from tensoria.backend import Array, Backend, backend_of, convert, current, get
 from tensoria.coordinatewise import is_scalar
 from tensoria.core import BaseTensor, labelled
+from tensoria.declared import Groups
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
 from tensoria.errors import ConversionError, NotationError, SpaceError
@@ -134,7 +135,8 @@ def tensor(
     Args:
         data: numbers, nested lists, a native array or a plain tensor; adopted without a copy where possible.
         indices: `Index` objects (and names of plain axes), as `[i, -j]` or `["b", i]`, or a notation, as
-            `"b ^i _j"`; a leading `...` leaves further leading axes anonymous.
+            `"b ^i _j"`; a leading `...` leaves further leading axes anonymous. Brackets, `"_(i j)"` and `"_[i j]"`,
+            declare that the data are symmetric, or antisymmetric; the data are looked at, and the tensor remembers.
         spaces: the spaces of a notation's marked names; `i=V, j=V` is shorthand for `spaces={"i": V, "j": V}`.
         dtype, device, backend: as in `asarray`.
 
@@ -143,10 +145,13 @@ def tensor(
         SpaceError: a marked name has no space, or an unmarked one has.
         ShapeError: a size differs from the dimension of its space.
         AxisError: there are more or fewer indices than axes.
+        SymmetryError: the data do not have a declared symmetry (to within `algebra.symmetry.TOLERANCE`).
 
     >>> V = Space("V", 2)
     >>> tensor([[1., 2.], [3., 4.]], "^i _j", i=V, j=V).axes
     Axes(^i _j)
+    >>> (2 * tensor([[0., 1.], [-1., 0.]], "_[i j]", i=V, j=V)).notation
+    '_[i j]'
     """
     plain_one = asarray(data, dtype=dtype, device=device, backend=backend)
     known = {**(spaces or {}), **more}
@@ -154,8 +159,9 @@ def tensor(
         if known:
             raise NotationError("spaces are given, and no indices.", legal='tn.tensor(data, "^i _j", i=V, j=V)')
         return plain_one
+    groups: Groups = ()
     if isinstance(indices, str):
-        dots, given = _from_notation(indices, tuple(known.items()))
+        dots, given, groups = _from_notation(indices, tuple(known.items()))
     else:
         if known:
             raise SpaceError("Index objects know their spaces; spaces= goes with a notation string.")
@@ -167,7 +173,8 @@ def tensor(
             legal="name every axis, or begin with ... to leave leading axes anonymous",
             notation=indices if isinstance(indices, str) else None,
         )
-    return labelled(plain_one, given)
+    made = labelled(plain_one, given)
+    return symmetry.declared(made, groups) if groups else made
 
 
 def _index(item: Any) -> Index:
@@ -179,7 +186,9 @@ def _index(item: Any) -> Index:
 
 
 @structural
-def _from_notation(text: str, spaces: tuple[tuple[str, Space | Basis], ...]) -> tuple[bool, tuple[Index, ...]]:
+def _from_notation(
+    text: str, spaces: tuple[tuple[str, Space | Basis], ...]
+) -> tuple[bool, tuple[Index, ...], Groups]:
     known = dict(spaces)
     term = parse_term(text)
     given = []
@@ -205,15 +214,19 @@ def _from_notation(text: str, spaces: tuple[tuple[str, Space | Basis], ...]) -> 
     unused = [name for name in known if name not in term.names]
     if unused:
         raise NotationError(f"a space is given for {unused[0]!r}, which the notation does not name.", notation=text)
-    return term.ellipsis, tuple(given)
+    return term.ellipsis, tuple(given), tuple((group.positions, group.antisymmetric) for group in term.groups)
 
 
-def levi_civita(*indices: Index, backend: str | None = None, dtype: DType | str = "float64") -> Tensor:
+def levi_civita(
+    *indices: Index, metric: Tensor | None = None, backend: str | None = None, dtype: DType | str = "float64"
+) -> Tensor:
     """The Levi-Civita tensor: eps_{01...} = +sqrt(abs(det g)) in a positively oriented basis.
 
     Args:
         indices: one for each dimension of their space, all down (or all up: then raised by the metric).
-        backend, dtype: where and how to make it.
+        metric: a tensor to use instead of the space's own metric; its batch axes are the result's, its backend and its
+            data type too.
+        backend, dtype: where and how to make it otherwise.
 
     Raises:
         MetricError: the space has no metric.
@@ -226,6 +239,8 @@ def levi_civita(*indices: Index, backend: str | None = None, dtype: DType | str 
     array([[ 0.    ,  2.2361],
            [-2.2361,  0.    ]])
     """
+    if metric is not None:
+        return exterior.volume(metric, indices)
     found = current() if backend is None else get(backend)
     return exterior.epsilon(Tensor, indices, found, as_dtype(dtype), tensor=True)
 

@@ -11,6 +11,7 @@ No array is touched here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,17 @@ from tensoria.indices import PLAIN, Axes, Index, axes
 from tensoria.planning import Pattern, pattern
 from tensoria.structure import Cache, Structure, structural
 
-__all__ = ["PRODUCTS", "Product", "Sum", "align_product", "align_sum", "check_same_frame", "meeting", "symbol_groups"]
+__all__ = [
+    "PRODUCTS",
+    "Product",
+    "Sum",
+    "align_product",
+    "align_sum",
+    "check_same_frame",
+    "exchangeable",
+    "meeting",
+    "symbol_groups",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +104,25 @@ def meeting(a: Index, b: Index, where: str) -> bool:
         f"{a} meets {b} in {where}: both are {kind} indices of {a.basis}, so they do not contract.",
         legal=f't.{other}("{b.name}") on one of them (with a metric), or another name for a tensor product',
     )
+
+
+def exchangeable(members: Sequence[Index], where: str) -> None:
+    """Raise unless these indices may change places: one space, one basis, one variance.
+
+    Raises:
+        SpaceError: one of them is a plain axis, or they range over different spaces.
+        VarianceError: some are up and some are down.
+    """
+    first = members[0]
+    if first.basis is None:
+        raise SpaceError(f"{first.name!r} is a plain axis; {where} is over indices of one space.")
+    for index in members[1:]:
+        check_same_frame(first, index.renamed(first.name), where)
+        if index.variance != first.variance:
+            raise VarianceError(
+                f"{first!r} and {index!r} differ in variance, so exchanging them has no meaning.",
+                legal=f't.lowered("{(first if first.variance > 0 else index).name}") first',
+            )
 
 
 def symbol_groups(labels: dict[int, Index]) -> tuple[tuple[int, ...], ...]:

@@ -13,30 +13,38 @@ from typing import Any
 
 from tensoria.backend import Array
 from tensoria.components import Components, change, dtype_for, gram
-from tensoria.core import BaseTensor, T, new, require_labelled
+from tensoria.core import BaseTensor, T, kept, new, require_labelled
+from tensoria.declared import carried
 from tensoria.errors import MetricError, SpaceError, VarianceError
 from tensoria.indices import Axes, Index, axes, starred
 from tensoria.planning import Pattern, pattern
 from tensoria.spaces import Basis, Metric, Space, frame
 from tensoria.structure import structural
 
-__all__ = ["applied", "chosen", "conj", "flipped", "moved", "scaled", "split_names", "to_basis"]
+__all__ = ["applied", "chosen", "conj", "flipped", "moved", "scaled", "split_names", "to_basis", "with_symmetries"]
 
 
 def flipped(t: T, names: Iterable[str]) -> T:
     """The named indices raised or lowered, whichever they are not yet."""
+    start = t._axes
     for name in names:
         index = t._axes.indices[t._axes.find(name)]
         t = _flip(t, t._axes.find(name), index)
-    return t
+    return with_symmetries(t, start)
+
+
+def with_symmetries(t: T, of: Axes) -> T:
+    """The tensor with those symmetries of the axes that it comes from which its own can have (see `carried`)."""
+    return t if type(of) is Axes else kept(t, t._array, carried(of, t._axes))
 
 
 def moved(t: T, names: str | Iterable[str] | None, up: bool) -> T:
     """The named indices (all that are not, if no name is given) made up, or made down, by their spaces' metrics."""
+    start = t._axes
     for name in chosen(t._axes, split_names(names), up):
         position = t._axes.find(name)
         t = _flip(t, position, t._axes.indices[position])
-    return t
+    return with_symmetries(t, start)
 
 
 def split_names(names: str | Iterable[str] | None) -> tuple[str, ...] | None:
@@ -143,12 +151,13 @@ def scaled(t: T, position: int, diagonal: Components, index: Index) -> T:
 def conj(t: T) -> T:
     """The complex conjugate, which lives in the conjugate space; up stays up and down stays down."""
     made = t._backend.xp.conj(t._array) if t.dtype.kind == "complex" else t._array
-    return new(t, made, _conjugated(t._axes))
+    return kept(t, made, _conjugated(t._axes))
 
 
 @structural
 def _conjugated(of: Axes) -> Axes:
-    return axes(tuple(index.conj() for index in of.indices))
+    made = axes(tuple(index.conj() for index in of.indices))
+    return made if type(of) is Axes else carried(of, made)
 
 
 def to_basis(t: T, target: Basis | Space, names: str | Iterable[str] | None = None) -> T:
@@ -163,7 +172,7 @@ def to_basis(t: T, target: Basis | Space, names: str | Iterable[str] | None = No
         SpaceError: no index ranges over that space, or a named one does not.
     """
     require_labelled(t, "a change of basis")
-    basis = frame(target)
+    basis, start = frame(target), t._axes
     for name in _in_space(t._axes, basis, split_names(names)):
         position = t._axes.find(name)
         index = t._axes.indices[position]
@@ -172,7 +181,7 @@ def to_basis(t: T, target: Basis | Space, names: str | Iterable[str] | None = No
         matrix = change(index.basis, goal, index.variance > 0)
         if matrix is not None:
             t = applied(t, position, matrix, Index(name, goal, index.variance))
-    return t
+    return with_symmetries(t, start)
 
 
 @structural

@@ -4,6 +4,10 @@
 operands; `...` stands for leading anonymous axes. A string without marks and without spaces inside its terms is the
 *classic* notation of `numpy.einsum`, one letter an axis: `"ij,jk->ik"`.
 
+Round brackets symmetrise and square ones antisymmetrise over the indices in them, as in the literature: `"_(i j)"`,
+`"^i _[j k]"`; bars exclude what stands between them, `"_[i |j| k]"`. A mark before a bracket belongs to every name in
+it that has none of its own.
+
 Reading a string knows no tensors and no spaces: it yields names, marks and where each stands in the text, so that
 whoever finds a fault later can point a caret at it.
 """
@@ -14,12 +18,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from tensoria.declared import bracketed
 from tensoria.errors import NotationError
 from tensoria.indices import NAME, Index
 from tensoria.spaces import Variance
 from tensoria.structure import Cache, Structure, structural
 
-__all__ = ["Expression", "Label", "Term", "latex", "parse", "parse_term"]
+__all__ = ["Expression", "Group", "Label", "Term", "latex", "parse", "parse_term"]
 
 Mark = Literal["^", "_", ""]
 VARIANCE: dict[str, Variance] = {"^": 1, "_": -1, "": 0}
@@ -43,12 +48,22 @@ class Label(Structure):
 
 
 @dataclass(frozen=True, eq=False)
+class Group(Structure):
+    """Names in brackets: their positions in the term, and whether the brackets are square."""
+
+    positions: tuple[int, ...]
+    antisymmetric: bool
+    span: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
 class Term(Structure):
     """The axes of one operand or of the result, in order."""
 
     labels: tuple[Label, ...]
     ellipsis: bool
     span: tuple[int, int]
+    groups: tuple[Group, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,7 +71,9 @@ class Term(Structure):
         return tuple(label.name for label in self.labels)
 
     def __str__(self) -> str:
-        return " ".join((["..."] if self.ellipsis else []) + [str(label) for label in self.labels])
+        groups = tuple((group.positions, group.antisymmetric) for group in self.groups)
+        labels = bracketed([(label.mark, label.name) for label in self.labels], groups)
+        return " ".join((["..."] if self.ellipsis else []) + ([labels] if labels else []))
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +85,7 @@ class Expression(Structure):
     output: Term | None
     classic: bool
 
-    def error(self, message: str, where: Label | Term, legal: str | None = None) -> NotationError:
+    def error(self, message: str, where: Label | Term | Group, legal: str | None = None) -> NotationError:
         """A notation error that points at a place in this text."""
         return NotationError(message, notation=self.text, span=where.span, legal=legal)
 
@@ -145,11 +162,74 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
+OPENING = "(["
+BRACKETS = "()[]|"
+
+
+class _Brackets:
+    """The brackets of one term, while it is read."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.groups: list[Group] = []
+        self.opened: int | None = None
+        self.barred: int | None = None
+        self.mark: Mark = ""
+        self.members: list[int] = []
+
+    def fault(self, message: str, at: int, legal: str | None = None) -> NotationError:
+        return NotationError(message, notation=self.text, span=(at, at + 1), legal=legal)
+
+    def read(self, at: int, mark: Mark) -> None:
+        """One bracket or bar, and the mark before it."""
+        sign = self.text[at]
+        if sign in OPENING:
+            if self.opened is not None:
+                raise self.fault("brackets do not nest.", at, "(anti)symmetrise twice, one after the other")
+            self.opened, self.mark, self.members = at, mark, []
+            return
+        if mark:
+            raise self.fault("a mark without a name.", at - 1)
+        if self.opened is None:
+            raise self.fault(f"{sign!r} without a bracket before it.", at, '"_(i j)" or "_[i j]"')
+        if sign == "|":
+            self.barred = at if self.barred is None else None
+            return
+        if self.barred is not None:
+            raise self.fault("a second '|' is missing.", self.barred)
+        if OPENING.index(self.text[self.opened]) != ")]".index(sign):
+            raise self.fault(f"{self.text[self.opened]!r} does not end with {sign!r}.", at)
+        if len(self.members) < 2:
+            raise NotationError(
+                "brackets (anti)symmetrise over two or more names.", notation=self.text, span=(self.opened, at + 1)
+            )
+        self.groups.append(Group(tuple(self.members), sign == "]", (self.opened, at + 1)))
+        self.opened = None
+
+    def mark_of(self, mark: Mark, position: int) -> Mark:
+        """The mark of the name at this position of the term, which is a member unless it is excluded."""
+        if self.opened is None:
+            return mark
+        if self.barred is None:
+            self.members.append(position)
+        return mark or self.mark
+
+    def finished(self) -> tuple[Group, ...]:
+        if self.opened is not None:
+            raise self.fault(f"{self.text[self.opened]!r} is not closed.", self.opened)
+        return tuple(self.groups)
+
+
 def _classic_term(text: str, start: int, end: int) -> Term:
     labels: list[Label] = []
+    brackets = _Brackets(text)
     ellipsis = False
     at = start
     while at < end:
+        if text[at] in BRACKETS:
+            brackets.read(at, "")
+            at += 1
+            continue
         if text.startswith("...", at):
             # Classic strings may write "i..." as numpy does; only the leading place has a meaning for us.
             if ellipsis:
@@ -168,20 +248,24 @@ def _classic_term(text: str, start: int, end: int) -> Term:
                 span=(at, at + 1),
                 legal='names of several characters stand apart by spaces: "row col, col k -> row k"',
             )
-        labels.append(Label(text[at], "", (at, at + 1)))
+        labels.append(Label(text[at], brackets.mark_of("", len(labels)), (at, at + 1)))
         at += 1
-    return Term(tuple(labels), ellipsis, (start, end))
+    return Term(tuple(labels), ellipsis, (start, end), brackets.finished())
 
 
 def _spaced_term(text: str, start: int, end: int) -> Term:
     labels: list[Label] = []
+    brackets = _Brackets(text)
     ellipsis = False
     at = start
     while True:
         while at < end and text[at].isspace():
             at += 1
         if at >= end:
-            return Term(tuple(labels), ellipsis, _trimmed(text, start, end))
+            groups = brackets.finished()
+            for group in groups:
+                _check_marks(text, [labels[n] for n in group.positions])
+            return Term(tuple(labels), ellipsis, _trimmed(text, start, end), groups)
         if text.startswith("...", at):
             if ellipsis or labels:
                 fault = "a second '...'." if ellipsis else "'...' stands for leading axes, so it comes first in a term."
@@ -194,8 +278,12 @@ def _spaced_term(text: str, start: int, end: int) -> Term:
         if text[at] == "^" or text[at] == "_":
             mark = "^" if text[at] == "^" else "_"
             at += 1
+        if at < end and text[at] in BRACKETS:
+            brackets.read(at, mark)
+            at += 1
+            continue
         stop = at
-        while stop < end and not text[stop].isspace() and text[stop] not in "^_.":
+        while stop < end and not text[stop].isspace() and text[stop] not in "^_." + BRACKETS:
             stop += 1
         name = text[at:stop]
         if not NAME.match(name):
@@ -203,8 +291,27 @@ def _spaced_term(text: str, start: int, end: int) -> Term:
                 "a mark without a name." if not name else f"{name!r} is no name: letters, digits and primes make one."
             )
             raise NotationError(shown, notation=text, span=(begin, max(stop, begin + 1)))
-        labels.append(Label(name, mark, (begin, stop)))
+        labels.append(Label(name, brackets.mark_of(mark, len(labels)), (begin, stop)))
         at = stop
+
+
+def _check_marks(text: str, members: list[Label]) -> None:
+    """The names in one pair of brackets are all up or all down."""
+    for label in members:
+        if not label.mark:
+            raise NotationError(
+                f"{label.name!r} is a plain axis, and brackets exchange indices of one space.",
+                notation=text,
+                span=label.span,
+                legal='a mark for each name, or one before the bracket: "_[i j]"',
+            )
+        if label.mark != members[0].mark:
+            raise NotationError(
+                f"{members[0]} and {label} differ in variance, so exchanging them has no meaning.",
+                notation=text,
+                span=label.span,
+                legal='bars exclude a name: "_[i |^k| j]"',
+            )
 
 
 def latex(symbol: str, of: Iterable[Index]) -> str:

@@ -6,7 +6,7 @@ import importlib.util
 from typing import Any
 
 from tensoria.backend import Array, Backend
-from tensoria.indices import Axes
+from tensoria.indices import Axes, bare
 from tensoria.tensor import Tensor
 
 __all__ = ["flatten", "register_optree", "unflatten"]
@@ -16,7 +16,8 @@ _registered = False
 
 def flatten(t: Tensor) -> tuple[tuple[Array], tuple[Axes, Backend], tuple[str]]:
     """The leaf, the structure, and the leaf's name."""
-    return (t._array,), (t._axes, t._backend), ("array",)
+    # A transformation may put anything in the leaf's place: declared symmetries stay behind.
+    return (t._array,), (bare(t._axes), t._backend), ("array",)
 
 
 def unflatten(structure: tuple[Axes, Backend], leaves: Any) -> Tensor:

@@ -19,11 +19,11 @@ from tensoria import contraction, indexing, printing
 from tensoria.algebra import fusing, patterns, raising, symmetry
 from tensoria.backend import Backend, backend_of, convert, device_name, get
 from tensoria.coordinatewise import binary, check_broadcast, check_matmul, is_scalar, negative, scalar_product, unary
-from tensoria.core import BaseTensor, adopt, new, relabelled, require_labelled, same_backend, transposed
+from tensoria.core import BaseTensor, adopt, kept, new, relabelled, require_labelled, same_backend, transposed
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
 from tensoria.errors import AxisError, ConversionError, ModeError
-from tensoria.indices import PLAIN, Axes
+from tensoria.indices import PLAIN, Axes, bare
 from tensoria.matching import PRODUCTS
 from tensoria.metric import conj, to_basis
 from tensoria.planning import SizeConflictError
@@ -42,7 +42,7 @@ def _in_place(operation: Callable[[Any, Any], Any], symbol: str) -> Callable[[Te
         if self._backend.immutable:
             refresh(self)
         result = operation(self, other)
-        if result._axes is not self._axes:
+        if result._axes is not self._axes and bare(result._axes) is not bare(self._axes):
             raise ModeError(f"'{symbol}' would change the indices {self._axes} to {result._axes}.", legal="t = t * u")
         if result.dtype is not self.dtype or result.shape != self.shape:
             raise ModeError(
@@ -50,6 +50,7 @@ def _in_place(operation: Callable[[Any, Any], Any], symbol: str) -> Callable[[Te
                 legal="t = t + u",
             )
         rebound(self, self._backend.overwrite(self._array, result._array))
+        self._axes = result._axes  # with the symmetries that the result has
         return self
 
     return method
@@ -446,7 +447,7 @@ class Tensor(BaseTensor):
             array = target.copy(array)
         if copy is False and target is source and array is not self._array:
             raise ConversionError(f"{dtype or device} needs a copy of this {self.dtype}, and copy=False forbids it.")
-        out = new(self, array, self._axes)
+        out = kept(self, array)
         out._backend = target
         return out
 
@@ -456,7 +457,7 @@ class Tensor(BaseTensor):
 
     def detach(self) -> Tensor:
         """The tensor without its history of derivatives."""
-        return new(self, self._backend.detach(self._array), self._axes)
+        return kept(self, self._backend.detach(self._array))
 
     # -- conversions that would drop labels --------------------------------------------------------------------------
 
@@ -563,10 +564,10 @@ class Tensor(BaseTensor):
         return adopt(cls, array, of, backend)
 
     def __copy__(self) -> Tensor:
-        return new(self, self._array, self._axes)
+        return kept(self, self._array)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        return new(self, copying.deepcopy(self._array, memo), self._axes)
+        return kept(self, copying.deepcopy(self._array, memo))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self._backend.freeze(self._array), self._axes, self._backend)
@@ -607,4 +608,6 @@ REDUCTIONS = {
 
 
 def _restored(frozen: Any, of: Axes, backend: Backend) -> Tensor:
-    return Tensor.from_parts(backend.thaw(frozen), of, backend)
+    out = Tensor.from_parts(backend.thaw(frozen), of, backend)
+    out._axes = of  # with its declared symmetries
+    return out

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tensoria.backend import Array
 from tensoria.core import BaseTensor, T
+from tensoria.indices import Axes, axes
 
 __all__ = ["View", "rebound", "refresh", "view"]
 
@@ -56,6 +57,8 @@ def rebound(t: BaseTensor, array: Array) -> None:
     is only read has the components of when it was taken.
     """
     t._array = array
+    if type(t._axes) is not Axes:
+        t._axes = axes(t._axes)  # what is written need not have a declared symmetry
     if t._backend.immutable and hasattr(t, "_whole") and (found := t._whole.whole()) is not None:
         rebound(found, t._whole.place(found._array, array))
         t._whole = t._whole._replace(seen=found._array)

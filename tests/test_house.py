@@ -26,6 +26,7 @@ errors
 structure special_values
 spaces
 indices
+declared
 notation
 dtypes
 components
@@ -34,11 +35,12 @@ planner
 network
 backend
 core
-matching
+matching permuting
 metric
 coordinatewise
 contraction
 einsum
+algebra.raising algebra.symmetry
 algebra.*
 views
 indexing
@@ -62,6 +64,13 @@ decompositions.normal_equations decompositions.updates
 decompositions.truncation
 decompositions.*
 modules registration
+calculus.trees
+calculus.lifting
+calculus.gradient
+calculus.products calculus.jacobian calculus.mapping calculus.connection calculus.integration
+calculus.fields
+calculus.metric_field
+calculus.covariant calculus.curvature
 calculus.*
 programs.dimensions programs.trees
 programs.types programs.labels

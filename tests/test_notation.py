@@ -76,7 +76,7 @@ MALFORMED = [
     ("i...j", "'...' stands for leading axes, so it comes first in a term.", " ^^^"),
     ("^i ... -> ^i", "'...' stands for leading axes, so it comes first in a term.", "   ^^^"),
     ("... ... ^i", "a second '...'.", "    ^^^"),
-    ("ij(k", "'(' is no letter; the classic notation has one letter for each axis.", "  ^"),
+    ("ij{k", "'{' is no letter; the classic notation has one letter for each axis.", "  ^"),
 ]
 
 

@@ -259,16 +259,43 @@ class TensorflowBackend(Backend):
 
     # -- derivatives and compilation --------------------------------------------------------------------------------
 
-    def value_and_grad(self, function: Callable[..., Array], arrays: Sequence[Array]) -> tuple[Array, list[Array]]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+    def vjp(
+        self, function: Callable[..., tuple[list[Array], list[Array]]], arrays: Sequence[Array], reuse: bool = True
+    ) -> tuple[list[Array], list[Array], Callable[[Sequence[Array]], list[Array]]]:
+        with tf.GradientTape(persistent=reuse, watch_accessed_variables=False) as tape:
             inputs = [tf.identity(array) for array in arrays]
-            for array in inputs:
-                tape.watch(array)
-            value = function(*inputs)
-        grads = tape.gradient(value, inputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        dense = [tf.convert_to_tensor(grad) for grad in grads]
+            tape.watch(inputs)
+            outputs, further = function(*inputs)
+
         # TensorFlow's derivative of a real function is d/dx + i d/dy; ours (JAX's) is its conjugate.
-        return value, [tf.math.conj(grad) if grad.dtype.is_complex else grad for grad in dense]
+        def conjugated(cotangents: Sequence[Array]) -> list[Array]:
+            return [_conj(x) for x in _gradient(tape, outputs, inputs, [_conj(c) for c in cotangents])]
+
+        return outputs, further, conjugated
+
+    def jvp(
+        self, function: Callable[..., list[Array]], arrays: Sequence[Array], tangents: Sequence[Array]
+    ) -> tuple[list[Array], list[Array]]:
+        # The pull-back is linear in its cotangents, and its own pull-back is the derivative along tangents.
+        # TensorFlow's ForwardAccumulator would be the direct way, but one inside of another loses terms (2.21: all
+        # those of a product's second factor, for instance), and it compiles every operation that it meets first.
+        with tf.GradientTape(watch_accessed_variables=False) as outer:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                inputs = [tf.identity(array) for array in arrays]
+                tape.watch(inputs)
+                outputs = function(*inputs)
+            # Anywhere would do, but for derivatives that divide by the cotangent.
+            cotangents = [tf.ones_like(y) for y in outputs]
+            outer.watch(cotangents)
+            pulled = _gradient(tape, outputs, inputs, cotangents)
+        return outputs, _gradient(outer, pulled, cotangents, list(tangents))
+
+    def vmap(self, function: Callable[..., list[Array]], arrays: Sequence[Array]) -> list[Array]:
+        return list(tf.vectorized_map(lambda slices: function(*slices), tuple(arrays)))
+
+    def numbers(self, array: Array) -> np.ndarray[Any, Any] | None:
+        array = native.read(array)
+        return self.to_numpy(array) if type(array) is EagerTensor else None
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return tf.function(function)
@@ -312,6 +339,16 @@ def _require_numbers(array: Array) -> None:
         raise ConversionError(
             "a tensor inside of a tf.function has no numbers yet.", legal="return it, and convert then"
         )
+
+
+def _conj(array: Array) -> Array:
+    return tf.math.conj(array) if array.dtype.is_complex else array
+
+
+def _gradient(tape: Any, of: list[Array], by: list[Array], cotangents: list[Array]) -> list[Array]:
+    zero = tf.UnconnectedGradients.ZERO
+    found = tape.gradient(of, by, output_gradients=cotangents, unconnected_gradients=zero)
+    return [tf.convert_to_tensor(x) for x in found]
 
 
 def _has_arrays(data: Any) -> bool:

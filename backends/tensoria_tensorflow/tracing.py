@@ -11,6 +11,7 @@ from typing import Any
 
 from tensorflow.core.function.trace_type import custom_nest_trace_type, trace_type_builder
 
+from tensoria.indices import bare
 from tensoria.pytree import register_optree
 from tensoria.tensor import Tensor
 
@@ -18,7 +19,8 @@ __all__ = ["register"]
 
 
 def _flatten(self: Tensor) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    return (self._axes, self._backend), (self._array,)
+    # A transformation may put anything in the leaf's place: declared symmetries stay behind.
+    return (bare(self._axes), self._backend), (self._array,)
 
 
 def _unflatten(cls: type[Tensor], metadata: tuple[Any, ...], leaves: Sequence[Any]) -> Tensor:
@@ -29,7 +31,7 @@ def _unflatten(cls: type[Tensor], metadata: tuple[Any, ...], leaves: Sequence[An
 def _tracing_type(self: Tensor, context: Any) -> Any:
     # Without this, tf.function would take whatever has `__array__` for a NumPy array and drop the labels.
     parts = tuple(trace_type_builder.from_value(part, context) for part in (self._array,))
-    return custom_nest_trace_type.CustomNestTraceType(type(self), (self._axes, self._backend), parts)
+    return custom_nest_trace_type.CustomNestTraceType(type(self), (bare(self._axes), self._backend), parts)
 
 
 def register() -> None:

@@ -37,6 +37,26 @@ UPDATING = {
 """Half of the time that many operations in a row take is the allocation of results."""
 
 
+transforming = torch._C._functorch.peek_interpreter_stack
+"""The innermost transform of `torch.func` that is at work, if any."""
+
+
+def _by_number(name: str, direct: Callable[[Array, float], Array]) -> Callable[[Any, Any], Array]:
+    """An operator that meets a Python number.
+
+    PyTorch makes a tensor without a tangent of it, which nested forward derivatives take through Python code, eight
+    times as slow as the kernel for numbers.
+    """
+    usual = OPERATORS[name]
+
+    def apply(a: Any, b: Any) -> Array:
+        if type(b) in (float, int) and not is_compiling() and transforming() is not None and a.is_floating_point():
+            return direct(a, b)
+        return usual(a, b)
+
+    return apply
+
+
 class TorchBackend(Backend):
     """PyTorch tensors on any device; parameters and other subclasses stay what they are."""
 
@@ -48,8 +68,11 @@ class TorchBackend(Backend):
     immutable = False
     immediate = True
     fixed = frozenset((torch.Tensor,))
-    operators = OPERATORS
     updating = UPDATING
+    operators = OPERATORS | {
+        "multiply": _by_number("multiply", torch.ops.aten.mul.Scalar),
+        "divide": _by_number("divide", torch.ops.aten.div.Scalar),
+    }
     # A constant for TorchDynamo; the other tracers run our code for real.
     tracing = staticmethod(torch.compiler.is_dynamo_compiling)
 
@@ -267,10 +290,39 @@ class TorchBackend(Backend):
 
     # -- derivatives and compilation --------------------------------------------------------------------------------
 
-    def value_and_grad(self, function: Callable[..., Array], arrays: Sequence[Array]) -> tuple[Array, list[Array]]:
-        grads, value = torch.func.grad_and_value(function, argnums=tuple(range(len(arrays))))(*arrays)
+    def vjp(
+        self, function: Callable[..., tuple[list[Array], list[Array]]], arrays: Sequence[Array], reuse: bool = True
+    ) -> tuple[list[Array], list[Array], Callable[[Sequence[Array]], list[Array]]]:
+        outputs, pull, further = torch.func.vjp(function, *arrays, has_aux=True)
+
         # PyTorch's derivative of a real function is d/dx + i d/dy; ours (JAX's) is its conjugate.
-        return value, [grad.conj() if grad.is_complex() else grad for grad in grads]
+        def conjugated(cotangents: Sequence[Array]) -> list[Array]:
+            return [x.conj() if x.is_complex() else x for x in pull([c.conj() for c in cotangents])]
+
+        return list(outputs), list(further), conjugated
+
+    def jvp(
+        self, function: Callable[..., list[Array]], arrays: Sequence[Array], tangents: Sequence[Array]
+    ) -> tuple[list[Array], list[Array]]:
+        # PyTorch refuses tangents whose elements share memory, such as broadcast ones.
+        primals = tuple(x.contiguous() for x in arrays)
+        outputs, along = torch.func.jvp(function, primals, tuple(t.contiguous() for t in tangents))
+        return list(outputs), list(along)
+
+    def vmap(self, function: Callable[..., list[Array]], arrays: Sequence[Array]) -> list[Array]:
+        return list(torch.func.vmap(function)(*arrays))
+
+    def numbers(self, array: Array) -> np.ndarray[Any, Any] | None:
+        if is_compiling() or _get_current_dispatch_mode() is not None:
+            return None
+        functorch = torch._C._functorch
+        with torch._C._DisableFuncTorch():
+            while functorch.is_functorch_wrapped_tensor(array):
+                mapped = functorch.maybe_get_bdim(array) if functorch.is_batchedtensor(array) else None
+                array = functorch.get_unwrapped(array)
+                if mapped:  # it may be anywhere; here it leads, as anonymous axes do
+                    array = array.movedim(mapped, 0)
+            return self.to_numpy(array)
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return torch.compile(function, fullgraph=True)

@@ -245,8 +245,81 @@ def _sum(x: Array, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = F
 _any_sum = unsigned.accumulating(base.sum)
 
 
+# -- points without a derivative (docs/calculus.md) -------------------------------------------------------------------
+
+_any_clip, _any_hypot = lifted(base.clip, *HOW["clip"]), base.hypot
+
+
+def _clip(x: Array, /, min: Any = None, max: Any = None) -> Array:
+    """PyTorch's own kernel where it will do: at a limit a number is still inside, and has the derivative 1."""
+    limits = [limit for limit in (min, max) if limit is not None]
+    if limits and x.is_floating_point() and all(getattr(limit, "dtype", None) is x.dtype for limit in limits):
+        # With one limit alone the kernel's forward derivative at it is 0.
+        low = x.new_full((), -torch.inf) if min is None else min
+        return torch.clamp(x, low, x.new_full((), torch.inf) if max is None else max)
+    return _any_clip(x, min, max)
+
+
+def _recorded(*operands: Array) -> bool:
+    """Whether somebody may ask for derivatives."""
+    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return True
+    return any(x.requires_grad for x in operands)
+
+
+def _hypot(x1: Array, x2: Array, /) -> Array:
+    """The length of the zero vector has the derivative 0."""
+    if not _recorded(x1, x2):
+        return _any_hypot(x1, x2)
+    zero = (x1 == 0) & (x2 == 0)
+    out = _any_hypot(torch.where(zero, torch.ones_like(x1), x1), x2)
+    return torch.where(zero, torch.zeros_like(out), out)
+
+
 def _trace(x: Array, /, *, offset: int = 0, dtype: Any = None) -> Array:
     return CORRECTED["sum"](torch.diagonal(x, offset=offset, dim1=-2, dim2=-1), axis=-1, dtype=dtype)
+
+
+def _det(x: Array, /) -> Array:
+    if not _pushing():
+        return base.linalg.det(x)
+    sign, diagonal = _factored(x)
+    return sign * torch.prod(diagonal, dim=-1)
+
+
+def _slogdet(x: Array, /) -> Any:
+    if not _pushing():
+        return base.linalg.slogdet(x)
+    sign, diagonal = _factored(x)
+    size = torch.abs(diagonal)
+    return SlogDet(sign * torch.prod(diagonal / size, dim=-1), torch.sum(torch.log(size), dim=-1))
+
+
+class SlogDet(NamedTuple):
+    """What `linalg.slogdet` returns."""
+
+    sign: Array
+    logabsdet: Array
+
+
+def _pushing() -> bool:
+    """Whether a forward-mode derivative is being computed.
+
+    What PyTorch (2.13) computes as the forward-mode derivative of det and slogdet has wrong derivatives itself: the
+    second one of det(diag(1, r^2)) comes out as 6. Those of LU factors are right.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    functorch = torch._C._functorch
+    return any(level.key() == functorch.TransformType.Jvp for level in functorch.get_interpreter_stack() or ())
+
+
+def _factored(x: Array) -> tuple[Array, Array]:
+    """The sign of the rows' permutation, and the diagonal of U, of matrices L U."""
+    factors, pivots = torch.linalg.lu_factor(x)
+    moved = pivots != torch.arange(1, pivots.shape[-1] + 1, dtype=pivots.dtype, device=pivots.device)
+    sign = 1 - 2 * (torch.sum(moved, dim=-1) % 2)
+    return sign.to(x.dtype), torch.diagonal(factors, dim1=-2, dim2=-1)
 
 
 CORRECTED: dict[str, Callable[..., Any]] = {
@@ -256,6 +329,7 @@ CORRECTED: dict[str, Callable[..., Any]] = {
     **{name: _promoting(getattr(base, name)) for name in ("matmul", "tensordot", "vecdot")},
     "abs": _abs, "sum": _sum, "sign": _sign, "square": _square, "diff": _diff,
     "stack": _stack, "concat": _concat, "searchsorted": _searchsorted, "isin": _isin,
+    "clip": _clip, "hypot": _hypot,
     "expm1": _expm1, "log1p": _log1p, "tanh": _tanh, "acos": _acos, "floor_divide": _floor_divide,
     "remainder": _remainder, "std": _std, "unique_all": _unique_all, "unique_counts": _unique_counts,
     "unique_inverse": _unique_inverse, "unique_values": _unique_values,
@@ -267,7 +341,7 @@ LINALG = SimpleNamespace(**{
     "outer": _promoting(base.linalg.outer),
     "cross": _promoting(base.linalg.cross),
     "solve": _promoting(base.linalg.solve),
-    "trace": _trace,
+    "trace": _trace, "det": _det, "slogdet": _slogdet,
 })  # fmt: skip
 """The extension `linalg`, corrected."""
 FFT = base.fft

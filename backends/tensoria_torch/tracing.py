@@ -18,6 +18,7 @@ from typing import Any
 import torch.utils._pytree as pytree
 from torch._library.opaque_object import MemberType, register_opaque_type
 
+from tensoria.indices import bare
 from tensoria.pytree import register_optree
 from tensoria.structure import Structure
 from tensoria.tensor import Tensor
@@ -28,7 +29,9 @@ __all__ = ["register"]
 
 def _context(t: Tensor) -> Any:
     # Export writes contexts down as constants, and a backend is none: it is only named for another framework's tensor.
-    return t._axes if t._backend is backend else (t._axes, t._backend)
+    # A transformation may put anything in the leaf's place: declared symmetries stay behind.
+    of = bare(t._axes)
+    return of if t._backend is backend else (of, t._backend)
 
 
 def _flatten(t: Tensor) -> tuple[list[Any], Any]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tensoria.contraction import product
-from tensoria.core import BaseTensor, T, new, relabelled, require_labelled, same_backend, transposed
+from tensoria.core import BaseTensor, T, kept, relabelled, require_labelled, same_backend, transposed
 from tensoria.errors import MetricError, SpaceError
 from tensoria.indices import Index, axes, starred
-from tensoria.metric import chosen, conj, flipped, moved, split_names
+from tensoria.metric import chosen, conj, flipped, moved, split_names, with_symmetries
 
-__all__ = ["adjoint", "inner", "inverted", "lowered", "raised"]
+__all__ = ["adjoint", "inner", "inverted", "lowered", "raised", "slots"]
 
 
 def raised(t: T, names: str | Iterable[str] | None = None, metric: BaseTensor | None = None) -> T:
@@ -48,9 +48,10 @@ def _moved(t: T, names: str | Iterable[str] | None, metric: BaseTensor | None, u
     if metric is None:
         return moved(t, names, up)
     t, metric = same_backend(t, metric)
+    start = t._axes
     for name in chosen(t._axes, split_names(names), up):
         t = _through(t, name, metric)
-    return t
+    return with_symmetries(t, start)
 
 
 def _through(t: T, name: str, metric: BaseTensor) -> T:
@@ -58,17 +59,17 @@ def _through(t: T, name: str, metric: BaseTensor) -> T:
     index = t._axes.indices[t._axes.find(name)]
     if index.basis is not None and index.basis.space.position == "independent":
         raise MetricError(f"the up and down indices of {index.basis.space} are independent: {index!r} does not move.")
-    slots = _slots(metric)
-    if slots[0].variance == index.variance:
+    pair = slots(metric)
+    if pair[0].variance == index.variance:
         metric = inverted(metric)
-        slots = _slots(metric)
-    matching = [n for n in (1, 0) if slots[n].basis is index.basis]
+        pair = slots(metric)
+    matching = [n for n in (1, 0) if pair[n].basis is index.basis]
     if not matching:
         raise SpaceError(
-            f"the metric {metric._axes} belongs to {slots[0].basis}, and {index!r} to {index.basis}.",
+            f"the metric {metric._axes} belongs to {pair[0].basis}, and {index!r} to {index.basis}.",
             legal="a metric of the index's own space and basis",
         )
-    meets, remains = slots[matching[0]], slots[1 - matching[0]]
+    meets, remains = pair[matching[0]], pair[1 - matching[0]]
     target = name if remains.basis is index.basis else starred(name)
     aside = {meets.name: name + "''''", remains.name: name + "'''"}
     placed = relabelled(relabelled(metric, aside), {name + "''''": name})
@@ -79,17 +80,22 @@ def _through(t: T, name: str, metric: BaseTensor) -> T:
 
 
 def _as(like: T, t: BaseTensor) -> T:
-    return new(like, t._array, t._axes)
+    return kept(like, t._array, t._axes)
 
 
-def _slots(metric: BaseTensor) -> tuple[Index, Index]:
-    slots = [index for index in metric._axes.indices if index.basis is not None]
-    if len(slots) != 2 or slots[0].variance != slots[1].variance:
+def slots(metric: BaseTensor) -> tuple[Index, Index]:
+    """The two indices of a tensor that serves as a metric.
+
+    Raises:
+        MetricError: it has others, or they belong to two spaces.
+    """
+    pair = [index for index in metric._axes.indices if index.basis is not None]
+    if len(pair) != 2 or pair[0].variance != pair[1].variance:
         raise MetricError(
             f"a metric has two down or two up indices; this tensor has {metric._axes or 'none'}.",
             legal="tn.tensor(g, [-i, -j])",
         )
-    first, second = slots
+    first, second = pair
     assert first.basis is not None
     if second.basis is not first.basis and second.basis is not first.basis.conj():
         raise MetricError(
@@ -104,7 +110,7 @@ def inverted(metric: T) -> T:
     Raises:
         MetricError: the tensor is no form.
     """
-    first, second = _slots(metric)
+    first, second = slots(metric)
     names = [n for n in metric._axes.names if n not in (first.name, second.name)]
     ordered = transposed(metric, [metric._axes.find(n) for n in (*names, first.name, second.name)])
     try:
@@ -113,7 +119,7 @@ def inverted(metric: T) -> T:
         raise MetricError(f"the metric {metric._axes} is singular, so nothing can be raised through it.") from error
     # The inverse's rows belong to the second slot: g^{-1}[j, i] g[i, k] = delta[j, k].
     flipped_slots = tuple(Index(i.name, i.basis, -1 if i.variance > 0 else 1) for i in (second, first))
-    return new(metric, array, axes((*ordered._axes.indices[:-2], *flipped_slots)))
+    return kept(metric, array, axes((*ordered._axes.indices[:-2], *flipped_slots)))
 
 
 def adjoint(t: T) -> T:

@@ -3,40 +3,39 @@
 df/dx^i has a down index: it is a covector, and `x - lr * grad` is an error where `x - lr * grad.raised()` is (natural)
 gradient descent. For complex tensors the convention is JAX's: grad f = d(Re f)/dx - i d(Re f)/dy, which is f'(z) for a
 holomorphic f and 2 df/dz for a real one. The frameworks differentiate; on NumPy, which can not, the function runs on
-an installed backend that does, and values and gradients come back as NumPy arrays; tensors that such a function needs
-besides are passed as arguments, since those that it closes over stay where they are.
+an installed backend that does (`engine` names it), and values and gradients come back as NumPy arrays; tensors that
+such a function needs besides are passed as arguments, since those that it closes over stay where they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from tensoria.backend import Backend, available, backend_of, get
-from tensoria.components import of_array
+from tensoria.backend import Array, Backend
+from tensoria.calculus.lifting import IMAGINARY, Lifted, Results, require_floating
 from tensoria.core import BaseTensor
-from tensoria.errors import BackendError, BackendNotFoundError, DTypeError, ModeError, ShapeError
-from tensoria.indices import Axes, axes
-from tensoria.structure import structural
-from tensoria.tensor import Tensor
+from tensoria.errors import DTypeError, ModeError, ShapeError
 
-__all__ = ["grad", "value_and_grad"]
+__all__ = ["grad", "holomorphic", "value_and_grad"]
 
 Argnums = int | Sequence[int]
-R = TypeVar("R")
 
 
-def grad(function: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[..., Any]:
+def grad(function: Callable[..., Any], argnums: Argnums = 0, *, has_aux: bool = False) -> Callable[..., Any]:
     """The function that computes the gradient of a scalar function of tensors.
 
     Args:
-        function: takes tensors, returns a tensor without axes.
-        argnums: which positional arguments to differentiate by; a tensor for an integer, a tuple for several.
+        function: takes tensors, or trees of them (dicts, lists, tuples, dataclasses), returns a tensor without axes.
+        argnums: which positional arguments to differentiate by; a gradient for an integer, a tuple for several.
+        has_aux: whether the function returns a pair, whose second part is passed through as it is.
 
     Returns:
-        A function of the same arguments; each gradient has its argument's axes with every variance reversed.
+        A function of the same arguments. A gradient is a tree like its argument; each tensor in it has the axes of
+        the argument's tensor with every variance reversed, and a native array has a native gradient. With `has_aux`,
+        the gradients and the second part.
 
     Raises:
         ShapeError: (when called) the function's value has axes.
@@ -50,137 +49,113 @@ def grad(function: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[...,
     >>> g.axes, g.array
     (Axes(_i), array([4., 7.]))
     """
-    both = value_and_grad(function, argnums)
+    both = value_and_grad(function, argnums, has_aux=has_aux)
 
     def gradient(*arguments: Any, **named: Any) -> Any:
-        return both(*arguments, **named)[1]
+        value, gradients = both(*arguments, **named)
+        return (gradients, value[1]) if has_aux else gradients
 
     return gradient
 
 
-def value_and_grad(function: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[..., tuple[Tensor, Any]]:
+def value_and_grad(
+    function: Callable[..., Any], argnums: Argnums = 0, *, has_aux: bool = False
+) -> Callable[..., tuple[Any, Any]]:
     """The function that computes a scalar function's value and gradient; arguments and errors as for `grad`."""
 
-    def both(*arguments: Any, **named: Any) -> tuple[Tensor, Any]:
-        chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-        inputs = [_differentiable(arguments, n) for n in chosen]
-        own = inputs[0]._backend
-        backend = _differentiating(own)
-        moved = [_on(backend, argument) for argument in arguments]
-        extra = {name: _on(backend, argument) for name, argument in named.items()}
+    def both(*arguments: Any, **named: Any) -> tuple[Any, Any]:
+        lifted = Lifted(function, arguments, named, (argnums,) if isinstance(argnums, int) else argnums)
+        backend = lifted.backend
+        kept: list[Results] = []
 
-        def native(*arrays: Any) -> Any:
-            filled = list(moved)
-            for n, array in zip(chosen, arrays, strict=True):
-                filled[n] = Tensor.from_parts(array, inputs[chosen.index(n)]._axes, backend)
-            return _scalar(function(*filled, **extra))
+        def native(*arrays: Array) -> tuple[list[Array], list[Array]]:
+            value = lifted.call(arrays)
+            beside: list[Array] = []
+            if has_aux:
+                value, further = _pair(value)
+                aux = Results(further, backend)
+                kept.append(aux)
+                beside = aux.arrays
+            results = Results(value, backend)
+            _require_scalar(value, results)
+            require_floating(backend, results.arrays[0], "the value")
+            kept.append(results)
+            return results.arrays, beside
 
-        arrays = [moved[n]._array for n in chosen]
-        value, gradients = _derivative(backend, native, arrays)
-        result = [
-            _back(own, Tensor.from_parts(array, _opposite(x._axes), backend))
-            for x, array in zip(inputs, gradients, strict=True)
-        ]
-        out = _back(own, Tensor.from_parts(value, axes(()), backend))
-        return out, result[0] if isinstance(argnums, int) else tuple(result)
+        mixed = any(backend.dtype(array).kind == "complex" for array in lifted.arrays)
+        (value,), beside, pull = backend.vjp(native, lifted.arrays, reuse=mixed)
+        gradients = holomorphic(backend, value, pull, lifted.arrays)
+        parts = lifted.like_arguments(gradients, lifted.opposites())
+        out = lifted.result(kept[-1], [value])
+        if has_aux:
+            out = out, lifted.result(kept[-2], beside)
+        return out, parts[0] if isinstance(argnums, int) else tuple(parts)
 
     return both
 
 
-def _derivative(backend: Backend, function: Callable[..., Any], arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """The value and the derivatives of a scalar function; a complex one must be holomorphic.
+def _pair(value: Any) -> tuple[Any, Any]:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise ModeError(f"with has_aux the function returns a pair, not {type(value).__name__}.", legal="return y, aux")
+    return value
+
+
+def _require_scalar(value: Any, results: Results) -> None:
+    if len(results.arrays) != 1 or results.tree.build is not None:
+        raise ModeError(
+            f"the function returns {type(value).__name__} of {len(results.arrays)} tensors; "
+            "a gradient is that of a tensor without axes."
+        )
+    count = len(results.arrays[0].shape)
+    if count:
+        labels = f" ({value._axes})" if isinstance(value, BaseTensor) and value.is_labelled else ""
+        raise ShapeError(
+            f"the function's value has {count} axes{labels}; a gradient is that of a scalar.",
+            legal="contract it first, such as tn.inner(y, y) or y(alpha), or take all its derivatives, tn.jacobian(f)",
+        )
+
+
+def holomorphic(
+    backend: Backend, value: Array, pull: Callable[[Sequence[Array]], list[Array]], arrays: Sequence[Array]
+) -> list[Array]:
+    """The derivatives of a scalar from its pull-back; a complex one must be holomorphic.
 
     Of f = u + iv, grad u = u_x - i u_y is f' and grad v is -i f', if and only if the Cauchy-Riemann equations hold.
+
+    Raises:
+        DTypeError: they do not. (While a framework traces there are no numbers yet, and the derivatives become NaN.)
     """
-    xp = backend.xp
-    parts: list[Any] = []
-
-    def part(name: str) -> Callable[..., Any]:
-        def real_function(*inputs: Any) -> Any:
-            value = function(*inputs)
-            if backend.dtype(value).kind != "complex":
-                return value
-            parts.append(name)
-            return getattr(xp, name)(value)
-
-        return real_function
-
-    real, first = backend.value_and_grad(part("real"), arrays)
-    if not parts:
-        return real, first
+    one = backend.xp.ones_like(value)
+    if backend.dtype(value).kind != "complex":
+        return pull([one])
     if any(backend.dtype(array).kind != "complex" for array in arrays):
         raise DTypeError(
             "the value is complex and an argument is real.", legal="tn.real(y) or tn.abs(y), whichever is meant"
         )
-    imag, second = backend.value_and_grad(part("imag"), arrays)
-    for u, v in zip(first, second, strict=True):
-        a, b = (backend.to_numpy(backend.detach(x)) for x in (u, v))
-        if not np.allclose(b, -1j * a, rtol=1e-4, atol=1e-4 * (np.abs(a).max(initial=0) + np.abs(b).max(initial=0))):
-            raise DTypeError(
-                "the function's value is complex, and the function is not holomorphic: it has no complex derivative.",
-                legal="tn.real(y) or tn.abs(y), whichever is meant",
-            )
-    one = backend.constant(IMAGINARY, backend.dtype(arrays[0]), arrays[0])
-    joined = [backend.kernels.cast(x, arrays[0].dtype) for x in (real, imag)]
-    return backend.add(joined[0], backend.multiply(one, joined[1])), first
+    turned = backend.multiply(one, backend.constant(IMAGINARY, backend.dtype(value), value))
+    first, second = pull([one]), pull([backend.xp.negative(turned)])
+    return [proportional(backend, a, b) for a, b in zip(first, second, strict=True)]
 
 
-IMAGINARY = of_array(1j)
-"""The imaginary unit."""
+TOLERANCE = 1e-4
+"""How far, relative to the greatest derivative, the Cauchy-Riemann equations may be missed; float32 keeps it."""
 
 
-@structural
-def _opposite(of: Axes) -> Axes:
-    return axes(tuple(index if index.basis is None else -index for index in of.indices))
-
-
-def _differentiable(arguments: Sequence[Any], n: int) -> Tensor:
-    if not -len(arguments) <= n < len(arguments):
-        raise ModeError(f"there is no argument {n} to differentiate by; {len(arguments)} were given.")
-    x = arguments[n]
-    if not isinstance(x, Tensor):
-        raise ModeError(f"argument {n} is {type(x).__name__}; a gradient is taken by a tensor.", legal="tn.asarray(x)")
-    if x.dtype.kind not in ("float", "complex"):
-        raise DTypeError(f"argument {n} is of {x.dtype}, which has no derivatives.", legal='t.to(dtype="float64")')
-    return x
-
-
-def _differentiating(own: Backend) -> Backend:
-    """The backend itself, or for one without derivatives the first installed one that has them."""
-    if own.differentiates:
-        return own
-    for name in available():
-        try:
-            found = get(name)
-        except BackendNotFoundError:
-            continue
-        if found.differentiates:
-            return found
-    raise BackendError(
-        f"the {own.name} backend has no derivatives, and no other that has them is installed.",
-        legal="pip install 'tensoria[torch]'",
-    )
-
-
-def _on(backend: Backend, value: Any) -> Any:
-    if isinstance(value, Tensor) and value._backend is not backend:
-        return value.to(backend=backend.name)
-    if not isinstance(value, BaseTensor) and backend_of(value) not in (None, backend):
-        return Tensor(value).to(backend=backend.name).array
-    return value
-
-
-def _back(backend: Backend, t: Tensor) -> Tensor:
-    return t if t._backend is backend else t.to(backend=backend.name)
-
-
-def _scalar(value: Any) -> Any:
-    if not isinstance(value, BaseTensor):
-        raise ModeError(f"the function returns {type(value).__name__}; a gradient is that of a tensor without axes.")
-    if len(value._array.shape):
-        labels = f" ({value._axes})" if value.is_labelled else ""
-        raise ShapeError(
-            f"the function's value has {len(value._array.shape)} axes{labels}; a gradient is that of a scalar.",
-            legal="contract it first, such as tn.inner(y, y) or y(alpha)",
+def proportional(backend: Backend, a: Array, b: Array) -> Array:
+    """The derivative a along the real direction, if b along the imaginary one is -i a; else an error, or NaN."""
+    x, y = backend.numbers(a), backend.numbers(b)
+    if x is None or y is None:
+        xp = backend.xp
+        off = xp.abs(backend.add(b, backend.multiply(a, backend.constant(IMAGINARY, backend.dtype(a), a))))
+        size = xp.max(backend.add(xp.abs(a), xp.abs(b)))
+        fits = xp.all(
+            xp.less_equal(off, backend.multiply(size, backend.scalar_like(TOLERANCE, backend.dtype(size), size)))
         )
-    return value._array
+        return xp.where(fits, a, xp.full_like(a, float("nan")))
+    size = np.abs(x).max(initial=0) + np.abs(y).max(initial=0)
+    if not np.allclose(y, -1j * x, rtol=TOLERANCE, atol=TOLERANCE * size, equal_nan=True):
+        raise DTypeError(
+            "the function's value is complex, and the function is not holomorphic: it has no complex derivative.",
+            legal="tn.real(y) or tn.abs(y), whichever is meant",
+        )
+    return a

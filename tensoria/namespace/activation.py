@@ -16,6 +16,8 @@ __all__ = ["relu", "softmax"]
 def relu(x: Any, /) -> Tensor:
     """The positive part of every component (neurons are a privileged basis; most spaces have none).
 
+    At 0 its derivative is 0.
+
     Raises:
         BasisError: an index is not in a privileged basis.
     """

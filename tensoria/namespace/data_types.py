@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tensoria import dtypes
 from tensoria.backend import backend_of
 from tensoria.coordinatewise import is_scalar, number
-from tensoria.core import BaseTensor, new
+from tensoria.core import BaseTensor, kept
 from tensoria.dtypes import DType
 from tensoria.errors import DTypeError
 from tensoria.namespace.dispatch import tensor_of
@@ -37,7 +37,7 @@ def astype(x: Any, dtype: DType | str, /, *, copy: bool = True, device: str | No
     array = t._backend.xp.astype(t._array, t._backend.native_dtype(into), copy=False)
     if device is not None:
         array = t._backend.to_device(array, device)
-    return new(t, t._backend.copy(array) if copy and array is t._array else array, t._axes)
+    return kept(t, t._backend.copy(array) if copy and array is t._array else array)
 
 
 def result_type(*arrays_and_dtypes: Any) -> DType:

@@ -8,6 +8,7 @@ from tensoria import coordinatewise
 from tensoria.coordinatewise import is_scalar
 from tensoria.core import new, same_backend
 from tensoria.errors import ModeError
+from tensoria.indices import PLAIN
 from tensoria.matching import require_privileged
 from tensoria.namespace.dispatch import binary, scalar, tensor_of, unary
 from tensoria.tensor import Tensor
@@ -154,14 +155,23 @@ trunc = unary("trunc", "The nearest integer towards zero.")
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
     """Components kept between two bounds, either of which may be missing.
 
+    At a bound the derivative is 1.
+
     >>> from tensoria import asarray
     >>> clip(asarray([-2., 0.5, 3.]), 0, 1).array
     array([0. , 0.5, 1. ])
     """
     t = tensor_of(x, "clip")
-    if min is not None:
-        t = maximum(t, min)
-    return t if max is None else minimum(t, max)
+    bounds = [bound for bound in (min, max) if bound is not None]
+    if bounds and t._backend.differentiates and all(is_scalar(bound) for bound in bounds):
+        if t._axes is not PLAIN:
+            require_privileged(t._axes, "clip")
+        low, high = (None if bound is None else scalar(t, bound) for bound in (min, max))
+        return new(t, t._backend.xp.clip(t._array, low, high), t._axes)
+    out = t if min is None else maximum(t, min)
+    out = out if max is None else minimum(out, max)
+    # At a bound a component is still inside and has the derivative 1, not the half that ties share.
+    return where(equal(out, t), t, out) if bounds and t._backend.differentiates and t.dtype.kind == "float" else out
 
 
 def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 from tensoria.algebra import patterns
 from tensoria.core import new, one_backend
 from tensoria.errors import AxisError, ModeError, ShapeError
-from tensoria.indices import PLAIN
+from tensoria.indices import PLAIN, bare
 from tensoria.indices import plain as plain_index
 from tensoria.namespace.dispatch import Axis, along, axes_of, plain, tensor_of, unwrap
 from tensoria.tensor import Tensor
@@ -110,7 +110,7 @@ def concat(arrays: Sequence[Any], /, *, axis: Axis = 0) -> Tensor:
     tensors = one_backend(tensors)
     first = tensors[0]
     for t in tensors[1:]:
-        if t._axes is not first._axes:
+        if bare(t._axes) is not bare(first._axes):
             raise ModeError(
                 f"concat of tensors with the axes {first._axes or 'none'} and {t._axes or 'none'}.",
                 legal="t.permuted(...) to the first one's order",
@@ -159,7 +159,7 @@ def stack(arrays: Sequence[Any], /, *, axis: int | str = 0) -> Tensor:
     tensors = one_backend(tensors)
     first = tensors[0]
     for t in tensors[1:]:
-        if t._axes is not first._axes:
+        if bare(t._axes) is not bare(first._axes):
             raise ModeError(f"stack of tensors with the axes {first._axes or 'none'} and {t._axes or 'none'}.")
     arrays_ = [t._array for t in tensors]
     if isinstance(axis, str):

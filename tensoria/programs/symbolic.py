@@ -86,6 +86,9 @@ class SymbolicBackend(Backend):
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         refuse("a number")
 
+    def numbers(self, array: Array) -> np.ndarray[Any, Any] | None:
+        return None
+
     def import_array(self, array: Array, source: Backend) -> Array | None:
         return recorder.current().constant(source.to_numpy(source.detach(array)), source.dtype(array), origin=array)
 

@@ -11,7 +11,7 @@ from typing import Any
 from tensoria.backend import use
 from tensoria.core import BaseTensor, same_backend
 from tensoria.errors import TracingError
-from tensoria.indices import PLAIN, Axes
+from tensoria.indices import PLAIN, Axes, bare
 from tensoria.programs import recorder
 from tensoria.programs.base import is_leaf
 from tensoria.programs.dimensions import Dim, Size, dim
@@ -41,7 +41,7 @@ class TracedTensor(Tensor):
     def _axes(self, of: Axes) -> None:
         BaseTensor.__dict__["_axes"].__set__(self, of)
         if of is not PLAIN:
-            recorder.labelled(self._array, of)
+            recorder.labelled(self._array, bare(of))
 
 
 symbolic.tensor_class = TracedTensor
@@ -89,7 +89,7 @@ def trace(function: Callable[..., Any], *arguments: Any, dynamic: Dynamic | None
     for path, root, leaf in zip(paths, roots, leaves, strict=True):
         t = leaf if isinstance(leaf, BaseTensor) else Tensor(leaf)
         shape = _shape(t, path, open_sizes.get(path, open_sizes.get(root)))
-        inputs.append(Value(Type(t.dtype, shape), path, t._axes))
+        inputs.append(Value(Type(t.dtype, shape), path, t.axes))
     tensors = [Tensor.from_parts(SymbolicArray(value, made), value.axes, symbolic) for value in inputs]
     with recorder.recording(made), use("symbolic"):
         result = _call(function, bound, given, tree, tensors)
@@ -171,7 +171,7 @@ def _output(leaf: Any, tensors: Sequence[Tensor], made: Recorder) -> tuple[Opera
         t = same_backend(anchor, t)[1]
     if t._array.recorder is not made:
         raise TracingError("the function returns a tensor of another trace.")
-    return t._array.operand, t._axes
+    return t._array.operand, t.axes
 
 
 def name_values(program: Program) -> None:

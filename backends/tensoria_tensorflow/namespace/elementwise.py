@@ -18,6 +18,7 @@ import tensorflow as tf
 from tensoria import special_values
 
 from ..kernels import EagerTensor, cast, raw, read, scalar, select
+from . import edges
 from .data_types import COMPONENT, DEFAULTS, HALVES, KINDS, Scalar, check, common, result_type
 from .derivatives import directions
 from .shapes import MAX_RANK, aligned, broadcast_shapes, static
@@ -434,9 +435,10 @@ def clip(x: Array, /, min: Any = None, max: Any = None) -> Array:
 
     Scalar limits outside the range of an integer type limit nothing. The result has the type of `x`.
     """
+    # At a limit the number is still inside, and has the derivative 1: the kernels give it to their first operand.
     x = read(x)
     check("clip", "real", x.dtype)
-    for limit, kernel in ((min, maximum), (max, minimum)):
+    for limit, kernel in ((min, _at_least), (max, _at_most)):
         if limit is None:
             continue
         if isinstance(limit, Scalar) and x.dtype in KINDS["integral"] and isinstance(limit, int):
@@ -537,8 +539,10 @@ hypot = binary("hypot", "real floating", _hypot, "sqrt(x1**2 + x2**2) without ov
 copysign = binary("copysign", "real floating", _copysign, "The magnitude of x1 with the sign of x2.")
 nextafter = binary("nextafter", "real floating", _nextafter, "The number next to x1 in the direction of x2.")
 logaddexp = binary("logaddexp", "real floating", _logaddexp, "log(exp(x1) + exp(x2)).")
-maximum = binary("maximum", "real", raw.Maximum, "The greater of the two; NaN if either is NaN.")
-minimum = binary("minimum", "real", raw.Minimum, "The lesser of the two; NaN if either is NaN.")
+_at_least = binary("clip", "real", raw.Maximum, "The greater of the two.")
+_at_most = binary("clip", "real", raw.Minimum, "The lesser of the two.")
+maximum = binary("maximum", "real", edges.maximum, "The greater of the two; NaN if either is NaN.")
+minimum = binary("minimum", "real", edges.minimum, "The lesser of the two; NaN if either is NaN.")
 equal = binary("equal", "any", raw.Equal, "x1 == x2.")
 not_equal = binary("not_equal", "any", raw.NotEqual, "x1 != x2.")
 less = binary("less", "real", raw.Less, "x1 < x2.")

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from .. import kernels
 from ..kernels import cast, ints, raw, read
-from . import derivatives
+from . import derivatives, edges
 from .creation import eye
 from .data_types import COMPLEX_OF, COMPONENT, HALVES, astype, check, common, finfo
 from .elementwise import abs as absolute
@@ -380,12 +380,19 @@ def vector_norm(
         return over(size, axis=axes, keepdims=keepdims)
     if ord == 1:
         return sum_over(size, axis=axes, keepdims=keepdims)
-    if ord == 2:
-        # The gradient of the root is infinite at zero, that of the kernel for norms is not defined either.
-        if size.dtype in HALVES:
-            return cast(vector_norm(cast(size, tf.float32), axis=axes, keepdims=keepdims), size.dtype)
-        return raw.EuclideanNorm(input=size, axis=ints(axes), keep_dims=keepdims)
-    return power(sum_over(power(size, float(ord)), axis=axes, keepdims=keepdims), 1 / ord)
+    if ord == 2 and size.dtype in HALVES:
+        return cast(vector_norm(cast(size, tf.float32), axis=axes, keepdims=keepdims), size.dtype)
+
+    def norm(size: Array, keepdims: bool) -> Array:
+        if ord == 2 and edges.recorded(size):  # the kernel's derivative divides by what it is given
+            return raw.Sqrt(x=sum_over(raw.Square(x=size), axis=axes, keepdims=keepdims))
+        if ord == 2:
+            return raw.EuclideanNorm(input=size, axis=ints(axes), keep_dims=keepdims)
+        return power(sum_over(power(size, float(ord)), axis=axes, keepdims=keepdims), 1 / ord)
+
+    if ord > 0 and edges.recorded(size):
+        return edges.without_zeros(norm, size, ints(axes), keepdims)
+    return norm(size, keepdims)
 
 
 def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
