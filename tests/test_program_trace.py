@@ -126,6 +126,7 @@ def test_arguments_and_results_are_nested_containers(backend: str) -> None:
         program.run({"x": b, "y": (a, 2)}, a, scale=3.0, flag=True)
     with pytest.raises(TracingError, match="missing a required argument"):
         program.run({"x": b, "y": (a, 1)})
+    assert program.run({"x": b, "y": (a, 1)}, a)["flag"] is True
 
 
 def test_tensors_of_any_backend_that_a_function_closes_over_become_constants(backend: str) -> None:

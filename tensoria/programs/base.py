@@ -22,7 +22,7 @@ from tensoria.indices import Axes
 from tensoria.planning import Pattern
 from tensoria.programs.dimensions import bind
 from tensoria.programs.evaluation import evaluate, sized
-from tensoria.programs.trees import Tree, flatten
+from tensoria.programs.trees import Tree, flatten, unflatten
 from tensoria.programs.types import Instruction, Literal, Operand, Value
 from tensoria.structure import Cache
 
@@ -109,12 +109,16 @@ class BaseProgram:
             TracingError: the arguments' structure differs from the traced one.
         """
         made = inspect.Signature(
-            [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in self.signature]
+            [
+                inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=_default(tree))
+                for name, tree in zip(self.signature, self.input_tree.children, strict=True)
+            ]
         )
         try:
             bound = made.bind(*arguments, **named)
         except TypeError as error:
             raise TracingError(f"{self.name}: {error}", legal=f"{self.name}({', '.join(self.signature)})") from None
+        bound.apply_defaults()
         found, tree = flatten(tuple(bound.arguments.values()), is_leaf)
         if tree != self.input_tree:
             raise TracingError(f"{self.name} was traced for the arguments {self.input_tree}, not {tree}.")
@@ -197,6 +201,11 @@ def _attribute(value: Any) -> str:
 def is_leaf(value: Any) -> bool:
     """Whether a value is a tensor or a native array."""
     return isinstance(value, BaseTensor) or backend_of(value) is not None
+
+
+def _default(tree: Tree) -> Any:
+    """What an argument without tensors was while tracing, which it is if it is left out."""
+    return inspect.Parameter.empty if next(tree.names(), None) is not None else unflatten(tree, ())
 
 
 def chosen(leaves: Sequence[Any], backend: str | None) -> Backend:
