@@ -49,29 +49,54 @@ def copy_of_numpy(
     made.operators = {key: operators[key](f) if key in operators else f for key, f in whole.operators.items()}
     changed = {key: change(getattr(whole.kernels, key)) for key, change in kernels.items()}
     made.kernels = whole.kernels._replace(**changed)
-    vars(made).update(version=whole.version, differentiates=True, value_and_grad=difference_quotients)
+    vars(made).update(version=whole.version, differentiates=True, vjp=difference_quotients)
     for key, change in methods.items():
         vars(made)[key] = change(getattr(made, key))
     return made
 
 
-def difference_quotients(function: Callable[..., Any], arrays: Sequence[Any]) -> tuple[Any, list[np.ndarray[Any, Any]]]:
-    """Derivatives by central differences of fourth order, d/dx - i d/dy for complex x."""
-    gradients = []
-    for n, array in enumerate(arrays):
-        gradient = np.zeros(array.shape, array.dtype)
-        for place in np.ndindex(array.shape):
-            for unit in (1, 1j) if np.iscomplexobj(array) else (1,):
+Function = Callable[..., tuple[list[Any], list[Any]]]
+Pull = Callable[[Sequence[Any]], list[Any]]
 
-                def moved(step: float, n: int = n, place: Any = place, unit: complex = unit) -> float:
-                    there = np.array(arrays[n])
-                    there[place] += step * unit
-                    return float(function(*arrays[:n], there, *arrays[n + 1 :]))
 
-                slope = (8 * (moved(H) - moved(-H)) - (moved(2 * H) - moved(-2 * H))) / (12 * H)
-                gradient[place] += slope if unit == 1 else -1j * slope
-        gradients.append(gradient)
-    return function(*arrays), gradients
+def difference_quotients(
+    function: Function, arrays: Sequence[Any], reuse: bool = True
+) -> tuple[list[Any], list[Any], Pull]:
+    """Reverse derivatives by central differences of fourth order, d/dx - i d/dy for complex x (see `Backend.vjp`)."""
+    outputs, further = function(*arrays)
+
+    def pull(cotangents: Sequence[Any]) -> list[Any]:
+        gradients = []
+        for n, array in enumerate(arrays):
+            gradient = np.zeros(array.shape, array.dtype)
+            for place in np.ndindex(array.shape):
+                for unit in (1, 1j) if np.iscomplexobj(array) else (1,):
+
+                    def moved(step: float, n: int = n, place: Any = place, unit: complex = unit) -> float:
+                        there = np.array(arrays[n])
+                        there[place] += step * unit
+                        values = function(*arrays[:n], there, *arrays[n + 1 :])[0]
+                        return float(np.real(sum(np.sum(c * y) for c, y in zip(cotangents, values, strict=True))))
+
+                    slope = (8 * (moved(H) - moved(-H)) - (moved(2 * H) - moved(-2 * H))) / (12 * H)
+                    gradient[place] += slope if unit == 1 else -1j * slope
+            gradients.append(gradient)
+        return gradients
+
+    return outputs, further, pull
+
+
+def pulled(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A wrong `vjp`: every gradient is changed."""
+
+    def wrong(right: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            outputs, further, pull = right(*arguments, **options)
+            return outputs, further, lambda cotangents: [change(g) for g in pull(cotangents)]
+
+        return call
+
+    return wrong
 
 
 class EntryPoint:
