@@ -133,7 +133,7 @@ def main() -> None:
         at = tn.asarray(x).to(backend=backend)
         name = f"tensoria on {backend}" + ("" if tn.engine(backend) == backend else f" ({tn.engine(backend)})")
         field(at)
-        row(name, lambda at=at: field(at).to(backend="numpy").array, 20 if backend != "tensorflow" else 5)
+        row(name, lambda at=at: field(at).to(backend="numpy").array, 40 if backend != "tensorflow" else 5)
         if backend == "tensorflow":
             graph = get(backend).compile(field)
             graph(at)

@@ -436,3 +436,15 @@ def test_a_graph_without_numbers_answers_a_function_that_is_not_holomorphic_with
     assert np.isnan(values(slope)).all()
     fine = tf.function(tn.grad(lambda z: tn.sum(z * z)), autograph=False)(tn.asarray(native("tensorflow", Z)))
     np.testing.assert_allclose(values(fine), 2 * Z)
+
+
+def test_constants_that_are_first_needed_inside_of_a_transform_outlive_it(backend: str) -> None:
+    """A space's metric is made for a backend once, here first inside of nested transforms, and used again outside."""
+    fresh = tn.Space("fresh", 2, metric=[[3, 1], [1, 2]])
+    (k,) = tn.indices("k", fresh)
+    x = tn.tensor(native(backend, BATCH), ["b", k])
+    H = tn.vmap(tn.hessian(lambda x: tn.inner(x, x)), "b")(x)
+    np.testing.assert_allclose(values(H), [[[6, 2], [2, 4]]] * 3)
+    for _ in range(2):
+        np.testing.assert_allclose(values(x.lowered()), BATCH @ [[3, 1], [1, 2]])
+        np.testing.assert_allclose(values(tn.grad(lambda x: tn.sum(x * x.lowered()))(x)), 2 * BATCH @ [[3, 1], [1, 2]])

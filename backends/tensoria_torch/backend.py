@@ -186,8 +186,10 @@ class TorchBackend(Backend):
             return torch.tensor(numbers, dtype=NATIVE[of.name], device=like.device).reshape(shape)
         if _get_current_dispatch_mode() is not None:  # fake tensors and the like must not be remembered
             return self.asarray(components.values, of, None, True).to(like.device)
-        with torch.inference_mode(False):  # nor tensors that can not be differentiated with
-            return self.constants[components, of, self.device(like)]
+        # Nor tensors that can not be differentiated with, nor such as belong to a transform that ends.
+        device = self.device(like)
+        with torch.inference_mode(False), torch._C._DisableFuncTorch():
+            return self.constants[components, of, device]
 
     def scalar_like(self, value: complex, of: DType, like: Array) -> Array:
         return torch.tensor(value, dtype=NATIVE[of.name], device=like.device)

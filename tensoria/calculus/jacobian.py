@@ -131,12 +131,9 @@ def _basis(backend: Backend, arrays: Sequence[Array]) -> list[list[Array]]:
     for array in arrays:
         shape = _shape(backend, array)
         size = math.prod(shape)
-        xp, of = backend.xp, backend.dtype(array)
-        unit = (
-            backend.to_device(xp.eye(total, size, k=-start, dtype=backend.native_dtype(of)), backend.device(array))
-            if backend.device(array) not in ("unknown", "cpu")
-            else xp.eye(total, size, k=-start, dtype=array.dtype)
-        )
+        unit = backend.xp.eye(total, size, k=-start, dtype=array.dtype)
+        if (device := backend.device(array)) not in ("cpu", "unknown"):
+            unit = backend.to_device(unit, device)
         stacks.append(backend.reshape(unit, (total, *shape)))
         start += size
     return stacks
