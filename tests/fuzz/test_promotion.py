@@ -2,7 +2,7 @@
 
 Where tensoria differs from NumPy on purpose: data types of mixed kinds do not promote (an error names the cast), and
 neither do Python's numbers of a larger kind; functions of floating-point numbers take no integers; the quotient of
-integers is float64; an integer divided by zero is zero without a warning; a cast of NaN, of an infinity or of a
+integers is float64; a cast of NaN, of an infinity or of a
 number out of range to integers is an error.
 """
 
