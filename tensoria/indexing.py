@@ -140,7 +140,7 @@ def _native_value(t: BaseTensor, value: Any) -> Any:
         check_assignable(dtype(type(value)), kind)
         return fitting(value, kind) if type(value) is int and kind is not bool_ else value
     elif not backend.owns(value):
-        check_literal(value, None)
+        check_literal(value, None, backend.tracing)
         value = backend.asarray(value, None, t.device, None)
     check_assignable(backend.dtype(value), kind)
     return backend.kernels.cast(value, backend.native_dtype(kind))

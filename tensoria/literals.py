@@ -8,6 +8,7 @@ checked before a framework sees it, in one place. NumPy does the looking whereve
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,18 +32,21 @@ def check_dimensions(count: int) -> None:
         raise ShapeError(f"{count} axes; a tensor has {MAX_DIMENSIONS} at most.")
 
 
-def check_literal(data: Any, of: DType | None) -> None:
+def check_literal(data: Any, of: DType | None, tracing: Callable[[], bool] | None = None) -> None:
     """Raise unless Python data are numbers in a rectangular arrangement that the data type holds.
 
     Args:
         data: a number, or nested lists and tuples of numbers and arrays; anything else passes.
         of: the data type to come, if one is given.
+        tracing: says whether a compiler reads this code now (`Backend.tracing`), which does not follow NumPy here.
 
     Raises:
         ConversionError: they are not.
         DTypeError: a number does not fit into the data type: an integer out of range, a complex number among real
             ones, a number that is not finite among integers.
     """
+    if tracing is not None and tracing():
+        return
     kind = type(data)
     if kind is float or kind is complex or kind is bool:
         if of is not None:

@@ -72,7 +72,7 @@ def _native(
     kind = None if dtype is None else as_dtype(dtype)
     if owner is None:
         plain_data = _plain_data(data)
-        check_literal(plain_data, kind)
+        check_literal(plain_data, kind, target.tracing)
         return target.asarray(plain_data, kind, device, copy), target
     owner.dtype(data)  # what is no data type of ours is refused now, not at its first use
     fresh = copy

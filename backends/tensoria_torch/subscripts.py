@@ -162,7 +162,7 @@ def put(x: Array, key: Any, value: Array) -> None:
     where = place(x, key)
     value = _spread(value.to(x.dtype), where.shape)
     flat = where.reshape(-1)
-    if flat.numel() > 1:
+    if torch.compiler.is_compiling() or flat.numel() > 1:
         # Values for one component are all replaced by the last of them, since PyTorch writes in any order.
         order = torch.arange(flat.numel(), device=x.device)
         last = torch.full((x.numel(),), -1, dtype=torch.int64, device=x.device)

@@ -56,7 +56,8 @@ def _made(
     of = None if dtype is None else dtypes.dtype(dtype)
     native = None if of is None else target.native_dtype(of)
     arguments = tuple(map(_number, arguments))
-    CHECKS[name](*arguments, of)
+    if target.tracing is None or not target.tracing():
+        CHECKS[name](*arguments, of)
     array = getattr(target.xp, name)(*arguments, dtype=native, **more)
     return Tensor.from_parts(array if device is None else target.to_device(array, device), PLAIN, target)
 
@@ -216,7 +217,8 @@ def _like(name: str, x: Any, arguments: tuple[Any, ...], dtype: DType | str | No
     t = tensor_of(x, name)
     if arguments:
         value = arguments[0]
-        check_literal(number(value) if is_scalar(value) else value, t.dtype if dtype is None else dtypes.dtype(dtype))
+        into = t.dtype if dtype is None else dtypes.dtype(dtype)
+        check_literal(number(value) if is_scalar(value) else value, into, t._backend.tracing)
     if name != "zeros_like":  # zero is the same tensor in every basis
         require_privileged(t._axes, name)
     native = None if dtype is None else t._backend.native_dtype(dtypes.dtype(dtype))

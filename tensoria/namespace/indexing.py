@@ -43,7 +43,7 @@ def take(x: Any, indices: Any, /, *, axis: Axis = None) -> Tensor:
     assert found is not None
     positions = unwrap(indices, "take", t._backend)
     if isinstance(positions, (list, tuple)):
-        check_literal(positions, int64)
+        check_literal(positions, int64, t._backend.tracing)
         positions = t._backend.asarray(positions, int64, t.device, None)
     if t._backend.dtype(positions).kind not in ("int", "uint"):
         raise PositionError(f"take: positions are integers, not {t._backend.dtype(positions)}.")
