@@ -170,6 +170,8 @@ def over(name: str, doc: str) -> Callable[..., Tensor]:
             single = t._backend.xp.expand_dims(t._array, axis=t.ndim)
             native = getattr(t._backend.xp, name)(single, axis=t.ndim, **native_options(t._backend, options))
             return new(t, native, t._axes)
+        if axis is not None and not t._array.shape:
+            axes_of(t, axis, name)  # PyTorch lets an array without axes have one
         if t._axes is PLAIN and not options and not isinstance(axis, str):
             try:
                 return new(t, getattr(t._backend.xp, name)(t._array, axis=axis, keepdims=keepdims), PLAIN)
