@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import array_api_compat.numpy as base
@@ -29,8 +29,9 @@ def _matrix_rank(x: Array, /, *, rtol: Any = None) -> Array:
     return base.linalg.matrix_rank(x, rtol=rtol)
 
 
-LINALG = SimpleNamespace(
-    **{name: getattr(base.linalg, name) for name in base.linalg.__all__ if name != "__builtins__"}
+LINALG = ModuleType("tensoria_numpy.linalg")
+vars(LINALG).update(
+    {name: getattr(base.linalg, name) for name in base.linalg.__all__ if name != "__builtins__"}
     | {"matrix_rank": _matrix_rank}
 )
 """The extension `linalg`, corrected."""
