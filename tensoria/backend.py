@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from tensoria.components import Components
 from tensoria.dtypes import DType, dtype, int64, promoted
 from tensoria.errors import BackendError, BackendNotFoundError, ConversionError, DTypeError, ShapeError
+from tensoria.literals import check_dimensions
 from tensoria.network import NetworkPlan, execute, plan_network, structural_path
 from tensoria.planner import plan_pair
 from tensoria.planning import Kernels, Pattern, equal_places, equation, labelled, runner, sizes_of
@@ -275,6 +276,24 @@ class Backend:
         """The array that `freeze` froze."""
         return frozen
 
+    def extremes(self, array: Array) -> tuple[float, float] | None:
+        """The least and the greatest of real numbers, NaN if there is one; None of no numbers, or while tracing."""
+        if 0 in self.shape(array) or not self.readable(array):
+            return None
+        array = self.detach(array)
+        low, high = self.xp.min(array), self.xp.max(array)
+        return float(self.to_numpy(low).item()), float(self.to_numpy(high).item())
+
+    def refuses_matrix(self, error: Exception) -> bool:
+        """Whether an error of the framework says that a matrix is singular or not positive definite."""
+        return type(error).__name__ in ("LinAlgError", "_LinAlgError")
+
+    def all_finite(self, array: Array) -> bool | None:
+        """Whether all components are finite; None while tracing."""
+        if not self.readable(array):
+            return None
+        return bool(self.to_numpy(self.xp.all(self.xp.isfinite(self.detach(array)))))
+
     def detach(self, array: Array) -> Array:
         """The array without its history of derivatives."""
         return array
@@ -301,6 +320,8 @@ class Backend:
         """The array in another shape; at most one size may be -1 (or, while the framework traces, unknown)."""
         if None in shape:
             shape = [-1 if size is None else size for size in shape]
+        if len(shape) > self.max_dimensions:
+            check_dimensions(len(shape))
         return self.kernels.reshape(array, tuple(shape))  # type: ignore[arg-type]
 
     def eigvals(self, array: Array) -> Array:

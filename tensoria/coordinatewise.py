@@ -7,16 +7,17 @@ plain or in a privileged basis (rule 6). Two tensors are aligned by name first, 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from tensoria.backend import Array
+from tensoria.backend import Array, Backend
 from tensoria.core import BaseTensor, T, kept, new, same_backend
 from tensoria.declared import common
-from tensoria.dtypes import check_scalar
-from tensoria.errors import ModeError, ShapeError
+from tensoria.domains import DOMAINS, check_domain
+from tensoria.dtypes import DType, beside, check_scalar, float64
+from tensoria.errors import BackendError, DTypeError, ModeError, ShapeError
 from tensoria.indices import PLAIN, Axes, axes
 from tensoria.matching import align_sum, require_privileged
 from tensoria.metric import flipped
@@ -24,9 +25,13 @@ from tensoria.metric import flipped
 __all__ = [
     "SYMBOLS",
     "aligned",
+    "beside_number",
     "binary",
     "check_broadcast",
+    "check_devices",
     "check_matmul",
+    "combined",
+    "fitting",
     "is_scalar",
     "masked",
     "negative",
@@ -73,14 +78,9 @@ def binary(name: str, a: T, b: Any, *, swapped: bool = False) -> T:
         backend = a._backend
         function = backend.operators[name]
         x, y, of = aligned(name, b, a) if swapped else aligned(name, a, b)
-        x, y = backend.promoted(x, y)
         if name in LINEAR and type(a._axes) is not Axes is not type(b._axes):
             of = common(a._axes, b._axes, of)
-        try:
-            return kept(a, function(x, y), of)
-        except Exception:
-            check_broadcast(backend.shape(x), backend.shape(y), f"'{SYMBOLS.get(name, name)}'")
-            raise
+        return kept(a, combined(name, function, backend, x, y), of)
     if not is_scalar(b):
         return NotImplemented  # type: ignore[no-any-return]
     if a._axes is not PLAIN:
@@ -90,9 +90,91 @@ def binary(name: str, a: T, b: Any, *, swapped: bool = False) -> T:
                 legal="numbers multiply and divide; to shift every component, add to t.components",
             )
         require_privileged(a._axes, f"'{SYMBOLS.get(name, name)}'")
-    value = number(b)
-    check_scalar(value, a.dtype)
-    return new(a, function(value, a._array) if swapped else function(a._array, value), a._axes)
+    return new(a, beside_number(name, function, a, b, swapped), a._axes)
+
+
+def combined(name: str, function: Callable[[Array, Array], Array], backend: Backend, x: Array, y: Array) -> Array:
+    """A function of two native arrays: promoted, in its domain, and with errors of our own.
+
+    Raises:
+        DTypeError: they do not promote, or the function is not defined for them.
+        ShapeError: they do not broadcast.
+        BackendError: they are on different devices.
+    """
+    x, y = backend.promoted(x, y)
+    kind = backend.dtype(x).kind
+    if (kinds := DOMAINS.get(name)) is not None and kind not in kinds:
+        check_domain(name, backend.dtype(x))
+    if name == "divide" and kind in ("int", "uint"):
+        x, y = (backend.kernels.cast(operand, backend.native_dtype(float64)) for operand in (x, y))
+    try:
+        return function(x, y)
+    except Exception:
+        what = f"'{SYMBOLS[name]}'" if name in SYMBOLS else name
+        check_devices((x, y), backend, what)
+        check_broadcast(backend.shape(x), backend.shape(y), what)
+        if name == "pow" and kind == "int":
+            _refuse_power(backend.dtype(x))
+        raise
+
+
+def _refuse_power(of: DType) -> None:
+    raise DTypeError(f"{of} to a negative power is no integer.", legal='t.to(dtype="float64") ** n')
+
+
+def beside_number(name: str, function: Callable[[Any, Any], Array], a: BaseTensor, b: Any, swapped: bool) -> Array:
+    """A function of a tensor's array and a number, which takes the array's data type.
+
+    Raises:
+        DTypeError: the number does not fit beside the array, or the function is not defined for them.
+    """
+    value, backend, array = number(b), a._backend, a._array
+    of = a.dtype
+    kind, given = of.kind, type(value)
+    if not (given is float and kind == "float") and (given is not int or kind == "bool" or not 0 <= value < 128):
+        value = fitting(value, of)
+    if (kinds := DOMAINS.get(name)) is not None and (kind not in kinds or given is complex):
+        check_domain(name, beside(value, of))
+    if kind == "int" or kind == "uint":
+        if name == "divide":
+            array = backend.kernels.cast(array, backend.native_dtype(float64))
+            value = float(value)
+        elif name == "pow" and not swapped and value < 0:
+            _refuse_power(of)
+    try:
+        return function(value, array) if swapped else function(array, value)
+    except Exception:
+        if name == "pow" and of.kind == "int" and swapped:
+            _refuse_power(of)
+        raise
+
+
+def fitting(value: Any, of: DType) -> Any:
+    """A Python number that fits beside an array of a data type; integers too large for a framework become floats.
+
+    Raises:
+        DTypeError: it does not fit.
+    """
+    check_scalar(value, of)
+    if type(value) is int and not -(2**63) <= value < 2**63 and of.kind in ("float", "complex"):
+        try:
+            return float(value)
+        except OverflowError:
+            raise DTypeError(f"an integer of {len(str(value))} digits does not fit into {of}.") from None
+    return value
+
+
+def check_devices(arrays: Iterable[Array], backend: Backend, what: str) -> None:
+    """Raise our own error for arrays on different devices, instead of a framework's.
+
+    Raises:
+        BackendError: they are; nothing moves between devices silently.
+    """
+    found = list(dict.fromkeys(backend.device(array) for array in arrays))
+    if len(found) > 1:
+        raise BackendError(
+            f"{what}: one operand is on {found[0]}, another on {found[1]}.", legal=f"b.to(device={found[0]!r})"
+        )
 
 
 def aligned(name: str, a: BaseTensor, b: BaseTensor) -> tuple[Array, Array, Axes]:
@@ -172,18 +254,29 @@ def scalar_product(a: T, b: Any, *, divide: bool = False) -> T:
             return NotImplemented  # type: ignore[no-any-return]
         if b._axes is not PLAIN or len(b._array.shape):
             return binary("divide", a, b)
-        array = a._backend.operators["divide"](*a._backend.promoted(a._array, b._array))
+        array = combined("divide", a._backend.operators["divide"], a._backend, a._array, b._array)
         return kept(a, array)
     if not is_scalar(b):
         return NotImplemented  # type: ignore[no-any-return]
+    backend = a._backend
+    if divide:
+        return kept(a, beside_number("divide", backend.operators["divide"], a, b, False))
     value = number(b)
-    if type(value) is not int:
+    if type(value) is not int or not 0 <= value < 128:  # which every number type holds
+        value = fitting(value, a.dtype)
+    try:
+        array = backend.operators["multiply"](a._array, value)
+    except Exception:
         check_scalar(value, a.dtype)
-    return kept(a, a._backend.operators["divide" if divide else "multiply"](a._array, value))
+        raise
+    if backend.immediate and array.dtype is not a._array.dtype and type(value) is int:
+        check_scalar(value, a.dtype)  # truth values, which frameworks count
+    return kept(a, array)
 
 
 def negative(a: T) -> T:
     """The tensor times minus one."""
+    check_domain("negative", a.dtype)
     return kept(a, a._backend.xp.negative(a._array))
 
 
@@ -195,6 +288,7 @@ def unary(name: str, function: Callable[[Array], Array], a: T, *, linear: bool =
     """
     if not linear and a._axes is not PLAIN:
         require_privileged(a._axes, name)
+    check_domain(name, a.dtype)
     return new(a, function(a._array), a._axes)
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "bfloat16",
     "bool_",
     "check_assignable",
+    "check_range",
     "check_scalar",
     "complex64",
     "complex128",
@@ -29,6 +30,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "limits",
     "promoted",
     "uint8",
     "uint16",
@@ -166,15 +168,51 @@ def check_scalar(value: complex, of: DType) -> None:
     """Raise unless a Python number fits beside an array of a data type, without changing the array's kind.
 
     Raises:
-        DTypeError: a float meets integers, or a complex number meets integers.
+        DTypeError: a float meets integers, a complex number meets integers, a truth value meets numbers or the other
+            way round, or an integer is out of the range of the array's integers.
     """
-    if (isinstance(value, float) and of.kind in ("bool", "int", "uint")) or (
-        isinstance(value, complex) and of.kind not in ("float", "complex")
-    ):
+    _check_kind(value, of)
+    if type(value) is int and of.kind in ("int", "uint"):
+        check_range(value, of)
+
+
+def _check_kind(value: complex, of: DType) -> None:
+    kind = of.kind
+    if isinstance(value, bool):
+        fits = kind == "bool"
+    elif isinstance(value, int):
+        fits = kind != "bool"
+    else:
+        fits = kind == "float" or kind == "complex"
+    if not fits:
         raise DTypeError(
             f"the number {value!r} and an array of {of} do not promote: frameworks differ on the result.",
-            legal='t.to(dtype="float64") first',
+            legal=f't.to(dtype="{"int64" if isinstance(value, int) else "float64"}") first',
         )
+
+
+def check_range(value: int, of: DType) -> None:
+    """Raise unless an integer data type holds an integer.
+
+    Raises:
+        DTypeError: it does not; nothing wraps around silently.
+    """
+    least, most = limits(of)
+    if not least <= value <= most:
+        raise DTypeError(
+            f"the integer {value} does not fit into {of}, which holds {least} to {most}.",
+            legal="a larger data type, t.to(dtype=...)",
+        )
+
+
+def limits(of: DType) -> tuple[int, int]:
+    """The least and the greatest integer of an integer data type.
+
+    >>> limits(int8), limits(uint8)
+    ((-128, 127), (0, 255))
+    """
+    bits = of.itemsize * 8
+    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if of.kind == "int" else (0, 2**bits - 1)
 
 
 def beside(value: complex, of: DType) -> DType:
@@ -186,7 +224,7 @@ def beside(value: complex, of: DType) -> DType:
     >>> beside(1, float32), beside(1j, float32)
     (tensoria.float32, tensoria.complex64)
     """
-    check_scalar(value, of)
+    _check_kind(value, of)
     if isinstance(value, complex) and of.kind == "float":
         return complex128 if of is float64 else complex64
     return of

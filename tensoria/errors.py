@@ -20,9 +20,11 @@ __all__ = [
     "DTypeError",
     "DomainError",
     "FileError",
+    "MatrixError",
     "MetricError",
     "ModeError",
     "NotationError",
+    "PositionError",
     "ShapeError",
     "SpaceError",
     "SymmetryError",
@@ -126,6 +128,14 @@ class ModeError(TensoriaError, TypeError):
 
 class ShapeError(TensoriaError, ValueError):
     """Sizes do not fit each other or the dimension of a space."""
+
+
+class MatrixError(TensoriaError, ValueError):
+    """A matrix is singular, not positive definite, or not finite, where that is needed."""
+
+
+class PositionError(TensoriaError, IndexError):
+    """A position is out of range, or what stands in square brackets selects no components."""
 
 
 class DTypeError(TensoriaError, TypeError):

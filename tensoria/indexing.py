@@ -11,15 +11,15 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import numpy as np
-
 from tensoria.contraction import trace
-from tensoria.coordinatewise import is_scalar, number
+from tensoria.coordinatewise import fitting, is_scalar, number
 from tensoria.core import BaseTensor, T, labelled, new, relabelled, same_backend
-from tensoria.dtypes import check_assignable, dtype
+from tensoria.dtypes import bool_, check_assignable, dtype
 from tensoria.einsum import relabel
-from tensoria.errors import AxisError, ModeError, SpaceError, VarianceError
+from tensoria.errors import AxisError, ModeError, PositionError, SpaceError, VarianceError
 from tensoria.indices import PLAIN, Index, axes, bare, plain
+from tensoria.keys import check_key, check_value, native_key
+from tensoria.literals import check_literal
 from tensoria.matching import check_same_frame, require_privileged
 from tensoria.notation import parse_term
 from tensoria.views import rebound, refresh, view
@@ -31,20 +31,33 @@ def get(t: T, key: Any) -> T:
     """`t[key]`.
 
     Raises:
+        PositionError: a position is out of range, or the key selects no components.
         AxisError: too many indices, or a name occurs twice.
         SpaceError, VarianceError: a new index differs from the one it replaces in more than its name.
         BasisError: an axis is cut whose basis is not privileged.
     """
     kind = type(key)
     if t._axes is PLAIN and (kind is int or kind is slice):
-        found = new(t, t._backend.get_item(t._array, key), PLAIN)
+        try:
+            found = new(t, t._backend.get_item(t._array, key), PLAIN)
+        except Exception:
+            check_key(t._backend, t._backend.shape(t._array), key)
+            raise
         return _selected(t, found, key) if t._backend.immutable else found
     parts = key if isinstance(key, tuple) else (key,)
     for part in parts:
         if isinstance(part, (Index, str)):
             return _label(t, parts)
     if t._axes is PLAIN:
-        found = new(t, t._backend.get_item(t._array, _native(t, key)), PLAIN)
+        key = native_key(t, key)
+        try:
+            array = t._backend.get_item(t._array, key)
+        except Exception:
+            check_key(t._backend, t._backend.shape(t._array), key)
+            raise
+        if 0 in array.shape:  # frameworks look up nothing, and so find nothing wrong
+            check_key(t._backend, t._backend.shape(t._array), key)
+        found = new(t, array, PLAIN)
         return _cut_out(t, key, found) if t._backend.immutable else found
     cut, kept = _cut(t, parts)
     found = new(t, t._backend.get_item(t._array, cut), kept)
@@ -55,6 +68,8 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
     """`t[key] = value`; on immutable backends the tensor is bound to a new array, and so is what it is a view of.
 
     Raises:
+        PositionError: a position is out of range, or the key selects no components.
+        ShapeError: the value does not broadcast to the place.
         ModeError: a labelled value meets a plain place, or the other way round.
     """
     kind, backend = type(key), t._backend
@@ -63,7 +78,12 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
     if t._axes is PLAIN and (kind is int or kind is slice) and isinstance(value, BaseTensor):
         array = value._array
         if value._axes is PLAIN and value._backend is backend and array.dtype is t._array.dtype:
-            written = backend.set_item(t._array, key, array)
+            try:
+                written = backend.set_item(t._array, key, array)
+            except Exception:
+                check_key(backend, backend.shape(t._array), key)
+                check_value(backend, backend.shape(t._array), key, backend.shape(array))
+                raise
             if backend.immutable:
                 rebound(t, written)
             else:
@@ -77,7 +97,7 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
     if t._axes is PLAIN:
         if isinstance(value, BaseTensor) and value._axes is not PLAIN:
             raise ModeError(f"a labelled value ({value._axes}) for a plain place.", legal="t[key] = value.components")
-        rebound(t, t._backend.set_item(t._array, _native(t, key), _native_value(t, value)))
+        _write(t, native_key(t, key), _native_value(t, value))
         return
     cut, kept = _cut(t, parts)
     if isinstance(value, BaseTensor):
@@ -95,17 +115,19 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
     rebound(t, t._backend.set_item(t._array, cut, _native_value(t, value)))
 
 
-def _native(t: BaseTensor, key: Any) -> Any:
-    """A key with native arrays for tensors."""
-    if isinstance(key, tuple):
-        return tuple(_native(t, part) for part in key)
-    if isinstance(key, BaseTensor):
-        if key._axes is not PLAIN:
-            raise ModeError(f"a labelled tensor ({key._axes}) can not select components.", legal="its .components")
-        return same_backend(t, key)[1]._array
-    if isinstance(key, np.ndarray) and not t._backend.owns(key):
-        return t._backend.asarray(key, None, t.device, None)  # frameworks do not take every layout in memory as a key
-    return key
+def _write(t: BaseTensor, key: Any, value: Any) -> None:
+    """`t[key] = value` of native parts on a plain tensor, with errors of our own."""
+    backend, shape = t._backend, t._backend.shape(t._array)
+    try:
+        written = backend.set_item(t._array, key, value)
+    except Exception:
+        check_key(backend, shape, key)
+        if backend.owns(value):
+            check_value(backend, shape, key, backend.shape(value))
+        raise
+    if 0 in shape:  # frameworks write nothing, and so find nothing wrong
+        check_key(backend, shape, key)
+    rebound(t, written)
 
 
 def _native_value(t: BaseTensor, value: Any) -> Any:
@@ -116,8 +138,9 @@ def _native_value(t: BaseTensor, value: Any) -> Any:
     elif is_scalar(value):
         value = number(value)
         check_assignable(dtype(type(value)), kind)
-        return value
+        return fitting(value, kind) if type(value) is int and kind is not bool_ else value
     elif not backend.owns(value):
+        check_literal(value, None, backend.tracing)
         value = backend.asarray(value, None, t.device, None)
     check_assignable(backend.dtype(value), kind)
     return backend.kernels.cast(value, backend.native_dtype(kind))
@@ -275,7 +298,7 @@ def _cut(t: BaseTensor, parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[
         else:
             size = shape[position]
             if size is not None and not -size <= part < size:
-                raise IndexError(f"position {part} is out of range for axis {position} of size {size}.")
+                raise PositionError(f"position {part} is out of range for axis {position} of size {size}.")
     return tuple(full), tuple(kept)
 
 

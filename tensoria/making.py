@@ -8,13 +8,14 @@ from typing import Any
 
 from tensoria.algebra import exterior, symmetry
 from tensoria.backend import Array, Backend, backend_of, convert, current, get
-from tensoria.coordinatewise import is_scalar
+from tensoria.casting import cast
 from tensoria.core import BaseTensor, labelled
 from tensoria.declared import Groups
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
 from tensoria.errors import ConversionError, NotationError, SpaceError
 from tensoria.indices import PLAIN, Index, plain
+from tensoria.literals import check_literal
 from tensoria.notation import parse_term
 from tensoria.spaces import Basis, Space, frame
 from tensoria.structure import structural
@@ -43,6 +44,7 @@ def asarray(
 
     Raises:
         ConversionError: the data are no rectangular array of numbers, or `copy=False` is impossible.
+        DTypeError: a number does not fit into the data type.
         BackendError: there is no such backend or device.
 
     >>> asarray([[1, 2], [3, 4]]).shape
@@ -70,13 +72,8 @@ def _native(
     kind = None if dtype is None else as_dtype(dtype)
     if owner is None:
         plain_data = _plain_data(data)
-        try:
-            return target.asarray(plain_data, kind, device, copy), target
-        except Exception:
-            fault = _fault(plain_data)
-            if fault is None:
-                raise
-            raise ConversionError(f"these data are no rectangular array of numbers: {fault}.") from None
+        check_literal(plain_data, kind, target.tracing)
+        return target.asarray(plain_data, kind, device, copy), target
     owner.dtype(data)  # what is no data type of ours is refused now, not at its first use
     fresh = copy
     if owner is not target:
@@ -84,31 +81,10 @@ def _native(
     if kind is not None and target.dtype(data) is not kind:
         if copy is False:
             raise ConversionError(f"{target.dtype(data)} becomes {kind} by a copy only, and copy=False forbids it.")
-        data, fresh = target.kernels.cast(data, target.native_dtype(kind)), None
+        data, fresh = cast(target, data, kind), None
     if device is not None:
         data = target.to_device(data, device)
     return (target.copy(data) if fresh is True else data), target
-
-
-def _fault(data: Any) -> str | None:
-    """What keeps nested sequences from being an array of numbers, in the same words on every backend."""
-    if is_scalar(data) or hasattr(data, "__array__") or hasattr(data, "__dlpack__"):
-        return None
-    if not isinstance(data, (list, tuple)):
-        return f"{type(data).__name__} {data!r:.40} is no number"
-    for item in data:
-        if (fault := _fault(item)) is not None:
-            return fault
-    shapes = {_shape(item) for item in data}
-    return (
-        f"rows of the shapes {' and '.join(map(str, sorted(shapes)))} stand side by side" if len(shapes) > 1 else None
-    )
-
-
-def _shape(data: Any) -> tuple[int, ...]:
-    if isinstance(data, (list, tuple)):
-        return (len(data), *(_shape(data[0]) if data else ()))
-    return tuple(getattr(data, "shape", ()))
 
 
 def _plain_data(data: Any) -> Any:

@@ -18,8 +18,19 @@ from typing import Any
 from tensoria import contraction, indexing, printing
 from tensoria.algebra import fusing, patterns, raising, symmetry
 from tensoria.backend import Backend, backend_of, convert, device_name, get
-from tensoria.coordinatewise import binary, check_broadcast, check_matmul, is_scalar, negative, scalar_product, unary
+from tensoria.casting import cast
+from tensoria.coordinatewise import (
+    binary,
+    check_broadcast,
+    check_devices,
+    check_matmul,
+    is_scalar,
+    negative,
+    scalar_product,
+    unary,
+)
 from tensoria.core import BaseTensor, adopt, kept, new, relabelled, require_labelled, same_backend, transposed
+from tensoria.domains import check_domain
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
 from tensoria.errors import AxisError, ConversionError, ModeError
@@ -192,9 +203,12 @@ class Tensor(BaseTensor):
             return NotImplemented
         if self._axes is PLAIN and other._axes is PLAIN:
             first, second = same_backend(self, other)
+            check_domain("matmul", first.dtype)
             try:
                 return new(first, first._backend.matmul(first._array, second._array), PLAIN)
             except Exception:
+                check_domain("matmul", second.dtype)
+                check_devices((first._array, second._array), first._backend, "'@'")
                 check_matmul(self.shape, other.shape)
                 raise
         return contraction.compose(self, other)
@@ -324,7 +338,7 @@ class Tensor(BaseTensor):
     __hash__ = None  # type: ignore[assignment]
 
     def __invert__(self) -> Tensor:
-        return unary("~", self._backend.xp.bitwise_invert, self)
+        return unary("bitwise_invert", self._backend.xp.bitwise_invert, self)
 
     def __abs__(self) -> Tensor:
         return unary("abs", self._backend.xp.abs, self)
@@ -437,7 +451,7 @@ class Tensor(BaseTensor):
         array = self._array
         if dtype is not None and as_dtype(dtype) is not self.dtype:
             # Before the move: the other backend may lack the present data type.
-            array = source.kernels.cast(array, source.native_dtype(as_dtype(dtype)))
+            array = cast(source, array, as_dtype(dtype))
         if backend is not None and backend != source.name:
             target = get(backend)
             array = convert(array, source, target, copy)

@@ -29,12 +29,12 @@ indices
 declared
 notation
 dtypes
-components
+components domains literals
 planning
 planner
 network
 backend
-core
+casting core
 matching permuting
 metric
 coordinatewise
@@ -42,12 +42,12 @@ contraction
 einsum
 algebra.raising algebra.symmetry
 algebra.*
-views
+views keys
 indexing
 printing
 tensor
 making pytree
-namespace.rules namespace.signatures
+namespace.refusals namespace.rules namespace.signatures
 namespace.dispatch
 namespace.data_types namespace.linear_algebra
 namespace.*
@@ -238,7 +238,7 @@ def test_every_module_says_what_it_exports(name: str) -> None:
 CHAPTERS = sorted(
     found.name
     for found in pkgutil.iter_modules(importlib.import_module("tensoria.namespace").__path__)
-    if found.name not in ("dispatch", "inspection", "rules", "signatures")
+    if found.name not in ("dispatch", "inspection", "refusals", "rules", "signatures")
 )
 FUNCTIONS = {
     name: getattr(importlib.import_module(f"tensoria.namespace.{chapter}"), name)

@@ -72,7 +72,7 @@ class NumpyBackend(Backend):
 
     def asarray(self, data: Any, of: DType | None, device: str | None, copy: bool | None) -> Array:
         if device is not None and device_name(device) != "cpu":
-            raise BackendError(f"the numpy backend computes on the cpu, not on {device}.")
+            raise BackendError(f"the numpy backend has no device {device!r} here; there is cpu.")
         native = None if of is None else self.native_dtype(of)
         try:
             made = np.array(data, dtype=native, copy=copy)
@@ -88,7 +88,7 @@ class NumpyBackend(Backend):
 
     def to_device(self, array: Array, device: str) -> Array:
         if device_name(device) != "cpu":
-            raise BackendError(f"the numpy backend computes on the cpu, not on {device}.")
+            raise BackendError(f"the numpy backend has no device {device!r} here; there is cpu.")
         return array
 
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
@@ -111,7 +111,10 @@ class NumpyBackend(Backend):
     # -- operations -----------------------------------------------------------------------------------------------
 
     def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:
-        return array.reshape(shape)  # the method: NumPy's scalars have it too
+        out = array.reshape(shape)  # the method: NumPy's scalars have it too
+        if out.shape != shape and -1 not in shape and out.shape != tuple(shape):
+            raise ValueError("a size is negative")  # which NumPy takes for -1
+        return out
 
     def eigvals(self, array: Array) -> Array:
         values = np.linalg.eigvals(array)
@@ -142,7 +145,12 @@ class NumpyBackend(Backend):
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
         if isinstance(array, np.generic) or not array.flags.writeable:
             array = np.array(array)
-        array[key] = value
+        try:
+            array[key] = value
+        except ValueError:
+            if getattr(value, "size", 0) != 1 or not value.ndim:
+                raise
+            array[key] = value.reshape(())[()]  # leading axes of length one do not count, here neither
         return array
 
     def overwrite(self, array: Array, value: Array) -> Array:

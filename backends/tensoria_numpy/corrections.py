@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import array_api_compat.numpy as base
@@ -19,6 +20,21 @@ def _complex(real: Array, imag: Array) -> Array:
     out = np.empty(np.broadcast_shapes(np.shape(real), np.shape(imag)), np.result_type(real, np.complex64))
     out.real, out.imag = real, imag
     return out[()]
+
+
+def _matrix_rank(x: Array, /, *, rtol: Any = None) -> Array:
+    """NumPy has no rank of a matrix without components, which is zero."""
+    if 0 in x.shape[-2:]:
+        return np.zeros(x.shape[:-2], np.int64)[()]
+    return base.linalg.matrix_rank(x, rtol=rtol)
+
+
+LINALG = ModuleType("tensoria_numpy.linalg")
+vars(LINALG).update(
+    {name: getattr(base.linalg, name) for name in base.linalg.__all__ if name != "__builtins__"}
+    | {"matrix_rank": _matrix_rank}
+)
+"""The extension `linalg`, corrected."""
 
 
 def expm1(x: Array, /) -> Array:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensoria.backend import Array, Backend, device_name
 from tensoria.dtypes import DTYPES, DType, uint32
 from tensoria.errors import BackendError, ConversionError, DTypeError
+from tensoria.literals import MAX_DIMENSIONS, check_dimensions
 from tensoria.planning import Pattern
 from tensoria.structure import Cache
 from tensoria_tensorflow import kernels as native
@@ -31,11 +32,27 @@ MULTIPLIED = frozenset(
     (tf.float16, tf.bfloat16, tf.float32, tf.float64, tf.int32, tf.int64, tf.complex64, tf.complex128)
 )
 """The data types that the matrix product has kernels for, on every device."""
+
+
+def _truthful(numbers: Callable[[Any, Any], Array], truths: Callable[[Any, Any], Array]) -> Any:
+    """A function of numbers that also takes truth values, as the other frameworks do."""
+
+    def function(x: Any, y: Any) -> Array:
+        try:
+            return numbers(x, y)
+        except TypeError:
+            if tf.bool not in (getattr(x, "dtype", None), getattr(y, "dtype", None)):
+                raise
+            return truths(x, y)
+
+    return function
+
+
 OPERATORS = {name: getattr(xp, name) for name in (
     "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "pow", "equal", "not_equal", "less",
     "less_equal", "greater", "greater_equal", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift",
     "bitwise_right_shift",
-)}  # fmt: skip
+)} | {"add": _truthful(xp.add, xp.logical_or), "multiply": _truthful(xp.multiply, xp.logical_and)}  # fmt: skip
 
 
 class TensorflowBackend(Backend):
@@ -148,7 +165,9 @@ class TensorflowBackend(Backend):
     def to_device(self, array: Array, device: str) -> Array:
         name = device_name(device)
         if name not in self.devices():
-            raise BackendError(f"TensorFlow sees no device {device!r} here; there is {', '.join(self.devices())}.")
+            raise BackendError(
+                f"the tensorflow backend has no device {device!r} here; there is {', '.join(self.devices())}."
+            )
         if self.device(array) == name:
             return array
         with tf.device("/CPU:0" if name == "cpu" else f"/GPU:{name.partition(':')[2]}"):
@@ -208,12 +227,19 @@ class TensorflowBackend(Backend):
     def readable(self, array: Array) -> bool:
         return type(native.read(array)) is EagerTensor
 
+    def refuses_matrix(self, error: Exception) -> bool:
+        return isinstance(error, tf.errors.InvalidArgumentError)
+
     def detach(self, array: Array) -> Array:
         return tf.stop_gradient(array)
 
     # -- operations -----------------------------------------------------------------------------------------------
 
     def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:
+        if len(shape) > MAX_DIMENSIONS:
+            check_dimensions(len(shape))
+        if -1 in shape and 0 in shape:
+            raise ValueError("no size is determined by an array without components")
         if sum(size is None or size < 0 for size in shape) < 2:
             return native.reshape(array, tuple(-1 if size is None else size for size in shape))
         raise BackendError("several sizes are unknown while a tf.function traces, so this shape is not determined.")

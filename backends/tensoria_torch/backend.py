@@ -16,6 +16,7 @@ from tensoria.dtypes import DType, dtype, int32, int64
 from tensoria.errors import BackendError, ConversionError, DTypeError
 from tensoria.planning import Pattern
 from tensoria_torch import namespace as xp
+from tensoria_torch import subscripts
 from tensoria_torch.contraction import integer_kernels, kernels
 from tensoria_torch.corrections import OPERATORS
 from tensoria_torch.unsigned import LIFTED, bits
@@ -146,7 +147,9 @@ class TorchBackend(Backend):
     def _device(self, device: str) -> Any:
         name = device_name(device)
         if name not in self.devices():
-            raise BackendError(f"PyTorch sees no device {device!r} here; there is {', '.join(self.devices())}.")
+            raise BackendError(
+                f"the torch backend has no device {device!r} here; there is {', '.join(self.devices())}."
+            )
         return torch.device(name)
 
     def to_device(self, array: Array, device: str) -> Array:
@@ -203,6 +206,14 @@ class TorchBackend(Backend):
     def copy(self, array: Array) -> Array:
         return array.clone()
 
+    def extremes(self, array: Array) -> tuple[float, float] | None:
+        if array.dtype in LIFTED:
+            return super().extremes(array)
+        if not array.numel() or not self.readable(array) or array.device.type == "meta":
+            return None
+        low, high = torch.aminmax(array.detach())
+        return float(low), float(high)
+
     def detach(self, array: Array) -> Array:
         return array.detach()
 
@@ -226,33 +237,33 @@ class TorchBackend(Backend):
     def get_item(self, array: Array, key: Any) -> Array:
         if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):
             array, key = _cut_by_scalars(array, key)
-        if (plan := _forward(array, key)) is None:
+        if type(key) is int or subscripts.is_native(key):
             try:
                 return array[key]
             except IndexError:
-                if (empty := _selects_nothing(array, key)) is None:
+                if not isinstance(key, torch.Tensor):
                     raise
-                return array[empty]
-        return xp.flip(array[plan[0]], axis=tuple(plan[1]))
+        return subscripts.get(array, key)
 
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
         if array.requires_grad and array.is_leaf:
             array = array.clone()  # PyTorch forbids writing into a leaf; the tensor is bound to a copy
-        place, value = _places(array, value)
         if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):
+            place, value = _places(array, value)
             places = torch.arange(place.numel(), device=place.device).reshape(place.shape)
             places = self.get_item(places, key)
             if not isinstance(value, torch.Tensor):
                 value = torch.tensor(value, dtype=place.dtype, device=place.device)
             place.put_(places, value.to(place.dtype).broadcast_to(places.shape))
             return array
-        if (plan := _forward(place, key)) is None:
+        several = isinstance(value, torch.Tensor) and value.dim() > 0
+        if subscripts.is_native(key) and not (several and isinstance(key, torch.Tensor)):
+            place, value = _places(array, value)
             place[key] = value
         else:
-            forward, flips = plan
-            if isinstance(value, torch.Tensor):
-                value = torch.flip(value.to(place.dtype).broadcast_to(place[forward].shape), flips)
-            place[forward] = value
+            if not isinstance(value, torch.Tensor):
+                value = torch.tensor(value, dtype=array.dtype, device=array.device)
+            subscripts.put(array, key, value)
         return array
 
     def overwrite(self, array: Array, value: Array) -> Array:
@@ -334,15 +345,6 @@ def _has_arrays(data: Any) -> bool:
     return any(isinstance(x, np.ndarray) or (isinstance(x, (list, tuple)) and _has_arrays(x)) for x in data)
 
 
-def _selects_nothing(array: Array, key: Any) -> tuple[Array, ...] | None:
-    """A mask with an axis of length 0, which fits every length by the standard, as positions; None for other keys."""
-    if not isinstance(key, torch.Tensor) or key.dtype is not torch.bool or key.numel() or key.ndim > array.ndim:
-        return None
-    if any(n not in (0, size) for n, size in zip(key.shape, array.shape, strict=False)):
-        return None
-    return (torch.empty(0, dtype=torch.int64, device=array.device),) * key.ndim
-
-
 def _is_scalar(part: Any) -> bool:
     return isinstance(part, torch.Tensor) and part.dim() == 0 and part.dtype != torch.bool
 
@@ -378,40 +380,6 @@ def _places(array: Array, value: Any) -> tuple[Array, Any]:
     if not isinstance(value, torch.Tensor):
         value = torch.tensor(value, dtype=array.dtype, device=array.device)
     return bits(array), bits(value.to(array.dtype))
-
-
-def _forward(array: Array, key: Any) -> tuple[tuple[Any, ...], list[int]] | None:
-    """PyTorch has no negative steps: a key with positive ones for the same components, and the axes to flip.
-
-    None where the key has no negative step.
-    """
-    if type(key) is slice and key.step is not None and key.step < 0:
-        key = (key,)
-    if type(key) is not tuple or not any(type(part) is slice and (part.step or 1) < 0 for part in key):
-        return None
-    used = sum(part is not None and part is not Ellipsis for part in key)
-    forward: list[Any] = []
-    flips: list[int] = []
-    source = target = 0
-    for part in key:
-        if part is Ellipsis:
-            skipped = array.dim() - used
-            source, target = source + skipped, target + skipped
-            forward.append(part)
-            continue
-        if type(part) is slice and (part.step or 1) < 0:
-            start, stop, step = part.indices(array.shape[source])
-            count = len(range(start, stop, step))
-            first = start + (count - 1) * step
-            part = slice(first, start + 1, -step) if count else slice(0, 0)
-            flips.append(target)
-        forward.append(part)
-        if part is None:
-            target += 1
-        else:
-            source += 1
-            target += not isinstance(part, int)
-    return tuple(forward), flips
 
 
 backend = TorchBackend()

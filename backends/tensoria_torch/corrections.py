@@ -5,6 +5,7 @@ One table says how each function takes unsigned integers; the functions below it
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -61,6 +62,16 @@ def _square(x: Array, /) -> Array:
     return of_bits(torch.square(bits(x)), x.dtype) if x.dtype in LIFTED else torch.square(x)
 
 
+def _count_nonzero(x: Array, /, *, axis: Any = None, keepdims: bool = False) -> Array:
+    """PyTorch understands no axes as all."""
+    if axis == ():
+        return (bits(x) != 0).to(torch.int64)
+    return _counted(x, axis=axis, keepdims=keepdims)
+
+
+_counted = lifted(base.count_nonzero, *HOW["count_nonzero"])
+
+
 def _diff(x: Array, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Array:
     if x.dtype not in LIFTED:
         return base.diff(x, axis=axis, n=n, prepend=prepend, append=append)
@@ -75,7 +86,15 @@ def _searchsorted(x1: Array, x2: Any, /, *, side: str = "left", sorter: Any = No
     x1, x2 = unified([x1, x2])
     if x1.dtype in LIFTED:
         x1, x2 = unsigned._flipped(x1), unsigned._flipped(x2)
-    return torch.searchsorted(x1, x2, side=side, sorter=sorter)
+    if not x1.dtype.is_floating_point:
+        return torch.searchsorted(x1, x2, side=side, sorter=sorter)
+    # NaN is the last, which PyTorch does not know: NaNs at the end count as infinite, and only NaN goes behind them.
+    table = x1 if sorter is None else x1[sorter]
+    missing = torch.isnan(table)
+    ordered = torch.logical_not(missing).sum()
+    found = torch.searchsorted(torch.where(missing, torch.inf, table), x2.contiguous(), side=side)
+    at_nan = ordered if side == "left" else torch.full_like(ordered, table.shape[0])
+    return torch.where(torch.isnan(x2), at_nan, torch.minimum(found, ordered))
 
 
 def _isin(x1: Any, x2: Any, /, *, invert: bool = False) -> Array:
@@ -136,8 +155,80 @@ def _quotient(x: Array, y: Array) -> Array:
     return torch.div(x, y, rounding_mode="floor")
 
 
-_integer_floor_divide = widened(_quotient, WIDENED["floor_divide"])
-_any_remainder = widened(base.remainder, WIDENED["remainder"])
+def _by_zero(native: Callable[..., Array], name: str) -> Callable[..., Array]:
+    """An integer divided by zero is zero, as in NumPy: PyTorch raises on the CPU, and answers -1 on GPUs."""
+    divide = widened(native, WIDENED[name])
+
+    def function(x: Array, y: Array) -> Array:
+        if y.dtype.is_floating_point or x.dtype.is_floating_point:
+            return divide(x, y)
+        if not y.is_cuda:
+            try:
+                return divide(x, y)
+            except RuntimeError as error:
+                if "ZeroDivisionError" not in str(error):
+                    raise
+        zero = bits(y) == 0
+        into = unified([x, y])[0].dtype
+        quotient = divide(x, of_bits(torch.where(zero, 1, bits(y)), y.dtype))
+        return of_bits(torch.where(zero, 0, bits(quotient)), into)
+
+    return function
+
+
+_integer_floor_divide = _by_zero(_quotient, "floor_divide")
+_any_remainder = _by_zero(base.remainder, "remainder")
+
+
+def _pow(x1: Any, x2: Any, /) -> Array:
+    """PyTorch makes 0 of integers to negative powers, where they are tensors."""
+    if isinstance(x2, torch.Tensor) and x2.dtype in SIGNED and not torch.compiler.is_compiling():
+        try:
+            negative = bool((x2 < 0).any())
+        except RuntimeError:  # a transformation has no numbers to show
+            negative = False
+        if negative and (not isinstance(x1, torch.Tensor) or x1.dtype in SIGNED or x1.dtype in unsigned.UNSIGNED):
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+    return _any_power(x1, x2)
+
+
+SIGNED = frozenset((torch.int8, torch.int16, torch.int32, torch.int64))
+_any_power = widened(base.pow, WIDENED["pow"])
+
+
+def _imag(x: Array, /) -> Array:
+    """PyTorch refuses real numbers, whose imaginary parts are zero."""
+    return torch.imag(x) if x.dtype.is_complex else torch.zeros_like(x)
+
+
+def _wrapped(indices: Array, size: int) -> Array:
+    """Positions counted from the front; out of range on a GPU they would end the process."""
+    if indices.is_cuda and indices.numel() and not torch.compiler.is_compiling():
+        low, high = (int(n) for n in torch.aminmax(indices))
+        if low < -size or high >= size:
+            raise IndexError(f"index out of range for size {size}")
+    if indices.dtype.is_floating_point or indices.dtype in (torch.bool, torch.complex64, torch.complex128):
+        raise IndexError(f"positions are integers, not {indices.dtype}")
+    wide = indices.to(torch.int64)
+    return torch.where(wide < -size, size, torch.where(wide < 0, wide + size, wide))
+
+
+def _take(x: Array, indices: Array, /, *, axis: int | None = None) -> Array:
+    """PyTorch's takes no negative positions."""
+    return _lifted_take(x, _wrapped(indices, x.shape[axis or 0]), axis=axis)
+
+
+def _take_along_axis(x: Array, indices: Array, /, *, axis: int = -1) -> Array:
+    """PyTorch's takes no negative positions, and does not broadcast the other axes of both."""
+    place = axis % x.dim()
+    sizes = torch.broadcast_shapes((*x.shape[:place], 1, *x.shape[place + 1 :]),
+                                   (*indices.shape[:place], 1, *indices.shape[place + 1 :]))  # fmt: skip
+    shapes = ((*sizes[:place], y.shape[place], *sizes[place + 1 :]) for y in (x, indices))
+    shown, positions = (bits(y).broadcast_to(shape) for y, shape in zip((x, indices), shapes, strict=True))
+    return of_bits(torch.gather(shown, place, _wrapped(positions, x.shape[place])), x.dtype)
+
+
+_lifted_take = lifted(base.take, *HOW["take"])
 
 
 def _floor_divide(x1: Any, x2: Any, /) -> Array:
@@ -327,11 +418,12 @@ CORRECTED: dict[str, Callable[..., Any]] = {
     **{name: widened(getattr(base, name), of_64) for name, of_64 in WIDENED.items()},
     **{name: unsigned.accumulating(getattr(base, name)) for name in ACCUMULATING},
     **{name: _promoting(getattr(base, name)) for name in ("matmul", "tensordot", "vecdot")},
-    "abs": _abs, "sum": _sum, "sign": _sign, "square": _square, "diff": _diff,
+    "abs": _abs, "sum": _sum, "sign": _sign, "square": _square, "diff": _diff, "count_nonzero": _count_nonzero,
     "stack": _stack, "concat": _concat, "searchsorted": _searchsorted, "isin": _isin,
     "clip": _clip, "hypot": _hypot,
     "expm1": _expm1, "log1p": _log1p, "tanh": _tanh, "acos": _acos, "floor_divide": _floor_divide,
-    "remainder": _remainder, "std": _std, "unique_all": _unique_all, "unique_counts": _unique_counts,
+    "remainder": _remainder, "pow": _pow, "imag": _imag, "take": _take, "take_along_axis": _take_along_axis,
+    "std": _std, "unique_all": _unique_all, "unique_counts": _unique_counts,
     "unique_inverse": _unique_inverse, "unique_values": _unique_values,
 }  # fmt: skip
 """Functions of the top level, corrected."""
@@ -344,7 +436,32 @@ LINALG = SimpleNamespace(**{
     "trace": _trace, "det": _det, "slogdet": _slogdet,
 })  # fmt: skip
 """The extension `linalg`, corrected."""
-FFT = base.fft
+
+
+def _transform(native: Callable[..., Array]) -> Callable[..., Array]:
+    """A Fourier transform of no arrays at all, which PyTorch's library refuses."""
+
+    @functools.wraps(native)
+    def function(x: Array, /, **options: Any) -> Array:
+        if x.numel():
+            return native(x, **options)
+        axis = options.get("axis", -1)
+        if "s" in options or "axes" in options:
+            axis = options.get("axes")
+            if axis is None:
+                axis = tuple(range(-len(options["s"]), 0)) if options.get("s") is not None else tuple(range(x.dim()))
+        along = {n % x.dim() for n in ((axis,) if isinstance(axis, int) else axis)}
+        empty = [n for n in range(x.dim()) if not x.shape[n]]
+        out = native(x.new_zeros([size or 1 for size in x.shape]), **options)
+        return out[tuple(slice(0, 0) if n in empty and n not in along else slice(None) for n in range(x.dim()))]
+
+    return function
+
+
+FFT = SimpleNamespace(**{
+    name: _transform(function) if "freq" not in name and "shift" not in name else function
+    for name in dir(base.fft) if not name.startswith("_") and callable(function := getattr(base.fft, name))
+})  # fmt: skip
 
 
 def _operator(native: Callable[[Any, Any], Array], function: Callable[..., Array]) -> Callable[[Any, Any], Array]:
@@ -359,14 +476,23 @@ def _operator(native: Callable[[Any, Any], Array], function: Callable[..., Array
     return apply
 
 
+def _power(a: Any, b: Any) -> Array:
+    if isinstance(b, torch.Tensor) and not b.is_floating_point():
+        return _pow(a, b)
+    try:
+        return operator.pow(a, b)
+    except RuntimeError:
+        return _pow(a, b)
+
+
 OPERATORS: dict[str, Callable[[Any, Any], Array]] = {
     name: _operator(native, CORRECTED[name])
     for name, native in {
-        "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "pow": operator.pow,
+        "add": operator.add, "subtract": operator.sub, "multiply": operator.mul,
         "equal": operator.eq, "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le,
         "greater": operator.gt, "greater_equal": operator.ge, "bitwise_and": operator.and_,
         "bitwise_or": operator.or_, "bitwise_xor": operator.xor, "bitwise_left_shift": operator.lshift,
         "bitwise_right_shift": operator.rshift,
     }.items()
-} | {"divide": operator.truediv, "floor_divide": _floor_divide, "remainder": _remainder}  # fmt: skip
+} | {"divide": operator.truediv, "floor_divide": _floor_divide, "remainder": _remainder, "pow": _power}  # fmt: skip
 """What Python's operators do."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from tensoria import dtypes
 from tensoria.backend import Backend, backend_of, current, get
+from tensoria.coordinatewise import is_scalar, number
 from tensoria.core import BaseTensor, new, same_backend
 from tensoria.dtypes import DType
 from tensoria.errors import ShapeError
 from tensoria.indices import PLAIN
+from tensoria.literals import check_literal
 from tensoria.making import asarray
 from tensoria.matching import require_privileged
 from tensoria.namespace.dispatch import plain, tensor_of
+from tensoria.namespace.refusals import check_sizes
 from tensoria.tensor import Tensor
 
 __all__ = [
@@ -48,8 +53,12 @@ def _made(
     **more: Any,
 ) -> Tensor:
     target = current() if backend is None else get(backend)
-    native = None if dtype is None else target.native_dtype(dtypes.dtype(dtype))
-    array = getattr(target.xp, name)(*map(_number, arguments), dtype=native, **more)
+    of = None if dtype is None else dtypes.dtype(dtype)
+    native = None if of is None else target.native_dtype(of)
+    arguments = tuple(map(_number, arguments))
+    if target.tracing is None or not target.tracing():
+        CHECKS[name](*arguments, of)
+    array = getattr(target.xp, name)(*arguments, dtype=native, **more)
     return Tensor.from_parts(array if device is None else target.to_device(array, device), PLAIN, target)
 
 
@@ -58,6 +67,38 @@ def _number(x: Any) -> Any:
     if not isinstance(x, Tensor):
         return x
     return int(x) if x.dtype.kind in ("int", "uint") else complex(x) if x.dtype.kind == "complex" else float(x)
+
+
+def _shape(shape: Any, of: DType | None) -> None:
+    check_sizes(shape, "a new tensor")
+
+
+def _full(shape: Any, value: Any, of: DType | None) -> None:
+    check_sizes(shape, "full")
+    check_literal(number(value) if is_scalar(value) else value, of)
+
+
+def _eye(rows: int, columns: int | None, of: DType | None) -> None:
+    check_sizes((rows,) if columns is None else (rows, columns), "eye")
+
+
+def _arange(start: float, stop: float, step: float, of: DType | None) -> None:
+    if is_scalar(step) and step == 0:
+        raise ShapeError("arange: the step is zero.")
+    for bound in (start, stop, step):
+        if is_scalar(bound) and not math.isfinite(bound):
+            raise ShapeError(f"arange: {bound!r} is no bound.")
+
+
+def _linspace(start: complex, stop: complex, num: int, of: DType | None) -> None:
+    check_sizes((num,), "linspace")
+
+
+CHECKS: dict[str, Callable[..., None]] = {
+    "arange": _arange, "empty": _shape, "eye": _eye, "full": _full, "linspace": _linspace, "ones": _shape,
+    "zeros": _shape,
+}  # fmt: skip
+"""What each function asks of its arguments, and of the data type to come."""
 
 
 def from_dlpack(
@@ -174,6 +215,10 @@ def zeros(
 
 def _like(name: str, x: Any, arguments: tuple[Any, ...], dtype: DType | str | None, device: str | None) -> Tensor:
     t = tensor_of(x, name)
+    if arguments:
+        value = arguments[0]
+        into = t.dtype if dtype is None else dtypes.dtype(dtype)
+        check_literal(number(value) if is_scalar(value) else value, into, t._backend.tracing)
     if name != "zeros_like":  # zero is the same tensor in every basis
         require_privileged(t._axes, name)
     native = None if dtype is None else t._backend.native_dtype(dtypes.dtype(dtype))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from tensoria import dtypes
 from tensoria.backend import backend_of
+from tensoria.casting import cast
 from tensoria.coordinatewise import is_scalar, number
 from tensoria.core import BaseTensor, kept
 from tensoria.dtypes import DType
@@ -28,13 +29,12 @@ def astype(x: Any, dtype: DType | str, /, *, copy: bool = True, device: str | No
     """The tensor in another data type, labels kept.
 
     Raises:
-        DTypeError: complex numbers would lose their imaginary parts.
+        DTypeError: complex numbers would lose their imaginary parts, or a number does not fit into the integers (NaN
+            and infinities never do).
     """
     t = tensor_of(x, "astype")
     into = dtypes.dtype(dtype)
-    if t.dtype.kind == "complex" and into.kind not in ("complex", "bool"):
-        raise DTypeError(f"{t.dtype} to {into} would drop imaginary parts.", legal="tn.real(t), tn.abs(t)")
-    array = t._backend.xp.astype(t._array, t._backend.native_dtype(into), copy=False)
+    array = cast(t._backend, t._array, into)
     if device is not None:
         array = t._backend.to_device(array, device)
     return kept(t, t._backend.copy(array) if copy and array is t._array else array)

@@ -7,7 +7,7 @@ from typing import Any
 from tensoria import coordinatewise
 from tensoria.coordinatewise import is_scalar
 from tensoria.core import new, same_backend
-from tensoria.errors import ModeError
+from tensoria.errors import DTypeError, ModeError
 from tensoria.indices import PLAIN
 from tensoria.matching import require_privileged
 from tensoria.namespace.dispatch import binary, scalar, tensor_of, unary
@@ -187,6 +187,8 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
     if is_scalar(x1) and is_scalar(x2):
         raise ModeError("where of two numbers; one operand at least is a tensor.", legal="tn.asarray(x)")
     mask, one = same_backend(tensor_of(condition, "where"), tensor_of(x2 if is_scalar(x1) else x1, "where"))
+    if mask.dtype.kind != "bool":
+        raise DTypeError(f"where chooses by truth values, not by {mask.dtype}.", legal="tn.where(t != 0, a, b)")
     if is_scalar(x1) or is_scalar(x2):
         if (x1 if is_scalar(x1) else x2) != 0:  # zero alone has the same components in every basis
             require_privileged(one._axes, "where with a number")
@@ -205,5 +207,12 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
         one_side, other_side = new(first, a, of), new(first, b, of)
         m, a, of = coordinatewise.aligned("where", mask, one_side)
         b = coordinatewise.aligned("where", mask, other_side)[1]
-    a, b = first._backend.promoted(a, b)
-    return new(first, first._backend.xp.where(m, a, b), of)
+    backend = first._backend
+    a, b = backend.promoted(a, b)
+    try:
+        return new(first, backend.xp.where(m, a, b), of)
+    except Exception:
+        coordinatewise.check_devices((m, a, b), backend, "where")
+        for x, y in ((m, a), (m, b), (a, b)):
+            coordinatewise.check_broadcast(backend.shape(x), backend.shape(y), "where")
+        raise

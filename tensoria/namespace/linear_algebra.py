@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tensoria.namespace.dispatch import plain
+from tensoria.namespace.dispatch import plain, tensor_of
 from tensoria.tensor import Tensor
 
 __all__ = [
@@ -19,4 +19,4 @@ vecdot = plain("vecdot", "Product of vectors along an axis, the first conjugated
 
 def matmul(x1: Tensor, x2: Tensor, /) -> Tensor:
     """Matrix product of plain tensors; of labelled ones, the composition of linear maps (see `Tensor.__matmul__`)."""
-    return x1 @ x2
+    return tensor_of(x1, "matmul") @ tensor_of(x2, "matmul")

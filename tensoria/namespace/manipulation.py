@@ -6,15 +6,22 @@ Reshaping never crosses an index, so most of these are for plain tensors; labell
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from tensoria.algebra import patterns
-from tensoria.core import new, one_backend
-from tensoria.errors import AxisError, ModeError, ShapeError
+from tensoria.backend import Array
+from tensoria.coordinatewise import check_devices
+from tensoria.core import BaseTensor, new, one_backend
+from tensoria.dtypes import promoted
+from tensoria.errors import AxisError, ConversionError, ModeError, ShapeError
 from tensoria.indices import PLAIN, bare
 from tensoria.indices import plain as plain_index
+from tensoria.literals import check_dimensions
 from tensoria.namespace.dispatch import Axis, along, axes_of, plain, tensor_of, unwrap
+from tensoria.namespace.refusals import axis_number
 from tensoria.tensor import Tensor
 from tensoria.views import view
 
@@ -124,9 +131,32 @@ def concat(arrays: Sequence[Any], /, *, axis: Axis = 0) -> Tensor:
             raise AxisError(
                 f"concat along {index!r} would leave its space.", legal="a plain axis, or the direct sum by hand"
             )
+    arrays_ = _joined("concat", tensors, None if where is None else where[0], flat=where is None)
+    return new(first, first._backend.xp.concat(arrays_, axis=None if where is None else where[0]), first._axes)
+
+
+def _joined(what: str, tensors: Sequence[BaseTensor], axis: int | None, *, flat: bool = False) -> list[Array]:
+    """The arrays of tensors to be joined, in the data type that they promote to.
+
+    Raises:
+        DTypeError: they do not promote.
+        ShapeError: the shapes differ, off `axis`.
+        BackendError: they are on different devices.
+    """
+    first = tensors[0]
     backend = first._backend
-    native = backend.xp.concat([t._array for t in tensors], axis=None if where is None else where[0])
-    return new(first, native, first._axes)
+    of = functools.reduce(promoted, [t.dtype for t in tensors])
+    shape = first.shape
+    for t in () if flat else tensors[1:]:
+        other = t.shape
+        if len(other) != len(shape) or any(
+            m != n and place != axis and type(m) is type(n) is int
+            for place, (m, n) in enumerate(zip(shape, other, strict=False))
+        ):
+            off = "" if axis is None else f" off axis {axis}"
+            raise ShapeError(f"{what}: the shapes {shape} and {other} differ{off}.")
+    check_devices([t._array for t in tensors], backend, what)
+    return [t._array if t.dtype is of else backend.kernels.cast(t._array, backend.native_dtype(of)) for t in tensors]
 
 
 def reshape(x: Any, /, shape: int | Sequence[int], *, copy: bool | None = None) -> Tensor:
@@ -139,12 +169,20 @@ def reshape(x: Any, /, shape: int | Sequence[int], *, copy: bool | None = None) 
     t = tensor_of(x, "reshape")
     array = unwrap(t, "reshape")
     sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    if copy is not None:
-        return new(t, t._backend.xp.reshape(array, sizes, copy=copy), PLAIN)
     try:
+        if copy is not None:
+            return new(t, t._backend.xp.reshape(array, sizes, copy=copy), PLAIN)
         return new(t, t._backend.reshape(array, sizes), PLAIN)
     except Exception as error:
+        check_dimensions(len(sizes))
+        if copy is False and _reshapes(t.shape, sizes):
+            raise ConversionError(f"reshaping {t.shape} to {sizes} needs a copy, and copy=False forbids it.") from error
         raise ShapeError(f"a tensor of shape {t.shape} does not reshape to {sizes}.") from error
+
+
+def _reshapes(shape: tuple[int | None, ...], sizes: tuple[int, ...]) -> bool:
+    known = [size for size in sizes if size != -1]
+    return None not in shape and math.prod(shape) % max(math.prod(known), 1) == 0  # type: ignore[arg-type]
 
 
 def stack(arrays: Sequence[Any], /, *, axis: int | str = 0) -> Tensor:
@@ -161,12 +199,12 @@ def stack(arrays: Sequence[Any], /, *, axis: int | str = 0) -> Tensor:
     for t in tensors[1:]:
         if bare(t._axes) is not bare(first._axes):
             raise ModeError(f"stack of tensors with the axes {first._axes or 'none'} and {t._axes or 'none'}.")
-    arrays_ = [t._array for t in tensors]
+    arrays_ = _joined("stack", tensors, None)
+    check_dimensions(first.ndim + 1)
     if isinstance(axis, str):
         native = first._backend.xp.stack(arrays_, axis=first.lead)
         return new(first, native, (plain_index(axis), *first._axes.indices))
-    count = first.ndim + 1
-    position = axis % count if -count <= axis < count else axis
+    position = axis_number(axis, first.ndim + 1, "stack")
     if first._axes is not PLAIN and position > first.lead:
         raise ModeError("a new axis among labelled ones needs a name.", legal='tn.stack(tensors, axis="b")')
     return new(first, first._backend.xp.stack(arrays_, axis=position), first._axes)

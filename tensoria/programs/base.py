@@ -233,5 +233,3 @@ def native(leaf: Any, target: Backend) -> Array:
     """A tensor's or array's numbers on a backend."""
     array = leaf._array if isinstance(leaf, BaseTensor) else leaf
     return convert(array, _backend(leaf), target)
-
-

@@ -177,5 +177,3 @@ def labelled(array: Any, of: Axes) -> None:
     """Note the labels that a tensor gives to a value, if it has none yet."""
     if isinstance(array, SymbolicArray) and isinstance(array.operand, Value) and array.operand.axes is PLAIN:
         array.operand.axes = of
-
-

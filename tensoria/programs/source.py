@@ -294,5 +294,3 @@ def compiled(program: P, dialect: Dialect, backend: str) -> tuple[Callable[..., 
         module["load"]({paths.get(value, value.name): array for value, array in program.arrays.items()})
     function: Callable[..., Any] = module[identifier(program.name)]
     return function, text
-
-

@@ -80,6 +80,9 @@ class SymbolicBackend(Backend):
     def scalar_like(self, value: complex, of: DType, like: Array) -> Array:
         return like.recorder.literal(value, of)
 
+    def readable(self, array: Array) -> bool:
+        return False
+
     def to_device(self, array: Array, device: str) -> Array:
         return array
 

@@ -252,7 +252,7 @@ def positions(mask: Array) -> Array:
 def _masked(x: Array, mask: Array) -> Array:
     """The parts of `x` where a mask over its leading axes is true."""
     covered = rank(mask)
-    if not 0 < covered <= _GATHER_ND_RANK or covered > rank(x):
+    if not 0 < covered <= _GATHER_ND_RANK or covered > rank(x) or 0 in static(x):  # GatherNd takes nothing from nothing
         return _with_arrays(x, (mask,))
     _fits(mask, static(x)[:covered], 0)
     return raw.GatherNd(params=x, indices=raw.Where(condition=mask))
@@ -303,7 +303,7 @@ def _together(items: Key) -> bool:
 
 def _fits(mask: Array, shape: tuple[int | None, ...], axis: int) -> None:
     for place, (mine, other) in enumerate(zip(static(mask), shape, strict=True), axis):
-        if None not in (mine, other) and mine != other:
+        if None not in (mine, other) and mine not in (0, other):  # length 0 fits every axis
             raise IndexError(f"a mask of length {mine} does not fit axis {place} with size {other}")
 
 
@@ -481,6 +481,9 @@ def _places(sizes: tuple[Any, ...], items: Key) -> Array:
 
 def _broadcast_value(value: Array, sizes: tuple[Any, ...]) -> Array:
     have = static(value)
+    if len(have) > len(sizes) and all(size == 1 for size in have[: len(have) - len(sizes)]):
+        value = reshaped(value, extents(value)[len(have) - len(sizes) :])  # leading axes of length one do not count
+        have = static(value)
     known = [size if isinstance(size, int) else None for size in sizes]
     fits = len(have) <= len(known) and all(
         mine in (1, None, other) or other is None for mine, other in zip(have[::-1], known[::-1], strict=False)

@@ -134,9 +134,7 @@ def _aligned(builder: Builder, x: Operand, y: Operand, core: int) -> tuple[Opera
     return (made, y) if short is x else (x, made)
 
 
-def _outer(
-    builder: Builder, a: tuple[Operand, Labels], b: tuple[Operand, Labels], out: Labels
-) -> Operand:
+def _outer(builder: Builder, a: tuple[Operand, Labels], b: tuple[Operand, Labels], out: Labels) -> Operand:
     """A product without a sum: both operands with the result's axes, of size 1 where they have none."""
     spread = []
     for x, term in (a, b):
@@ -160,5 +158,3 @@ def _reshaped(builder: Builder, x: Operand, shape: tuple[Size, ...]) -> Operand:
 
 def _merged(labels: Sequence[int], sizes: dict[int, Size]) -> Size:
     return product(sizes[label] for label in labels)
-
-

@@ -60,9 +60,7 @@ def _full_like(x: Array, /, fill_value: Any, *, dtype: Any = None, device: Any =
     return value if x.shape == () else one(value, "full", shape=x.shape)
 
 
-def _arange(
-    start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None
-) -> Array:
+def _arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Array:
     if stop is None:
         start, stop = 0, start
     if any(isinstance(end, float) for end in (start, stop, step)):
@@ -71,9 +69,7 @@ def _arange(
     return made
 
 
-def _eye(
-    n_rows: Size, n_cols: Size | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None
-) -> Array:
+def _eye(n_rows: Size, n_cols: Size | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None) -> Array:
     columns = n_rows if n_cols is None else n_cols
     (made,) = recorder.current().record("eye", (), rows=n_rows, columns=columns, k=k, dtype=as_dtype(dtype))
     return made

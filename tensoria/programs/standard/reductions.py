@@ -62,9 +62,7 @@ def _arg(name: str) -> Callable[..., Array]:
 
 
 def _running(name: str) -> Callable[..., Array]:
-    def function(
-        x: Array, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
-    ) -> Array:
+    def function(x: Array, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Array:
         if axis is None and x.ndim != 1:
             raise AxisError(f"{name} over an axis: give one of {x.ndim}.")
         x = cast(x, accumulator(x.dtype) if dtype is None else as_dtype(dtype))
