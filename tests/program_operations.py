@@ -183,6 +183,10 @@ def _examples() -> list[Example]:
     add("getitem", _real(4, 5, 3), np.array([0, 2]), np.array([1, 2]), key=(Cut(), At(1), At(2)))
     add("setitem", _real(4, 5), _real(3), np.array([0, 3, 1]), key=(At(1), Cut(2, 5)))
     add("setitem", _real(4, 5), _real(2), np.array([0, 3]), np.array([1, 1]), key=(At(1), At(2)))
+    add("add_at", _real(4, 5), _real(5), key=(Cut(1, 3), Cut(None, None, -1)))
+    add("add_at", _real(4, 5), _real(3), np.array([0, 3, 0]), key=(At(1), Cut(2, 5)))
+    add("add_at", _whole(4, 5), _whole(2), np.array([0, -1]), np.array([1, 1]), key=(At(1), At(2)))
+    add("add_at", _real(4, 5, 3), _real(2, 2, 1), np.array([[0], [0]]), np.array([1, 1]), key=(At(1), Cut(0, 2), At(2)))
     add("take", _real(4, 5), np.array([0, 3, 1]), axis=1)
     add("take_along_axis", _real(3, 4), _whole(3, 2, low=0, high=4), axis=1)
 

@@ -6,6 +6,7 @@ backend's functions of that name. Generated code (`source`) goes another way, to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -81,6 +82,16 @@ def _setitem(backend: Backend, x: Array, value: Array, *positions: Array, key: A
     return backend.set_item(target, _subscript(key, positions), value)
 
 
+def _add_at(backend: Backend, x: Array, value: Array, *positions: Array, key: Any) -> Array:
+    """Through the numbers of the components, in the order of a flat array."""
+    shape = backend.shape(x)
+    count = math.prod(n or 0 for n in shape)
+    places = backend.get_item(backend.reshape(backend.arange_like(count, int64, x), shape), _subscript(key, positions))
+    value = backend.xp.broadcast_to(value, places.shape)
+    flat = (backend.reshape(of, (-1,)) for of in (x, places, value))
+    return backend.reshape(backend.scatter_add(*flat), shape)
+
+
 def _roll(backend: Backend, x: Array, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Array:
     return backend.xp.roll(x, shifts, axis=axes)
 
@@ -114,7 +125,7 @@ EVALUATE: dict[str, Evaluate] = {
     "reshape": lambda backend, x, *, shape: backend.reshape(x, shape),
     "broadcast_to": lambda backend, x, *, shape: backend.xp.broadcast_to(x, shape),
     "getitem": lambda backend, x, *positions, key: backend.get_item(x, _subscript(key, positions)),
-    "setitem": _setitem,
+    "setitem": _setitem, "add_at": _add_at,
     "full": lambda backend, value, *, shape: backend.xp.broadcast_to(value, shape),
     "arange": lambda backend, *, start, stop, step, dtype: backend.xp.arange(
         start, stop, step, dtype=backend.native_dtype(dtype)

@@ -94,6 +94,16 @@ class Recorder:
         self.instructions: list[Instruction] = []
         self.constants: dict[Value, np.ndarray[Any, Any]] = {}
         self._known: dict[int, tuple[Any, Value]] = {}
+        self._source: Source | None = None
+
+    @contextlib.contextmanager
+    def sourced(self, source: Source) -> Iterator[None]:
+        """Give instructions another source than the line that is running."""
+        before, self._source = self._source, source
+        try:
+            yield
+        finally:
+            self._source = before
 
     def constant(self, array: np.ndarray[Any, Any], of: DType | None = None, origin: object = None) -> SymbolicArray:
         """Numbers that become part of the program; the same object twice is one constant.
@@ -143,8 +153,9 @@ class Recorder:
                 )
         types = row.infer(*[array.type for array in operands], **attributes)
         results = tuple(Value(of) for of in types)
-        made = Instruction(operation, tuple([x.operand for x in operands]), attributes, results, caller())
-        self.instructions.append(made)
+        source = self._source or caller()
+        given = tuple([x.operand for x in operands])
+        self.instructions.append(Instruction(operation, given, attributes, results, source))
         return tuple([SymbolicArray(value, self) for value in results])
 
 

@@ -169,7 +169,7 @@ class Writer:
         bare = made.operation in self.dialect.scalars and any(isinstance(x, Value) for x in made.operands)
         typed = tuple(self.operand(x, True) for x in made.operands)
         texts = tuple(self.operand(x, False) for x in made.operands) if bare else typed
-        positions = typed[2:] if made.operation == "setitem" else typed[1:]
+        positions = typed[2:] if made.operation in ("setitem", "add_at") else typed[1:]
         attributes = {name: self.attribute(value, positions) for name, value in made.attributes.items()}
         if callable(row):
             return row(Call(made, texts, typed, attributes, self))

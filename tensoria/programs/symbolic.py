@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,6 +15,7 @@ from tensoria.errors import ConversionError
 from tensoria.network import NetworkPlan
 from tensoria.planning import Costs, Kernels, Pattern
 from tensoria.programs import recorder, standard
+from tensoria.programs.derivatives.reverse import pulled_back
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.recorder import SymbolicArray, refuse
 
@@ -43,7 +44,6 @@ class SymbolicBackend(Backend):
     xp = xp
     kernels = KERNELS
     immutable = True
-    differentiates = False
     lifts = True
     operators = {name: getattr(xp, name) for name in Backend.operators}  # noqa: RUF012
 
@@ -104,6 +104,18 @@ class SymbolicBackend(Backend):
     def constant(self, components: Components, of: DType, like: Array) -> Array:
         values = components.values
         return standard.cast(like.recorder.constant(values), of)
+
+    def detach(self, array: Array) -> Array:
+        return array.recorder.record("stop_gradient", (array,))[0]
+
+    def value_and_grad(self, function: Callable[..., Array], arrays: Sequence[Array]) -> tuple[Array, list[Array]]:
+        """Recorded: the function, and the rules of what it does."""
+        into = recorder.current()
+        start = len(into.instructions)
+        value = function(*arrays)
+        one = into.literal(1, value.dtype)
+        found = pulled_back(into, into.instructions[start:], {value.operand: one}, [x.operand for x in arrays])
+        return value, [found[x.operand] if x.operand in found else xp.zeros_like(x) for x in arrays]
 
     def copy(self, array: Array) -> Array:
         return array

@@ -1,0 +1,102 @@
+"""Reverse mode: instructions read backwards, each with its rule, into a recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from tensoria.errors import TracingError
+from tensoria.indices import Axes, axes
+from tensoria.programs import recorder as recording
+from tensoria.programs.derivatives import RULES, WITHOUT
+from tensoria.programs.derivatives.rule import Array, Call, fitted
+from tensoria.programs.recorder import Recorder, SymbolicArray
+from tensoria.programs.types import Instruction, Operand, Type, Value
+
+__all__ = ["differentiable", "opposite", "pulled_back", "reached"]
+
+
+def differentiable(of: Type) -> bool:
+    """Whether a value of a type has derivatives: it is of floating-point or complex numbers."""
+    return of.dtype.kind in ("float", "complex")
+
+
+def opposite(of: Axes) -> Axes:
+    """The labels of a cotangent: those of the value, with every variance reversed."""
+    return axes(tuple(index if index.basis is None else -index for index in of.indices))
+
+
+def reached(instructions: Iterable[Instruction], wanted: Collection[Value]) -> set[Value]:
+    """The values that depend differentiably on some others, these included."""
+    found = {value for value in wanted if differentiable(value.type)}
+    for made in instructions:
+        if made.operation not in WITHOUT and any(x in found for x in made.operands):
+            found.update(value for value in made.results if differentiable(value.type))
+    return found
+
+
+def pulled_back(
+    into: Recorder, instructions: Sequence[Instruction], given: Mapping[Value, Array], wanted: Collection[Value]
+) -> dict[Value, Array]:
+    """The cotangents of values, from those of others that were computed from them.
+
+    Args:
+        into: what the derivative is written into; the instructions' values are known there.
+        instructions: what leads from the one to the others.
+        given: the cotangents of results; a value may be given that is wanted itself.
+        wanted: the values whose cotangents are asked for. One that nothing depends on is missing in the result.
+    """
+    on_path = reached(instructions, wanted)
+    cotangents = {value: g for value, g in given.items() if value in on_path}
+
+    def add(operand: Operand, g: Any) -> None:
+        if not isinstance(operand, Value) or operand not in on_path:
+            return
+        g = g() if callable(g) else g
+        if g is None:
+            return
+        g = fitted(g, operand.type)
+        known = cotangents.get(operand)
+        cotangents[operand] = total = g if known is None else known + g
+        recording.labelled(total, opposite(operand.axes))
+
+    for made in reversed(instructions):
+        if not any(value in cotangents for value in made.results):
+            continue
+        needed = tuple(x in on_path for x in made.operands)
+        if not any(needed):
+            continue
+        call = Call(
+            tuple(SymbolicArray(x, into) for x in made.operands),
+            tuple(SymbolicArray(x, into) for x in made.results),
+            made.attributes,
+            needed,
+            _through(into),
+            into,
+        )
+        rule = RULES.get(made.operation)
+        if rule is None:
+            raise TracingError(f"{made.operation} has no derivative rule, at {made.source}.")
+        with into.sourced(made.source):
+            found = rule(call, *(cotangents.get(value) for value in made.results))
+            for operand, g in zip(made.operands, found, strict=True):
+                add(operand, g)
+    return {value: cotangents[value] for value in wanted if value in cotangents}
+
+
+def _through(into: Recorder) -> Callable[..., list[Array | None]]:
+    def through(
+        definition: Callable[..., Sequence[Array]], cotangents: Sequence[Array | None], *operands: Array
+    ) -> list[Array | None]:
+        start = len(into.instructions)
+        results = definition(*operands)
+        made = into.instructions[start:]
+        given: dict[Value, Array] = {}
+        for result, g in zip(results, cotangents, strict=True):
+            if g is not None and isinstance(result.operand, Value):
+                given[result.operand] = g
+        wanted = [x.operand for x in operands if isinstance(x.operand, Value)]
+        found = pulled_back(into, made, given, wanted)
+        return [found.get(x.operand) for x in operands]
+
+    return through
