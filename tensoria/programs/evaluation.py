@@ -6,6 +6,7 @@ backend's functions of that name. Generated code (`source`) goes another way, to
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,17 +15,21 @@ from tensoria.backend import Array, Backend
 from tensoria.dtypes import int64
 from tensoria.programs.dimensions import Dim, evaluated
 from tensoria.programs.operations.indexing import At, Cut
+from tensoria.programs.types import Region
 
 __all__ = ["EVALUATE", "evaluate", "sized"]
 
 Attributes = dict[str, Any]
 Evaluate = Callable[..., Any]
+Run = Callable[[Backend, tuple[Array, ...]], list[Array]]
 
 
 def sized(value: Any, sizes: Mapping[str, int]) -> Any:
     """An attribute with integers for expressions, inside of tuples and subscripts too."""
     if isinstance(value, Dim):
         return value.evaluate(sizes)
+    if isinstance(value, Region):
+        return functools.partial(value.evaluate, sizes=sizes)
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
         return tuple(sized(item, sizes) for item in value)
     if isinstance(value, Cut):
@@ -108,6 +113,35 @@ def _vector_norm(backend: Backend, x: Array, *, axes: tuple[int, ...], keepdims:
     return backend.xp.linalg.vector_norm(x, axis=axes, keepdims=keepdims, ord=ord)
 
 
+def _cond(backend: Backend, condition: Array, *operands: Array, then: Run, otherwise: Run) -> Any:
+    return _results((then if bool(condition) else otherwise)(backend, operands))
+
+
+def _while_loop(backend: Backend, *operands: Array, test: Run, body: Run, states: int) -> Any:
+    state, captured = list(operands[:states]), operands[states:]
+    while bool(test(backend, (*state, *captured))[0]):
+        state = body(backend, (*state, *captured))
+    return _results(state)
+
+
+def _scan(
+    backend: Backend, *operands: Array, body: Run, states: int, scanned: int, length: int, reverse: bool
+) -> Any:
+    state, xs, captured = list(operands[:states]), operands[states : states + scanned], operands[states + scanned :]
+    steps = []
+    for n in reversed(range(length)) if reverse else range(length):
+        found = body(backend, (*state, *(backend.get_item(x, n) for x in xs), *captured))
+        state = found[:states]
+        steps.append(found[states:])
+    if reverse:
+        steps.reverse()
+    return _results([*state, *(backend.xp.stack(list(ys), axis=0) for ys in zip(*steps, strict=True))])
+
+
+def _results(arrays: list[Array]) -> Any:
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
 EVALUATE: dict[str, Evaluate] = {
     "astype": lambda backend, x, *, dtype: backend.kernels.cast(x, backend.native_dtype(dtype)),
     "stop_gradient": lambda backend, x: backend.detach(x),
@@ -135,6 +169,7 @@ EVALUATE: dict[str, Evaluate] = {
     ),
     "size": lambda backend, *, size: backend.asarray(size, int64, None, None),
     "contract": _contract,
+    "cond": _cond, "while_loop": _while_loop, "scan": _scan,
     "linalg.vector_norm": _vector_norm,
     "linalg.matrix_power": lambda backend, x, *, n: backend.xp.linalg.matrix_power(x, n),
     "linalg.eig": lambda backend, x: backend.eig(x),

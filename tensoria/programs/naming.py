@@ -6,6 +6,7 @@ import keyword
 import re
 
 from tensoria.programs.base import BaseProgram
+from tensoria.programs.types import assigned
 
 __all__ = ["named_values"]
 
@@ -31,5 +32,5 @@ def named_values(program: BaseProgram) -> None:
     held = set(program.parameters.values())
     for n, value in enumerate((v for v in program.arrays if v not in held), 1):
         value.name = fresh(f"c{n}")
-    for n, value in enumerate((v for made in program.instructions for v in made.results), 1):
+    for n, value in enumerate(assigned(program), 1):
         value.name = fresh(f"v{n}")

@@ -18,6 +18,7 @@ from tensoria.programs import recorder, standard
 from tensoria.programs.derivatives.reverse import pulled_back
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.recorder import SymbolicArray, refuse
+from tensoria.programs.types import Value
 
 __all__ = ["SymbolicBackend", "backend"]
 
@@ -111,10 +112,12 @@ class SymbolicBackend(Backend):
     def value_and_grad(self, function: Callable[..., Array], arrays: Sequence[Array]) -> tuple[Array, list[Array]]:
         """Recorded: the function, and the rules of what it does."""
         into = recorder.current()
+        arrays = [into.owned(x) for x in arrays]
         start = len(into.instructions)
-        value = function(*arrays)
-        one = into.literal(1, value.dtype)
-        found = pulled_back(into, into.instructions[start:], {value.operand: one}, [x.operand for x in arrays])
+        value = into.owned(function(*arrays))
+        given = {value.operand: into.literal(1, value.dtype)} if isinstance(value.operand, Value) else {}
+        wanted = [x.operand for x in arrays if isinstance(x.operand, Value)]
+        found = pulled_back(into, into.instructions[start:], given, wanted)
         return value, [found[x.operand] if x.operand in found else xp.zeros_like(x) for x in arrays]
 
     def copy(self, array: Array) -> Array:

@@ -9,6 +9,7 @@ from typing import Final
 
 from tensoria.programs.derivatives import (
     contraction,
+    control,
     creation,
     elementwise,
     factorisations,
@@ -24,6 +25,7 @@ __all__ = ["RULES", "WITHOUT", "Call", "Rule"]
 
 CHAPTERS = (
     elementwise, reductions, manipulation, indexing, creation, contraction, linear_algebra, factorisations, fourier,
+    control,
 )  # fmt: skip
 RULES: Final[dict[str, Rule]] = {name: rule for chapter in CHAPTERS for name, rule in chapter.RULES.items()}
 

@@ -71,7 +71,7 @@ def pulled_back(
             tuple(SymbolicArray(x, into) for x in made.results),
             made.attributes,
             needed,
-            _through(into),
+            _through,
             into,
         )
         rule = RULES.get(made.operation)
@@ -84,19 +84,16 @@ def pulled_back(
     return {value: cotangents[value] for value in wanted if value in cotangents}
 
 
-def _through(into: Recorder) -> Callable[..., list[Array | None]]:
-    def through(
-        definition: Callable[..., Sequence[Array]], cotangents: Sequence[Array | None], *operands: Array
-    ) -> list[Array | None]:
-        start = len(into.instructions)
-        results = definition(*operands)
-        made = into.instructions[start:]
-        given: dict[Value, Array] = {}
-        for result, g in zip(results, cotangents, strict=True):
-            if g is not None and isinstance(result.operand, Value):
-                given[result.operand] = g
-        wanted = [x.operand for x in operands if isinstance(x.operand, Value)]
-        found = pulled_back(into, made, given, wanted)
-        return [found.get(x.operand) for x in operands]
-
-    return through
+def _through(
+    definition: Callable[..., Sequence[Array]], cotangents: Sequence[Array | None], *operands: Array
+) -> list[Array | None]:
+    into: Recorder = operands[0].recorder
+    start = len(into.instructions)
+    results = definition(*operands)
+    made = into.instructions[start:]
+    given: dict[Value, Array] = {}
+    for result, g in zip(results, cotangents, strict=True):
+        if g is not None and isinstance(result.operand, Value):
+            given[result.operand] = given[result.operand] + g if result.operand in given else g
+    found = pulled_back(into, made, given, [x.operand for x in operands if isinstance(x.operand, Value)])
+    return [found.get(x.operand) for x in operands]

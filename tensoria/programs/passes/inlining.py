@@ -4,15 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tensoria.indices import PLAIN
 from tensoria.programs.base import BaseProgram
-from tensoria.programs.recorder import Recorder, SymbolicArray
-from tensoria.programs.types import Operand, Value
+from tensoria.programs.recorder import Recorder, SymbolicArray, recording
+from tensoria.programs.trees import LEAF, Tree
+from tensoria.programs.types import Operand, Region, Value, regions
 
-__all__ = ["inlined"]
+__all__ = ["copied", "inlined", "region"]
+
+
+def region(
+    into: Recorder, inputs: Sequence[Value], outputs: Sequence[SymbolicArray], name: str = "region"
+) -> BaseProgram:
+    """What was recorded, as a program inside of another one.
+
+    Args:
+        into: what has recorded it.
+        inputs: what stands for the operands, captures among them.
+        outputs: its results.
+    """
+    assert not into.constants, "the surrounding program holds all constants"
+    return BaseProgram(
+        name=name,
+        signature=tuple(f"x{n}" for n in range(len(inputs))),
+        inputs=tuple(inputs),
+        parameters={},
+        arrays={},
+        instructions=tuple(into.instructions),
+        outputs=tuple(into.owned(x).operand for x in outputs),
+        input_tree=Tree("tuple", (), (LEAF,) * len(inputs)),
+        output_tree=Tree("tuple", (), (LEAF,) * len(outputs)),
+        output_axes=(PLAIN,) * len(outputs),
+    )
+
+
+def copied(given: Region) -> BaseProgram:
+    """The same with values of its own, which may be named otherwise."""
+    into = Recorder()
+    inputs = tuple(Value(value.type, value.name, value.axes) for value in given.inputs)
+    with recording(into):
+        outputs = inlined(given, into, [SymbolicArray(value, into) for value in inputs])
+    return region(into, inputs, outputs)
 
 
 def inlined(
-    program: BaseProgram, into: Recorder, operands: Sequence[SymbolicArray], held: Mapping[Value, Value] | None = None
+    program: Region, into: Recorder, operands: Sequence[SymbolicArray], held: Mapping[Value, Value] | None = None
 ) -> list[SymbolicArray]:
     """The program's results for other operands.
 
@@ -30,7 +66,8 @@ def inlined(
 
     for made in program.instructions:
         with into.sourced(made.source):
-            results = into.record(made.operation, [read(x) for x in made.operands], **made.attributes)
+            attributes = {**made.attributes, **{name: copied(inner) for name, inner in regions(made).items()}}
+            results = into.record(made.operation, [read(x) for x in made.operands], **attributes)
         for old, new in zip(made.results, results, strict=True):
             assert isinstance(new.operand, Value)
             new.operand.axes = old.axes
