@@ -16,6 +16,7 @@ from tensoria.errors import DTypeError, ModeError, ShapeError
 from tensoria.programs.derivatives import RULES, WITHOUT
 from tensoria.programs.operations import OPERATIONS
 from tensoria.programs.program import Program, load
+from tensoria.programs.symbolic import backend as symbolic
 from tensoria.tensor import Tensor
 
 HERMITIAN = frozenset(("linalg.cholesky", "linalg.eigh", "linalg.eigvalsh"))
@@ -48,7 +49,48 @@ def distinct() -> list[Example]:
     return list(found.values())
 
 
-WIDE = distinct()
+def complex_examples() -> list[Example]:
+    """The rules that hold for complex numbers, away from cuts."""
+    rng = np.random.default_rng(7)
+
+    def z(*shape: int) -> np.ndarray[Any, Any]:
+        return rng.uniform(0.2, 1, shape) + 1j * rng.uniform(0.2, 1, shape)
+
+    def positive(n: int) -> np.ndarray[Any, Any]:
+        a = z(2, n, n)
+        return a @ a.conj().swapaxes(-1, -2) + n * np.eye(n)
+
+    unary = (
+        "acos", "acosh", "asin", "asinh", "atan", "atanh", "cosh", "expm1", "log10", "log1p", "log2", "sinh", "tan",
+    )  # fmt: skip
+    found = [Example(name, (z(3, 2),), {}) for name in unary]
+    for name in ("prod", "mean"):
+        found.append(Example(name, (z(2, 3, 2),), {"axes": (0, 2), "keepdims": False}))
+    for name in ("cumulative_sum", "cumulative_prod"):
+        found.append(Example(name, (z(3, 4),), {"axis": 1, "include_initial": False}))
+    found += [
+        Example("matmul", (z(2, 3), z(3, 4)), {}),
+        Example("where", (np.array([True, False]), z(3, 2), z(2)), {}),
+        Example("linalg.solve", (positive(3), z(2, 3, 4)), {}),
+        Example("linalg.pinv", (z(2, 4, 3),), {"rtol": None}),
+        Example("linalg.pinv", (z(3, 4),), {"rtol": None}),
+        Example("linalg.matrix_power", (z(3, 3),), {"n": 5}),
+        Example("linalg.matrix_power", (positive(3),), {"n": -1}),
+        Example("linalg.diagonal", (z(2, 3, 4),), {"offset": 1}),
+        Example("linalg.cross", (z(2, 3), z(3)), {"axis": -1}),
+        Example("linalg.eigvals", (z(3, 3) + np.diag([1, 4, 9]),), {}),
+        Example("linalg.svdvals", (z(2, 4, 3),), {}),
+    ]
+    found += [Example(f"linalg.{name}", (positive(3),), {}) for name in ("det", "inv", "slogdet", "eigvalsh")]
+    found += [Example("linalg.cholesky", (positive(3),), {"upper": upper}) for upper in (False, True)]
+    for order in (1, 2, 3.0, np.inf):
+        found.append(Example("linalg.vector_norm", (z(2, 3),), {"axes": (1,), "keepdims": True, "ord": order}))
+    for order in ("fro", "nuc", 2, -2, 1, -1, np.inf):
+        found.append(Example("linalg.matrix_norm", (z(2, 3, 4),), {"keepdims": False, "ord": order}))
+    return found
+
+
+WIDE = [*distinct(), *complex_examples()]
 each = pytest.mark.parametrize("example", WIDE, ids=[f"{n}-{x}" for n, x in enumerate(WIDE)])
 
 
@@ -220,6 +262,50 @@ def test_second_derivatives(name: str) -> None:
     np.testing.assert_allclose(values(transposed), values(found), rtol=1e-9, atol=1e-9)
 
 
+# -- factorisations ---------------------------------------------------------------------------------------------------
+
+
+def _rebuilt(left: Any, values: Any, right: Any) -> Any:
+    """Parts put together with other values, which does not depend on signs and phases of vectors."""
+    return (left * tn.expand_dims(tn.sin(values), axis=-2)) @ right
+
+
+FACTORISATIONS: dict[str, tuple[Any, tuple[int, int]]] = {
+    "eigh": (lambda h: (lambda w, v: _rebuilt(v, w, tn.conj(v).mT))(*tn.linalg.eigh(h + tn.conj(h).mT)), (4, 4)),
+    "eig": (lambda x: (lambda w, v: _rebuilt(v, w, tn.linalg.inv(v)))(*tn.linalg.eig(x)), (4, 4)),
+    "svd": (lambda x: (lambda u, s, vh: _rebuilt(u, s, vh))(*tn.linalg.svd(x, full_matrices=False)), (4, 3)),
+    "wide svd": (lambda x: (lambda u, s, vh: _rebuilt(u, s, vh))(*tn.linalg.svd(x, full_matrices=False)), (3, 4)),
+    "full svd": (lambda x: (lambda u, s, vh: u[:, 2:] @ tn.conj(u[:, 2:]).mT + 0 * tn.sum(vh))(
+        *tn.linalg.svd(x, full_matrices=True)), (4, 2)),
+    "full wide svd": (lambda x: (lambda u, s, vh: tn.conj(vh[2:]).mT @ vh[2:] + 0 * tn.sum(u))(
+        *tn.linalg.svd(x, full_matrices=True)), (2, 4)),
+    "qr": (lambda x: (lambda q, r: tn.abs(r) + tn.abs(q[:3, :]))(*tn.linalg.qr(x)), (4, 3)),
+    "wide qr": (lambda x: (lambda q, r: tn.abs(r[:, :3]) + tn.abs(q))(*tn.linalg.qr(x)), (3, 5)),
+    "complete qr": (lambda x: (lambda q, r: q[:, 2:] @ tn.conj(q[:, 2:]).mT)(
+        *tn.linalg.qr(x, mode="complete")), (4, 2)),
+    "cholesky": (lambda x: tn.linalg.cholesky(x @ tn.conj(x).mT + tn.eye(3, dtype=x.dtype)), (3, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+@pytest.mark.parametrize("name", FACTORISATIONS)
+def test_factorisations_agree_with_differences(name: str, kind: str) -> None:
+    function, shape = FACTORISATIONS[name]
+    rng = np.random.default_rng(8)
+    x = like(np.zeros(shape, "c16" if kind == "complex" else "f8"), rng)
+    weight = tn.asarray(rng.standard_normal((5, 5)))
+
+    def total(x: Tensor) -> Tensor:
+        y = function(x)
+        return tn.sum(tn.real(y * weight[: y.shape[-2], : y.shape[-1]]))
+
+    gradient = values(tn.trace(total, tn.asarray(x)).grad().run(tn.asarray(x)))
+    for _ in range(3):
+        along = like(x, rng)
+        above, below = (float(total(tn.asarray(x + s * STEP * along))) for s in (1, -1))
+        np.testing.assert_allclose(np.sum(gradient * along).real, (above - below) / (2 * STEP), rtol=1e-5, atol=1e-6)
+
+
 # -- labels and complex numbers ---------------------------------------------------------------------------------------
 
 
@@ -281,6 +367,16 @@ def test_a_gradient_inside_of_a_traced_function_is_recorded(backend: str) -> Non
     np.testing.assert_allclose(values(found), x - 0.5 * np.sin(2 * x), rtol=1e-12)
     twice = tn.trace(lambda x: tn.sum(tn.grad(energy)(x)), tn.asarray(x)).grad()
     np.testing.assert_allclose(values(twice.run(tn.asarray(x))), 2 * np.cos(2 * x), rtol=1e-12)
+
+
+def test_clipping_at_a_bound_has_the_derivative_of_what_is_inside() -> None:
+    def clipped(x: Tensor) -> Tensor:
+        return tn.sum(Tensor.from_parts(symbolic.xp.clip(x._array, 0.0, 1.0), x.axes, symbolic))
+
+    x = tn.asarray([0.0, 1.0, 2.0, -1.0, 0.5])
+    program = tn.trace(clipped, x)
+    assert float(program.run(x)) == 2.5
+    np.testing.assert_array_equal(values(program.grad().run(x)), [1.0, 1.0, 0.0, 0.0, 1.0])
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
