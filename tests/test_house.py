@@ -88,7 +88,7 @@ programs.standard.*
 programs.standard programs.evaluation
 programs.base
 programs.naming
-programs.passes.rewriting programs.passes.inlining
+programs.passes.rewriting programs.passes.inlining programs.passes.dead_code
 programs.derivatives.rule
 programs.derivatives.elementwise programs.derivatives.reductions programs.derivatives.manipulation
 programs.derivatives.indexing programs.derivatives.creation programs.derivatives.contraction

@@ -367,6 +367,12 @@ def test_a_gradient_inside_of_a_traced_function_is_recorded(backend: str) -> Non
     np.testing.assert_allclose(values(found), x - 0.5 * np.sin(2 * x), rtol=1e-12)
     twice = tn.trace(lambda x: tn.sum(tn.grad(energy)(x)), tn.asarray(x)).grad()
     np.testing.assert_allclose(values(twice.run(tn.asarray(x))), 2 * np.cos(2 * x), rtol=1e-12)
+    forward = tn.trace(lambda x: tn.jvp(lambda x: tn.sin(x) * x, (x,), (2 * x,))[1], tn.asarray(x))
+    np.testing.assert_allclose(values(forward.run(tn.asarray(x))), 2 * x * (np.sin(x) + x * np.cos(x)), rtol=1e-12)
+    pulled = tn.trace(lambda x: tn.vjp(lambda x: tn.sin(x) * x, x)[1](x)[0], tn.asarray(x))
+    np.testing.assert_allclose(values(pulled.run(tn.asarray(x))), x * (np.sin(x) + x * np.cos(x)), rtol=1e-12)
+    curved = tn.trace(tn.hessian(energy), tn.asarray(x))
+    np.testing.assert_allclose(values(curved.run(tn.asarray(x))), np.diag(2 * np.cos(2 * x)), rtol=1e-12, atol=1e-14)
 
 
 def test_clipping_at_a_bound_has_the_derivative_of_what_is_inside() -> None:

@@ -123,7 +123,7 @@ def scan(
         return _scanned(body, state, [Tensor(x) for x in slices], cut, count, reverse)
     into = recorder.current()
     arguments, arrays = ([_lifted(leaf, into) for leaf in given] for given in (leaves, slices))
-    inner = [(Type(t.dtype, t._array.shape[1:]), t._axes) for t in arrays]
+    inner = [(Type(t.dtype, t._array.shape[1:]), t.axes) for t in arrays]
     part = _part(into, body, Tree("tuple", (), (tree, cut)), arguments, inner)
     if part.output_tree.kind != "tuple" or len(part.output_tree.children) != 2:
         raise TracingError("the body of scan returns a pair: the next state, and the step's result.")
@@ -156,7 +156,7 @@ def _scanned(
     if reverse:
         steps.reverse()
     stacked = [
-        Tensor.from_parts(t[0]._backend.xp.stack([y._array for y in t], axis=0), t[0]._axes, t[0]._backend)
+        Tensor.from_parts(t[0]._backend.xp.stack([y._array for y in t], axis=0), t[0].axes, t[0]._backend)
         for t in zip(*steps, strict=True)
     ]
     return state, unflatten(shape, stacked)
@@ -180,7 +180,7 @@ def _length(xs: Sequence[BaseTensor], length: Size | None) -> Size:
 def _facts(leaves: Sequence[Any]) -> list[Any]:
     """What may not change of a state, as it is told."""
     tensors = [leaf if isinstance(leaf, BaseTensor) else Tensor(leaf) for leaf in leaves]
-    return [(t.dtype, tuple(t._array.shape), t._axes) for t in tensors]
+    return [(t.dtype, tuple(t._array.shape), t.axes) for t in tensors]
 
 
 # -- recorded ---------------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def _lifted(leaf: Any, into: Recorder) -> Tensor:
     if t._backend is not symbolic:
         anchor = Tensor.from_parts(into.literal(0, t.dtype), PLAIN, symbolic)
         t = same_backend(anchor, t)[1]
-    return Tensor.from_parts(into.owned(t._array), t._axes, symbolic)
+    return Tensor.from_parts(into.owned(t._array), t.axes, symbolic)
 
 
 def _part(
@@ -218,7 +218,7 @@ def _part(
 ) -> _Part:
     """A function traced by itself, for arguments of these types."""
     into = Recorder(parent)
-    types = [*((t._array.type, t._axes) for t in arguments), *more]
+    types = [*((t._array.type, t.axes) for t in arguments), *more]
     inputs = tuple(Value(of, "", axes) for of, axes in types)
     tensors = [Tensor.from_parts(SymbolicArray(value, into), value.axes, symbolic) for value in inputs]
     with recorder.recording(into), use("symbolic"):
@@ -241,7 +241,7 @@ def _closed(parts: Sequence[_Part]) -> tuple[Any, ...]:
 
 
 def _unpacked(results: Sequence[SymbolicArray], part: _Part) -> Any:
-    tensors = [Tensor.from_parts(x, t._axes, symbolic) for x, t in zip(results, part.outputs, strict=True)]
+    tensors = [Tensor.from_parts(x, t.axes, symbolic) for x, t in zip(results, part.outputs, strict=True)]
     return unflatten(part.output_tree, tensors)
 
 

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from tensoria.errors import DTypeError, ModeError, ShapeError, TracingError
+from tensoria.calculus.lifting import opposite
+from tensoria.errors import DTypeError, ModeError, ShapeError
 from tensoria.indices import Axes
 from tensoria.programs import standard
 from tensoria.programs.base import BaseProgram, P
-from tensoria.programs.derivatives.reverse import differentiable, opposite, pulled_back, reached
+from tensoria.programs.derivatives.reverse import differentiable, pulled_back, pushed, reached
 from tensoria.programs.derivatives.rule import Array
 from tensoria.programs.naming import named_values
 from tensoria.programs.passes import remove_dead_code, share_subexpressions
@@ -223,42 +224,24 @@ def _summed(opened: _Opened, cotangents: Sequence[Value | None]) -> dict[Value, 
 
 
 def pushforward(program: P, argnums: Argnums) -> P:
-    """The program of the arguments and a tangent for each that is chosen, that computes results and their tangents.
-
-    Pulling back is linear in the cotangents; its own transpose pushes tangents forward.
-    """
+    """The program of the arguments and a tangent for each that is chosen, that computes results and their tangents."""
     opened = _opened(program)
     chosen = _chosen(program, opened, argnums, False)
     tangents = tuple(Value(value.type, f"tangents_{value.name}", value.axes) for value in chosen.values)
-    cotangents, _ = _beside_outputs(program, opposite)
-    dummies = [value for value in cotangents if value is not None]
     into = opened.into
     with recording(into):
-        given = _summed(opened, cotangents)
-        start = len(into.instructions)
-        found = pulled_back(into, list(into.instructions), given, chosen.values)
-        linear: dict[Value, Array] = {}
-        for value, t in zip(chosen.values, tangents, strict=True):
-            # One value may be the cotangent of several, whose tangents add up.
-            if value in found and isinstance(of := found[value].operand, Value):
-                linear[of] = linear[of] + opened.symbolic(t) if of in linear else opened.symbolic(t)
-        pushed = pulled_back(into, into.instructions[start:], linear, dummies)
-        zero = standard.namespace.zeros_like
-        along = [pushed[u] if u in pushed else zero(opened.symbolic(u)) for u in dummies]
-    axes = [of for of, u in zip(program.output_axes, cotangents, strict=True) if u is not None]
+        by, along = ([opened.symbolic(x) for x in values] for values in (chosen.values, tangents))
+        found = pushed(into, list(into.instructions), opened.outputs, by, along)
+    moving = [(x, of) for x, of in zip(found, program.output_axes, strict=True) if differentiable(x.type)]
     tree = Tree("tuple", (), (program.output_tree, _beside_outputs(program, opposite)[1]))
-    made = _closed(
-        program, opened, [*zip(opened.outputs, program.output_axes, strict=True), *zip(along, axes, strict=True)],
+    return _closed(
+        program, opened, [*zip(opened.outputs, program.output_axes, strict=True), *moving],
         name=f"{program.name}_jvp",
         signature=_signature(program, "tangents"),
         inputs=(*opened.inputs, *tangents),
         input_tree=Tree("tuple", (), (*program.input_tree.children, chosen.tree)),
         output_tree=tree,
     )  # fmt: skip
-    used = {x for instruction in made.instructions for x in instruction.operands}
-    if any(u in used for u in dummies):
-        raise TracingError(f"the derivative of {program.name} is not linear in what it is applied to.")
-    return made
 
 
 def _signature(program: BaseProgram, name: str) -> tuple[str, ...]:

@@ -15,10 +15,9 @@ from tensoria.errors import ConversionError
 from tensoria.network import NetworkPlan
 from tensoria.planning import Costs, Kernels, Pattern
 from tensoria.programs import recorder, standard
-from tensoria.programs.derivatives.reverse import pulled_back
+from tensoria.programs.derivatives.reverse import pulled, pushed
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.recorder import SymbolicArray, refuse
-from tensoria.programs.types import Value
 
 __all__ = ["SymbolicBackend", "backend"]
 
@@ -109,16 +108,29 @@ class SymbolicBackend(Backend):
     def detach(self, array: Array) -> Array:
         return array.recorder.record("stop_gradient", (array,))[0]
 
-    def value_and_grad(self, function: Callable[..., Array], arrays: Sequence[Array]) -> tuple[Array, list[Array]]:
-        """Recorded: the function, and the rules of what it does."""
+    def vjp(
+        self, function: Callable[..., tuple[list[Array], list[Array]]], arrays: Sequence[Array], reuse: bool = True
+    ) -> tuple[list[Array], list[Array], Callable[[Sequence[Array]], list[Array]]]:
         into = recorder.current()
-        arrays = [into.owned(x) for x in arrays]
+        inputs = [into.owned(x) for x in arrays]
         start = len(into.instructions)
-        value = into.owned(function(*arrays))
-        given = {value.operand: into.literal(1, value.dtype)} if isinstance(value.operand, Value) else {}
-        wanted = [x.operand for x in arrays if isinstance(x.operand, Value)]
-        found = pulled_back(into, into.instructions[start:], given, wanted)
-        return value, [found[x.operand] if x.operand in found else xp.zeros_like(x) for x in arrays]
+        outputs, beside = function(*inputs)
+        outputs = [into.owned(y) for y in outputs]
+        made = into.instructions[start:]
+
+        def pull(cotangents: Sequence[Array]) -> list[Array]:
+            return pulled(into, made, outputs, [into.owned(g) for g in cotangents], inputs)
+
+        return outputs, beside, pull
+
+    def jvp(
+        self, function: Callable[..., list[Array]], arrays: Sequence[Array], tangents: Sequence[Array]
+    ) -> tuple[list[Array], list[Array]]:
+        into = recorder.current()
+        inputs = [into.owned(x) for x in arrays]
+        start = len(into.instructions)
+        outputs = [into.owned(y) for y in function(*inputs)]
+        return outputs, pushed(into, into.instructions[start:], outputs, inputs, [into.owned(t) for t in tangents])
 
     def copy(self, array: Array) -> Array:
         return array

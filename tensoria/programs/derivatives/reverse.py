@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from tensoria.calculus.lifting import opposite
 from tensoria.errors import TracingError
-from tensoria.indices import Axes, axes
 from tensoria.programs import recorder as recording
 from tensoria.programs.derivatives import RULES, WITHOUT
-from tensoria.programs.derivatives.rule import Array, Call, fitted
+from tensoria.programs.derivatives.rule import Array, Call, fitted, zeros
+from tensoria.programs.passes.dead_code import live
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.types import Instruction, Operand, Type, Value
 
-__all__ = ["differentiable", "opposite", "pulled_back", "reached"]
+__all__ = ["differentiable", "pulled", "pulled_back", "pushed", "reached"]
 
 
 def differentiable(of: Type) -> bool:
     """Whether a value of a type has derivatives: it is of floating-point or complex numbers."""
     return of.dtype.kind in ("float", "complex")
-
-
-def opposite(of: Axes) -> Axes:
-    """The labels of a cotangent: those of the value, with every variance reversed."""
-    return axes(tuple(index if index.basis is None else -index for index in of.indices))
 
 
 def reached(instructions: Iterable[Instruction], wanted: Collection[Value]) -> set[Value]:
@@ -84,16 +80,65 @@ def pulled_back(
     return {value: cotangents[value] for value in wanted if value in cotangents}
 
 
+def pulled(
+    into: Recorder,
+    instructions: Sequence[Instruction],
+    outputs: Sequence[Array],
+    cotangents: Sequence[Array | None],
+    inputs: Sequence[Array],
+) -> list[Array]:
+    """The cotangents of inputs, zeros among them, from those of outputs (None where there is none)."""
+    found = _found(into, instructions, outputs, cotangents, inputs)
+    return [zeros(x) if g is None else g for x, g in zip(inputs, found, strict=True)]
+
+
+def _found(
+    into: Recorder,
+    instructions: Sequence[Instruction],
+    outputs: Sequence[Array],
+    cotangents: Sequence[Array | None],
+    inputs: Sequence[Array],
+) -> list[Array | None]:
+    """The same with None for inputs that nothing depends on."""
+    given: dict[Value, Array] = {}
+    for y, g in zip(outputs, cotangents, strict=True):
+        if g is not None and isinstance(y.operand, Value):
+            given[y.operand] = given[y.operand] + g if y.operand in given else g
+    found = pulled_back(into, instructions, given, [x.operand for x in inputs if isinstance(x.operand, Value)])
+    return [found.get(x.operand) for x in inputs]
+
+
+def pushed(
+    into: Recorder,
+    instructions: Sequence[Instruction],
+    outputs: Sequence[Array],
+    inputs: Sequence[Array],
+    tangents: Sequence[Array],
+) -> list[Array]:
+    """The tangents of outputs from those of inputs.
+
+    Pulling back is linear in the cotangents, and its transpose pushes tangents forward. The cotangents that are pulled
+    back for this have no numbers, and nothing of what was recorded with them remains.
+    """
+    start = len(into.instructions)
+    slots = [SymbolicArray(Value(y.type), into) if differentiable(y.type) else None for y in outputs]
+    found = pulled(into, instructions, outputs, slots, inputs)
+    made = into.instructions[start:]
+    wanted = [slot for slot in slots if slot is not None]
+    along = iter(pulled(into, made, found, tangents, wanted))
+    results = [zeros(y) if slot is None else next(along) for y, slot in zip(outputs, slots, strict=True)]
+    kept = live(into.instructions[start:], {x.operand for x in results if isinstance(x.operand, Value)})
+    into.instructions[start:] = kept
+    used = {x for instruction in kept for x in instruction.operands}
+    if any(slot.operand in used for slot in wanted):
+        raise TracingError("a derivative is not linear in what it is applied to.")
+    return results
+
+
 def _through(
     definition: Callable[..., Sequence[Array]], cotangents: Sequence[Array | None], *operands: Array
 ) -> list[Array | None]:
     into: Recorder = operands[0].recorder
     start = len(into.instructions)
     results = definition(*operands)
-    made = into.instructions[start:]
-    given: dict[Value, Array] = {}
-    for result, g in zip(results, cotangents, strict=True):
-        if g is not None and isinstance(result.operand, Value):
-            given[result.operand] = given[result.operand] + g if result.operand in given else g
-    found = pulled_back(into, made, given, [x.operand for x in operands if isinstance(x.operand, Value)])
-    return [found.get(x.operand) for x in operands]
+    return _found(into, into.instructions[start:], results, cotangents, operands)

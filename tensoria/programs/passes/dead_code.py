@@ -13,13 +13,13 @@ from typing import Any
 from tensoria.programs.base import P
 from tensoria.programs.types import Instruction, Operand, Region, Value
 
-__all__ = ["remove_dead_code"]
+__all__ = ["live", "remove_dead_code"]
 
 
 def remove_dead_code(program: P) -> P:
     """The program without what does not reach its outputs; inputs and parameters stay."""
     needed = _values(program.outputs)
-    kept = _live(program.instructions, needed)
+    kept = live(program.instructions, needed)
     held = set(program.parameters.values())
     return dataclasses.replace(
         program,
@@ -32,7 +32,7 @@ def _values(operands: Iterable[Operand]) -> set[Value]:
     return {operand for operand in operands if isinstance(operand, Value)}
 
 
-def _live(instructions: Sequence[Instruction], needed: set[Value]) -> tuple[Instruction, ...]:
+def live(instructions: Sequence[Instruction], needed: set[Value]) -> tuple[Instruction, ...]:
     """The instructions that some values need; the values that these need are added to the set."""
     kept = []
     for made in reversed(instructions):
@@ -47,7 +47,7 @@ def _live(instructions: Sequence[Instruction], needed: set[Value]) -> tuple[Inst
 def _reached(region: Region, outputs: Iterable[int]) -> list[bool]:
     """Which inputs some outputs need."""
     needed = _values(region.outputs[n] for n in outputs)
-    _live(region.instructions, needed)
+    live(region.instructions, needed)
     return [value in needed for value in region.inputs]
 
 
@@ -58,7 +58,7 @@ def _narrowed(region: Any, inputs: Sequence[int], outputs: Sequence[int]) -> Any
         region,
         signature=tuple(region.signature[n] for n in inputs),
         inputs=tuple(region.inputs[n] for n in inputs),
-        instructions=_live(region.instructions, _values(results)),
+        instructions=live(region.instructions, _values(results)),
         outputs=results,
         input_tree=dataclasses.replace(region.input_tree, children=region.input_tree.children[: len(inputs)]),
         output_tree=dataclasses.replace(region.output_tree, children=region.output_tree.children[: len(outputs)]),
