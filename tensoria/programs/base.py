@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -77,7 +78,7 @@ class BaseProgram(Region):
                 return backend.asarray(operand.number, operand.dtype, None, None)
             return known[operand]
 
-        last = self._last_uses()
+        last = self._last_uses
         for number, made in enumerate(self.instructions):
             attributes = {name: sized(value, sizes) for name, value in made.attributes.items()}
             result = evaluate(backend, made.operation, tuple([read(x) for x in made.operands]), attributes)
@@ -130,6 +131,7 @@ class BaseProgram(Region):
         target = get(backend)
         return {value: target.asarray(array, value.type.dtype, None, True) for value, array in self.arrays.items()}
 
+    @cached_property
     def _last_uses(self) -> dict[int, list[Value]]:
         """After which instruction each intermediate value is not needed any more."""
         used: dict[Value, int] = {}
