@@ -23,7 +23,7 @@ from tensoria.programs.dimensions import Call as SizeCall
 from tensoria.programs.dimensions import Dim, Size, Symbol
 from tensoria.programs.operations.indexing import At, Cut
 from tensoria.programs.passes import lowered
-from tensoria.programs.types import Instruction, Operand, Type, Value
+from tensoria.programs.types import Instruction, Operand, Region, Type, Value
 
 __all__ = ["Call", "Dialect", "Row", "Rows", "compiled", "written"]
 
@@ -100,6 +100,8 @@ class Writer:
     def __init__(self, dialect: Dialect, backend: str) -> None:
         self.dialect, self.backend = dialect, backend
         self.needed: dict[str, None] = {}
+        self.called: dict[Value, str] = {}
+        """What stands for the inputs of programs inside of instructions."""
         self.device = ""
         """The device of the first input, as an expression; empty without inputs."""
 
@@ -150,7 +152,7 @@ class Writer:
     def operand(self, operand: Operand, typed: bool) -> str:
         """An operand as an expression."""
         if isinstance(operand, Value):
-            return operand.name
+            return self.called.get(operand, operand.name)
         text = number(operand.number)
         if not typed:
             return text
@@ -169,7 +171,7 @@ class Writer:
         bare = made.operation in self.dialect.scalars and any(isinstance(x, Value) for x in made.operands)
         typed = tuple(self.operand(x, True) for x in made.operands)
         texts = tuple(self.operand(x, False) for x in made.operands) if bare else typed
-        positions = typed[2:] if made.operation == "setitem" else typed[1:]
+        positions = typed[2:] if made.operation in ("setitem", "add_at") else typed[1:]
         attributes = {name: self.attribute(value, positions) for name, value in made.attributes.items()}
         if callable(row):
             return row(Call(made, texts, typed, attributes, self))
@@ -180,13 +182,37 @@ class Writer:
         self.device = self.dialect.device.format(program.inputs[0].name) if program.inputs else ""
         lines = [f"def {name}({', '.join(value.name for value in program.inputs)}):"]
         lines += [f"    {line}" for line in self._bound(program)]
-        for made in program.instructions:
-            results = ", ".join(value.name for value in made.results)
-            note = f"  # {made.source.file.rsplit('/', 1)[-1]}:{made.source.line}" if made.source.file else ""
-            lines.append(f"    {results} = {self.expression(made)}{note}")
+        lines += [f"    {line}" for line in self.block(program)]
         returned = [self.operand(operand, True) for operand in program.outputs]
         lines.append(f"    return {', '.join(returned)}{',' if len(returned) == 1 else ''}")
         return lines
+
+    def block(self, region: Region) -> list[str]:
+        """The instructions of a program, as lines."""
+        lines: list[str] = []
+        for made in region.instructions:
+            note = f"  # {made.source.file.rsplit('/', 1)[-1]}:{made.source.line}" if made.source.file else ""
+            if (written := CONTROL.get(made.operation)) is not None:
+                first, *rest = written(self, made)
+                lines += [f"{first}{note}", *rest]
+                continue
+            results = ", ".join(value.name for value in made.results)
+            lines.append(f"{results} = {self.expression(made)}{note}")
+        return lines
+
+    def inside(self, region: Region, inputs: Sequence[str], names: Sequence[str]) -> list[str]:
+        """A program inside of an instruction, as indented lines.
+
+        Args:
+            inputs: what stands for its inputs, as expressions.
+            names: what its results are called.
+        """
+        self.called.update(zip(region.inputs, inputs, strict=True))
+        lines = self.block(region)
+        if names:
+            results = [self.operand(x, True) for x in region.outputs]
+            lines.append(f"{', '.join(names)} = {', '.join(results)}")
+        return [f"    {line}" for line in lines or ["pass"]]
 
     def _bound(self, program: P) -> list[str]:
         """Where the symbols' sizes come from: an axis of an input, or a linear expression that is solved."""
@@ -216,7 +242,66 @@ def _symbols_in(value: Any) -> list[Symbol]:
         return [symbol for item in value for symbol in _symbols_in(item)]
     if isinstance(value, Cut):
         return _symbols_in((value.start, value.stop))
+    if isinstance(value, Region):
+        return [symbol for made in value.instructions for a in made.attributes.values() for symbol in _symbols_in(a)]
     return []
+
+
+# -- choices and loops, which are Python's own ------------------------------------------------------------------------
+
+
+def _cond(writer: Writer, made: Instruction) -> list[str]:
+    condition, *operands = (writer.operand(x, True) for x in made.operands)
+    names = [value.name for value in made.results]
+    return [
+        f"if {condition}:",
+        *writer.inside(made.attributes["then"], operands, names),
+        "else:",
+        *writer.inside(made.attributes["otherwise"], operands, names),
+    ]
+
+
+def _while_loop(writer: Writer, made: Instruction) -> list[str]:
+    operands = [writer.operand(x, True) for x in made.operands]
+    states, test = made.attributes["states"], made.attributes["test"]
+    names = [value.name for value in made.results]
+    inputs = [*names, *operands[states:]]
+    tested = writer.inside(test, inputs, ())
+    return [
+        f"{', '.join(names)} = {', '.join(operands[:states])}",
+        "while True:",
+        *(tested if test.instructions else ()),
+        f"    if not {writer.operand(test.outputs[0], True)}:",
+        "        break",
+        *writer.inside(made.attributes["body"], inputs, names),
+    ]
+
+
+def _scan(writer: Writer, made: Instruction) -> list[str]:
+    operands = [writer.operand(x, True) for x in made.operands]
+    states, end = made.attributes["states"], made.attributes["states"] + made.attributes["scanned"]
+    names, body = [value.name for value in made.results], made.attributes["body"]
+    step = f"{names[0] if names else 'loop'}_step"
+    length = writer.size(made.attributes["length"])
+    inputs = [*names[:states], *(f"{x}[{step}]" for x in operands[states:end]), *operands[end:]]
+    parts = [f"{name}_part" for name in names[states:]]
+    lines = [f"{name} = []" for name in names[states:]]
+    if states:
+        lines.append(f"{', '.join(names[:states])} = {', '.join(operands[:states])}")
+    steps = f"reversed(range({length}))" if made.attributes["reverse"] else f"range({length})"
+    lines += [f"for {step} in {steps}:", *writer.inside(body, inputs, [*names[:states], *parts])]
+    lines += [f"    {name}.append({part})" for name, part in zip(names[states:], parts, strict=True)]
+    stacked = str(writer.dialect.rows["stack"])
+    for name in names[states:]:
+        pieces = f"*reversed({name})" if made.attributes["reverse"] else f"*{name}"
+        lines.append(f"{name} = {stacked.format(all=pieces, axis=0)}")
+    return lines
+
+
+CONTROL: Mapping[str, Callable[[Writer, Instruction], list[str]]] = {
+    "cond": _cond, "while_loop": _while_loop, "scan": _scan,
+}  # fmt: skip
+"""Operations that are statements, and no expression of a dialect."""
 
 
 def number(value: complex) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tensoria.programs.base import P
 from tensoria.programs.operations import OPERATIONS
-from tensoria.programs.types import Instruction, Operand, Source, Value
+from tensoria.programs.types import Instruction, Operand, Source, Value, assigned, regions
 
 __all__ = ["Builder", "rewritten"]
 
@@ -48,14 +48,22 @@ def rewritten(program: P, rewrite: Rewrite) -> P:
         rewrite: adds what shall stand in an instruction's place and returns the operands that its results become;
             None keeps the instruction (whose operands have been replaced by then).
     """
-    builder = Builder({value.name for value in program.values()})
+    names = {value.name for value in (*program.inputs, *program.arrays, *assigned(program))}
+    return _rewritten(program, rewrite, names)
+
+
+def _rewritten(program: P, rewrite: Rewrite, names: set[str]) -> P:
+    builder = Builder(names)
     became: dict[Value, Operand] = {}
 
     def now(operand: Operand) -> Operand:
         return became.get(operand, operand) if isinstance(operand, Value) else operand
 
     for made in program.instructions:
-        made = dataclasses.replace(made, operands=tuple(map(now, made.operands)))
+        inner = {name: _rewritten(of, rewrite, names) for name, of in regions(made).items()}  # type: ignore[type-var]
+        made = dataclasses.replace(
+            made, operands=tuple(map(now, made.operands)), attributes={**made.attributes, **inner}
+        )
         builder.source = made.source
         results = rewrite(builder, made)
         if results is None:
