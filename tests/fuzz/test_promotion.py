@@ -233,3 +233,11 @@ def test_literals_keep_their_numbers_or_are_refused() -> None:
         same(tn.asarray([2**62, 1], backend=b), np.array([2**62, 1]))
         assert float(tn.asarray([2**70, 1], dtype="float64", backend=b)[0]) == 2.0**70
         same(tn.asarray([True, False], backend=b), np.array([True, False]))
+
+
+@pytest.mark.parametrize("dtype", ["uint64", "int64", "uint32", "int32"])
+def test_the_greatest_integer_rounded_to_a_float_is_cast_to_itself(backend: str, dtype: str) -> None:
+    """Which the standard's suite draws as a number in range; frameworks wrap, saturate or make zero of it."""
+    most = np.iinfo(dtype).max
+    t = tn.asarray(native(backend, np.array([1.5, float(most)], "float32")))
+    assert values(tn.astype(t, dtype)).tolist() == [1, most]
