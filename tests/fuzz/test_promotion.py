@@ -14,7 +14,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from across import installed, refusal, values
+from across import installed, native, refusal, values
 from hypothesis import given
 from hypothesis import strategies as st
 
