@@ -116,6 +116,15 @@ def _reduction(name: str) -> Row:
     return row
 
 
+def _permute(call: Call) -> str:
+    axes = call.of("axes")
+    if axes == (1, 0):
+        return f"{call.typed[0]}.T"
+    if len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2):
+        return f"{call.typed[0]}.mT"
+    return f"{call.typed[0]}.transpose({call.attributes['axes']})"
+
+
 def _dtype(of: DType) -> str:
     return "np.bool" if of.name == "bool" else f"np.{of.name}"
 
@@ -133,7 +142,7 @@ ROWS: dict[str, Row] = {
     "cumulative_sum": _running("cumsum", 0), "cumulative_prod": _running("cumprod", 1),
     "sort": _ordered("sort"), "argsort": _ordered("argsort"),
     "searchsorted": "np.searchsorted({0}, {1}, side={side})",
-    "reshape": "{0}.reshape({shape})", "permute_dims": "{0}.transpose({axes})",
+    "reshape": "{0}.reshape({shape})", "permute_dims": _permute,
     "expand_dims": "np.expand_dims({0}, {axes})", "squeeze": "np.squeeze({0}, axis={axes})",
     "broadcast_to": "np.broadcast_to({0}, {shape})",
     "concat": "np.concatenate([{all}], axis={axis})", "stack": "np.stack([{all}], axis={axis})",

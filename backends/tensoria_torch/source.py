@@ -237,6 +237,8 @@ def _arange(call: Call) -> str:
 
 def _permute(call: Call) -> str:
     axes = call.of("axes")
+    if axes == (1, 0):
+        return f"{call.typed[0]}.T"
     if len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2):
         return f"{call.typed[0]}.mT"
     return f"{call.typed[0]}.permute({call.attributes['axes']})"

@@ -8,9 +8,11 @@ only if it is used.
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import linecache
 import math
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,6 +104,10 @@ class Writer:
         self.needed: dict[str, None] = {}
         self.device = ""
         """The device of the first input, as an expression; empty without inputs."""
+        self.names: dict[Value | str, str] = {}
+        """What values and symbols (by name) are called in the text, where that is not their name."""
+        self.inside: dict[Value, Instruction] = {}
+        """Transposes that stand inside of the matrix product that uses them."""
 
     def need(self, name: str) -> str:
         """A function of the prelude, which will be written; its name."""
@@ -127,7 +133,7 @@ class Writer:
 
     def _atom(self, atom: Symbol | SizeCall) -> str:
         if isinstance(atom, Symbol):
-            return atom.name
+            return self.names.get(atom.name, atom.name)
         a, b = map(self.size, atom.arguments)
         sign = {"floordiv": "//", "mod": "%"}.get(atom.function)
         return f"{self.dialect.functions[atom.function]}({a}, {b})" if sign is None else f"(({a}) {sign} ({b}))"
@@ -147,10 +153,19 @@ class Writer:
             return f"{start}:{stop}" + (f":{value.step}" if value.step != 1 else "")
         return number(value) if isinstance(value, (int, float, complex)) else repr(value)
 
+    def name(self, value: Value) -> str:
+        """What a value is called."""
+        return self.names.get(value, value.name)
+
+    def transposed(self, operand: Operand) -> str | None:
+        """What an operand of a matrix product is the transpose of, if the product itself says so."""
+        made = self.inside.get(operand) if isinstance(operand, Value) else None
+        return None if made is None else self.operand(made.operands[0], True)
+
     def operand(self, operand: Operand, typed: bool) -> str:
         """An operand as an expression."""
         if isinstance(operand, Value):
-            return operand.name
+            return self.expression(self.inside[operand]) if operand in self.inside else self.name(operand)
         text = number(operand.number)
         if not typed:
             return text
@@ -169,6 +184,8 @@ class Writer:
         bare = made.operation in self.dialect.scalars and any(isinstance(x, Value) for x in made.operands)
         typed = tuple(self.operand(x, True) for x in made.operands)
         texts = tuple(self.operand(x, False) for x in made.operands) if bare else typed
+        if made.operation == "pow" and texts[0].startswith("-"):
+            texts = (f"({texts[0]})", texts[1])  # powers bind tighter than signs
         positions = typed[2:] if made.operation == "setitem" else typed[1:]
         attributes = {name: self.attribute(value, positions) for name, value in made.attributes.items()}
         if callable(row):
@@ -177,11 +194,15 @@ class Writer:
 
     def function(self, program: P, *, name: str) -> list[str]:
         """The program as a function of native arrays by position; constants and parameters are the module's."""
-        self.device = self.dialect.device.format(program.inputs[0].name) if program.inputs else ""
-        lines = [f"def {name}({', '.join(value.name for value in program.inputs)}):"]
+        self.names = self._renamed(program, name)
+        self.inside = _transposes(program)
+        self.device = self.dialect.device.format(self.name(program.inputs[0])) if program.inputs else ""
+        lines = [f"def {name}({', '.join(map(self.name, program.inputs))}):"]
         lines += [f"    {line}" for line in self._bound(program)]
         for made in program.instructions:
-            results = ", ".join(value.name for value in made.results)
+            if made.results[0] in self.inside:
+                continue
+            results = ", ".join(map(self.name, made.results))
             note = f"  # {made.source.file.rsplit('/', 1)[-1]}:{made.source.line}" if made.source.file else ""
             lines.append(f"    {results} = {self.expression(made)}{note}")
         returned = [self.operand(operand, True) for operand in program.outputs]
@@ -197,7 +218,7 @@ class Writer:
                     if not isinstance(size, Dim):
                         continue
                     names = [s.name for s in size.symbols() if s.name not in known]
-                    text = self.dialect.size.format(value.name, axis=axis)
+                    text = self.dialect.size.format(self.name(value), axis=axis)
                     if str(size) in names:
                         known[str(size)] = text
                     elif solve and len(names) == 1 and len(size._terms) <= 2:
@@ -206,7 +227,42 @@ class Writer:
                         offset = rest.get((), 0)
                         known[names[0]] = f"({text} - {offset}) // {factor}"
         used = {s.name for made in program.instructions for a in made.attributes.values() for s in _symbols_in(a)}
-        return [f"{name} = {text}" for name, text in known.items() if name in used]
+        if used and "size" in self.dialect.prelude:
+            self.need("size")
+        return [f"{self.names.get(name, name)} = {text}" for name, text in known.items() if name in used]
+
+    def _renamed(self, program: P, function: str) -> dict[Value | str, str]:
+        """Other names for values and symbols that would hide a module, a function or each other."""
+        taken = {function, "arrays", "device", *dir(builtins), *self.dialect.prelude}
+        taken |= set(re.findall(r"\w+$", self.dialect.imports, re.MULTILINE))
+        symbols = {s.name for value in program.inputs for size in value.type.shape for s in _symbols_in(size)}
+        given = [(value, value.name) for value in program.values()] + [(name, name) for name in sorted(symbols)]
+        names: dict[Value | str, str] = {}
+        known = {name for _, name in given}
+        for key, name in given:
+            new = name
+            while new in taken or (new != name and new in known):
+                new += "_"
+            taken.add(new)
+            if new != name:
+                names[key] = new
+        return names
+
+
+def _transposes(program: P) -> dict[Value, Instruction]:
+    """Matrix transposes whose one use is as an operand of a matrix product."""
+    uses: dict[Operand, int] = {}
+    for operand in (*program.outputs, *(x for made in program.instructions for x in made.operands)):
+        uses[operand] = uses.get(operand, 0) + 1
+    multiplied = {x for made in program.instructions if made.operation == "matmul" for x in made.operands}
+    out = {}
+    for made in program.instructions:
+        axes = made.attributes["axes"] if made.operation == "permute_dims" else ()
+        value = made.results[0]
+        if len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2):
+            if value in multiplied and uses[value] == 1:
+                out[value] = made
+    return out
 
 
 def _symbols_in(value: Any) -> list[Symbol]:
@@ -247,7 +303,7 @@ def written(program: P, dialect: Dialect, backend: str) -> str:
         lines += ["", dialect.prelude[needed].strip("\n"), ""]
     if program.arrays:
         paths = {value: path for path, value in program.parameters.items()}
-        names = [value.name for value in program.arrays]
+        names = [writer.name(value) for value in program.arrays]
         lines += [
             "",
             f"def load(arrays{', device=None' if dialect.device else ''}):",
@@ -255,7 +311,7 @@ def written(program: P, dialect: Dialect, backend: str) -> str:
             f"    global {', '.join(names)}",
         ]
         lines += [
-            f"    {value.name} = {_loaded(dialect, value, paths.get(value, value.name))}" for value in program.arrays
+            f"    {writer.name(value)} = {_loaded(dialect, value, paths.get(value, value.name))}" for value in program.arrays
         ]
         lines.append("")
     return "\n".join([*lines, "", *body, ""])
