@@ -212,7 +212,9 @@ def _tiled(call: Call, n: int) -> str:
     shape, wanted = call.types[n].shape, call.result.shape
     shape = (*(1,) * (len(wanted) - len(shape)), *shape)
     counts = tuple(size if own == 1 else 1 for own, size in zip(shape, wanted, strict=True))
-    text = call.texts[n] if len(shape) == call.types[n].ndim else f"tf.reshape({call.texts[n]}, {call.writer.attribute(shape)})"
+    text = call.texts[n]
+    if len(shape) != call.types[n].ndim:
+        text = f"tf.reshape({text}, {call.writer.attribute(shape)})"
     return f"tf.tile({text}, {call.writer.attribute(counts)})"
 
 

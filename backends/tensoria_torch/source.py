@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tensoria.dtypes import DType
 from tensoria.programs.operations.indexing import Cut
-from tensoria.programs.source import Call, Dialect, Row
+from tensoria.programs.source import Call, Dialect, Row, number
+from tensoria.programs.types import Literal
 
 __all__ = ["DIALECT"]
 
@@ -216,6 +217,26 @@ def _rtol(call: Call) -> str:
     return f"max({call.typed[0]}.shape[-2:]) * torch.finfo({call.writer.attribute(call.types[0].dtype)}).eps"
 
 
+def _full(call: Call) -> str:
+    (value,), shape = call.instruction.operands, call.attributes["shape"]
+    if isinstance(value, Literal):
+        dtype = call.writer.attribute(value.dtype)
+        return f"torch.full({shape}, {number(value.number)}, dtype={dtype}{call.writer.placed})"
+    return f"{call.typed[0]}.expand({shape})"
+
+
+def _limited(name: str, limit: str) -> Row:
+    """The larger or smaller one; beside a number PyTorch calls it a clamp."""
+
+    def row(call: Call) -> str:
+        for x, other in ((0, 1), (1, 0)):
+            if call.texts[other] != call.typed[other]:
+                return f"{call.texts[x]}.clamp({limit}={call.texts[other]})"
+        return f"torch.{name}({call.typed[0]}, {call.typed[1]})"
+
+    return row
+
+
 def _eye(call: Call) -> str:
     k, rows, columns = (call.attributes[name] for name in ("k", "rows", "columns"))
     dtype = call.attributes["dtype"]
@@ -294,7 +315,7 @@ ROWS: dict[str, Row] = {
     "tril": "torch.tril({0}, {k})", "triu": "torch.triu({0}, {k})",
     "getitem": _getitem, "setitem": _setitem,
     "take": _take, "take_along_axis": "torch.take_along_dim({0}, {1}, {axis})",
-    "full": lambda call: f"{call.typed[0]}.expand({call.attributes['shape']})",
+    "full": _full, "maximum": _limited("maximum", "min"), "minimum": _limited("minimum", "max"),
     "arange": _arange, "eye": _eye, "size": "torch.tensor({size}, dtype=torch.int64{placed})",
     **{f"linalg.{name}": f"torch.linalg.{name}({{all}})" for name in (
         "det", "eigh", "eigvalsh", "inv", "slogdet", "svdvals",
@@ -317,7 +338,7 @@ ROWS: dict[str, Row] = {
 DIALECT = Dialect(
     imports="import torch",
     rows=ROWS,
-    scalars=frozenset({*BINARY, "where", "setitem"} - {"matmul"}),
+    scalars=frozenset({*BINARY, "where", "setitem", "maximum", "minimum"} - {"matmul"}),
     dtype=_dtype,
     size="{0}.shape[{axis}]",
     literal="torch.tensor({number}, dtype={dtype}{placed})",

@@ -24,7 +24,7 @@ from tensoria.programs.base import P
 from tensoria.programs.dimensions import Call as SizeCall
 from tensoria.programs.dimensions import Dim, Size, Symbol
 from tensoria.programs.operations.indexing import At, Cut
-from tensoria.programs.passes import lowered
+from tensoria.programs.passes import Chosen, lowered
 from tensoria.programs.types import Instruction, Operand, Type, Value
 
 __all__ = ["Call", "Dialect", "Row", "Rows", "compiled", "written"]
@@ -106,6 +106,8 @@ class Writer:
         """The device of the first input, as an expression; empty without inputs."""
         self.names: dict[Value | str, str] = {}
         """What values and symbols (by name) are called in the text, where that is not their name."""
+        self.symbols: set[str] = set()
+        """The symbols that the text names."""
         self.inside: dict[Value, Instruction] = {}
         """Transposes that stand inside of the matrix product that uses them."""
 
@@ -133,6 +135,7 @@ class Writer:
 
     def _atom(self, atom: Symbol | SizeCall) -> str:
         if isinstance(atom, Symbol):
+            self.symbols.add(atom.name)
             return self.names.get(atom.name, atom.name)
         a, b = map(self.size, atom.arguments)
         sign = {"floordiv": "//", "mod": "%"}.get(atom.function)
@@ -181,7 +184,8 @@ class Writer:
         if row is None:
             where = f", at {made.source}" if made.source.file else ""
             raise BackendError(f"the {self.backend} backend has no source for {made.operation}{where}.")
-        bare = made.operation in self.dialect.scalars and any(isinstance(x, Value) for x in made.operands)
+        # Of `where`, one of the choices must say the data type; the condition does not.
+        bare = made.operation in self.dialect.scalars and any(isinstance(x, Value) for x in made.operands[-2:])
         typed = tuple(self.operand(x, True) for x in made.operands)
         texts = tuple(self.operand(x, False) for x in made.operands) if bare else typed
         if made.operation == "pow" and texts[0].startswith("-"):
@@ -197,8 +201,7 @@ class Writer:
         self.names = self._renamed(program, name)
         self.inside = _transposes(program)
         self.device = self.dialect.device.format(self.name(program.inputs[0])) if program.inputs else ""
-        lines = [f"def {name}({', '.join(map(self.name, program.inputs))}):"]
-        lines += [f"    {line}" for line in self._bound(program)]
+        lines = []
         for made in program.instructions:
             if made.results[0] in self.inside:
                 continue
@@ -207,7 +210,8 @@ class Writer:
             lines.append(f"    {results} = {self.expression(made)}{note}")
         returned = [self.operand(operand, True) for operand in program.outputs]
         lines.append(f"    return {', '.join(returned)}{',' if len(returned) == 1 else ''}")
-        return lines
+        head = f"def {name}({', '.join(map(self.name, program.inputs))}):"
+        return [head, *(f"    {line}" for line in self._bound(program)), *lines]
 
     def _bound(self, program: P) -> list[str]:
         """Where the symbols' sizes come from: an axis of an input, or a linear expression that is solved."""
@@ -226,16 +230,16 @@ class Writer:
                         factor = rest.pop(next(m for m in rest if m), 1)
                         offset = rest.get((), 0)
                         known[names[0]] = f"({text} - {offset}) // {factor}"
-        used = {s.name for made in program.instructions for a in made.attributes.values() for s in _symbols_in(a)}
-        if used and "size" in self.dialect.prelude:
+        if self.symbols and "size" in self.dialect.prelude:
             self.need("size")
-        return [f"{self.names.get(name, name)} = {text}" for name, text in known.items() if name in used]
+        return [f"{self.names.get(name, name)} = {text}" for name, text in known.items() if name in self.symbols]
 
     def _renamed(self, program: P, function: str) -> dict[Value | str, str]:
         """Other names for values and symbols that would hide a module, a function or each other."""
         taken = {function, "arrays", "device", *dir(builtins), *self.dialect.prelude}
         taken |= set(re.findall(r"\w+$", self.dialect.imports, re.MULTILINE))
-        symbols = {s.name for value in program.inputs for size in value.type.shape for s in _symbols_in(size)}
+        sizes = [size for value in program.inputs for size in value.type.shape if isinstance(size, Dim)]
+        symbols = {symbol.name for size in sizes for symbol in size.symbols()}
         given = [(value, value.name) for value in program.values()] + [(name, name) for name in sorted(symbols)]
         names: dict[Value | str, str] = {}
         known = {name for _, name in given}
@@ -259,20 +263,10 @@ def _transposes(program: P) -> dict[Value, Instruction]:
     for made in program.instructions:
         axes = made.attributes["axes"] if made.operation == "permute_dims" else ()
         value = made.results[0]
-        if len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2):
-            if value in multiplied and uses[value] == 1:
-                out[value] = made
+        swapped = len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2)
+        if swapped and value in multiplied and uses[value] == 1:
+            out[value] = made
     return out
-
-
-def _symbols_in(value: Any) -> list[Symbol]:
-    if isinstance(value, Dim):
-        return list(value.symbols())
-    if isinstance(value, tuple):
-        return [symbol for item in value for symbol in _symbols_in(item)]
-    if isinstance(value, Cut):
-        return _symbols_in((value.start, value.stop))
-    return []
 
 
 def number(value: complex) -> str:
@@ -288,16 +282,22 @@ def number(value: complex) -> str:
     return f"complex({number(value.real)}, {number(value.imag)})"
 
 
-def written(program: P, dialect: Dialect, backend: str) -> str:
+def written(program: P, dialect: Dialect, backend: str, passes: Chosen = True) -> str:
     """The program as a module: a function of its inputs, and a class-free list of the arrays that it needs.
+
+    Args:
+        passes: the optimisations that it goes through before, all or none or by name (`passes.OPTIMISATIONS`).
 
     Raises:
         BackendError: the backend has no row for an operation.
+        TracingError: there is no pass of that name.
     """
-    program = lowered(program)
+    return _module(lowered(program, passes), dialect, backend)
+
+
+def _module(program: P, dialect: Dialect, backend: str) -> str:
     writer = Writer(dialect, backend)
-    name = identifier(program.name)
-    body = writer.function(program, name=name)
+    body = writer.function(program, name=identifier(program.name))
     lines = [f'"""The program {program.name!r}, written for {backend} by tensoria."""', "", dialect.imports, ""]
     for needed in writer.needed:
         lines += ["", dialect.prelude[needed].strip("\n"), ""]
@@ -311,7 +311,8 @@ def written(program: P, dialect: Dialect, backend: str) -> str:
             f"    global {', '.join(names)}",
         ]
         lines += [
-            f"    {writer.name(value)} = {_loaded(dialect, value, paths.get(value, value.name))}" for value in program.arrays
+            f"    {name} = {_loaded(dialect, value, paths.get(value, value.name))}"
+            for name, value in zip(names, program.arrays, strict=True)
         ]
         lines.append("")
     return "\n".join([*lines, "", *body, ""])
@@ -331,22 +332,31 @@ _count = 0
 _counting = threading.Lock()
 
 
-def compiled(program: P, dialect: Dialect, backend: str) -> tuple[Callable[..., Any], str]:
-    """The program as a Python function of native arrays (positional, one for each input), and its source.
+def compiled(
+    program: P, dialect: Dialect, backend: str, passes: Chosen = True
+) -> tuple[Callable[[str], Callable[..., Any]], str]:
+    """What makes the program's Python function of native arrays (positional, one for each input), and its source.
 
-    The function calls the framework and nothing else. Its source is registered with `linecache`, so that tracebacks
-    show it.
+    The function calls the framework and nothing else. It is made for a device: that is where its constants and
+    parameters are. Its source is registered with `linecache`, so that tracebacks show it.
     """
     global _count
-    text = written(program, dialect, backend)
+    program = lowered(program, passes)
+    text = _module(program, dialect, backend)
     with _counting:
         _count += 1
         file = f"<tensoria {program.name} for {backend}, {_count}>"
-    module: dict[str, Any] = {}
-    exec(compile(text, file, "exec"), module)
+    code = compile(text, file, "exec")
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    if program.arrays:
-        paths = {value: path for path, value in program.parameters.items()}
-        module["load"]({paths.get(value, value.name): array for value, array in program.arrays.items()})
-    function: Callable[..., Any] = module[identifier(program.name)]
-    return function, text
+    paths = {value: path for path, value in program.parameters.items()}
+    arrays = {paths.get(value, value.name): array for value, array in program.arrays.items()}
+
+    def make(device: str) -> Callable[..., Any]:
+        module: dict[str, Any] = {}
+        exec(code, module)
+        if arrays:
+            module["load"](arrays, **({"device": device} if dialect.device else {}))
+        function: Callable[..., Any] = module[identifier(program.name)]
+        return function
+
+    return make, text

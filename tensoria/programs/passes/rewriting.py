@@ -29,11 +29,11 @@ class Builder:
         self.instructions.append(Instruction(operation, tuple(operands), attributes, (value,), self.source))
         return value
 
-    def fresh(self) -> str:
+    def fresh(self, prefix: str = "t") -> str:
         """A name that no value has."""
         while True:
             self._count += 1
-            if (name := f"t{self._count}") not in self.names:
+            if (name := f"{prefix}{self._count}") not in self.names:
                 self.names.add(name)
                 return name
 
