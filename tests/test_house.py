@@ -90,6 +90,7 @@ programs.symbolic programs.base
 programs.passes.rewriting
 programs.passes.*
 programs.passes
+programs.statements
 programs.source programs.files
 programs.compiled
 programs.program

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from across import native, values
+from across import installed, native, values
 
 import tensoria as tn
 from tensoria.tensor import Tensor
@@ -135,11 +136,36 @@ def test_source_is_short_and_readable() -> None:
         return tn.maximum(x @ w.T + b, tn.zeros_like(x @ w.T))
 
     program = tn.trace(layer, np.ones((5, 4), "float32"), np.ones((3, 4), "float32"), np.ones(3, "float32"))
-    lines = {name: [line.split("  #")[0].strip() for line in program.source(name).splitlines()[-4:-1]]
-             for name in ("numpy", "torch", "tensorflow")}  # fmt: skip
-    assert lines["numpy"][0].endswith("= x @ w.T")
-    assert lines["numpy"][2].endswith("0.0)")
-    assert lines["torch"][0].endswith("= x @ w.T")
-    assert lines["torch"][2].endswith(".clamp(min=0.0)")
-    assert lines["tensorflow"][0].endswith("= tf.matmul(x, w, transpose_b=True)")
-    assert lines["tensorflow"][2].endswith("0.0)")
+    expected = {
+        "numpy": "np.maximum(x @ w.T + b, 0.0)",
+        "torch": "(x @ w.T + b).clamp(min=0.0)",
+        "tensorflow": "tf.maximum(tf.matmul(x, w, transpose_b=True) + b, 0.0)",
+    }
+    for name in installed():
+        head, line, result = program.source(name).splitlines()[-3:]
+        assert head == "def layer(x, w, b):"
+        assert line.split(" = ")[1].split("  #")[0] == expected[name]
+        assert result.strip() == f"return {line.split()[0]},"
+
+
+def test_what_is_not_needed_any_more_is_let_go() -> None:
+    alive: list[weakref.ref[Any]] = []
+    most = 0
+
+    class Counted(np.ndarray[Any, Any]):
+        def __array_finalize__(self, of: Any) -> None:
+            nonlocal most
+            alive.append(weakref.ref(self))
+            most = max(most, sum(ref() is not None for ref in alive))
+
+    def f(x: Tensor) -> Tensor:
+        for _ in range(20):
+            y = tn.tanh(x)
+            x = y * y - x
+        return x
+
+    x = np.zeros(3)
+    compiled = tn.trace(f, x).compile("numpy").native
+    alive.clear()
+    compiled(x.view(Counted))
+    assert most < 8  # of 60

@@ -59,7 +59,7 @@ def assigned_reversed(x, key, axes, value):
 def _reduction(template: str) -> Row:
     def row(call: Call) -> str:
         keep = ", keepdim=True" if call.of("keepdims") else ""
-        return template.format(*call.typed, keep=keep, **call.attributes)
+        return template.format(*call.typed, keep=keep, **{**call.attributes, "axes": call.axes})
 
     return row
 
@@ -68,7 +68,7 @@ def _sum(call: Call) -> str:
     dtype = call.writer.attribute(call.result.dtype)
     keep = ", keepdim=True" if call.of("keepdims") else ""
     short = call.result.dtype.kind in ("int", "uint") and call.result.dtype.name != "int64"
-    return f"torch.sum({call.typed[0]}, dim={call.attributes['axes']}{f', dtype={dtype}' if short else ''}{keep})"
+    return f"torch.sum({call.typed[0]}, dim={call.axes}{f', dtype={dtype}' if short else ''}{keep})"
 
 
 def _prod(call: Call) -> str:
@@ -178,7 +178,7 @@ def _real(call: Call) -> str:
 def _minmax(name: str) -> Row:
     def row(call: Call) -> str:
         keep = ", keepdim=True" if call.of("keepdims") else ""
-        return f"torch.{name}({call.typed[0]}, dim={call.attributes['axes']}{keep})"
+        return f"torch.{name}({call.typed[0]}, dim={call.axes}{keep})"
 
     return row
 
@@ -186,7 +186,7 @@ def _minmax(name: str) -> Row:
 def _logical(name: str) -> Row:
     def row(call: Call) -> str:
         keep = ", keepdim=True" if call.of("keepdims") else ""
-        return f"torch.{name}({call.typed[0]}, dim={call.attributes['axes']}{keep})"
+        return f"torch.{name}({call.typed[0]}, dim={call.axes}{keep})"
 
     return row
 
@@ -262,7 +262,7 @@ def _permute(call: Call) -> str:
         return f"{call.typed[0]}.T"
     if len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2):
         return f"{call.typed[0]}.mT"
-    return f"{call.typed[0]}.permute({call.attributes['axes']})"
+    return f"{call.typed[0]}.permute({call.spread('axes')})"
 
 
 def _expand(call: Call) -> str:
@@ -307,7 +307,8 @@ ROWS: dict[str, Row] = {
     "sort": _order("sort", "torch.sort({0}, dim={axis}, descending={down}, stable=True).values"),
     "argsort": _order("argsort", "torch.argsort({0}, dim={axis}, descending={down}, stable=True)"),
     "searchsorted": "torch.searchsorted({0}, {1}, side={side})",
-    "reshape": "{0}.reshape({shape})", "permute_dims": _permute, "expand_dims": _expand,
+    "reshape": lambda call: f"{call.typed[0]}.reshape({call.spread('shape')})", "permute_dims": _permute,
+    "expand_dims": _expand,
     "squeeze": "{0}.squeeze({axes})", "broadcast_to": "{0}.expand({shape})",
     "concat": "torch.cat([{all}], dim={axis})", "stack": "torch.stack([{all}], dim={axis})",
     "flip": "torch.flip({0}, {axes})", "roll": "torch.roll({0}, {shifts}, {axes})",

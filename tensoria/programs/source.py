@@ -25,6 +25,7 @@ from tensoria.programs.dimensions import Call as SizeCall
 from tensoria.programs.dimensions import Dim, Size, Symbol
 from tensoria.programs.operations.indexing import At, Cut
 from tensoria.programs.passes import Chosen, lowered
+from tensoria.programs.statements import Statement, last_uses, nested
 from tensoria.programs.types import Instruction, Operand, Type, Value
 
 __all__ = ["Call", "Dialect", "Row", "Rows", "compiled", "written"]
@@ -56,6 +57,16 @@ class Call:
     def of(self, name: str) -> Any:
         """An attribute's value."""
         return self.instruction.attributes[name]
+
+    @property
+    def axes(self) -> str:
+        """The attribute `axes` as text: a number if there is one axis."""
+        axes = self.of("axes")
+        return str(axes[0]) if len(axes) == 1 else self.attributes["axes"]
+
+    def spread(self, name: str) -> str:
+        """A tuple as arguments one by one."""
+        return self.attributes[name][1:-1].rstrip(",") or "()"
 
     @property
     def result(self) -> Type:
@@ -202,16 +213,27 @@ class Writer:
         self.inside = _transposes(program)
         self.device = self.dialect.device.format(self.name(program.inputs[0])) if program.inputs else ""
         lines = []
-        for made in program.instructions:
-            if made.results[0] in self.inside:
-                continue
-            results = ", ".join(map(self.name, made.results))
-            note = f"  # {made.source.file.rsplit('/', 1)[-1]}:{made.source.line}" if made.source.file else ""
-            lines.append(f"    {results} = {self.expression(made)}{note}")
+        statements = nested(self._statements(program))
+        last = last_uses(statements, {self.name(x) for x in program.outputs if isinstance(x, Value)})
+        for number, statement in enumerate(statements):
+            source = statement.source
+            note = f"  # {source.file.rsplit('/', 1)[-1]}:{source.line}" if source.file else ""
+            lines.append(f"    {', '.join(statement.names)} = {statement.text}{note}")
+            if number + 1 < len(statements) and last[number]:
+                lines.append(f"    del {', '.join(last[number])}")
         returned = [self.operand(operand, True) for operand in program.outputs]
         lines.append(f"    return {', '.join(returned)}{',' if len(returned) == 1 else ''}")
         head = f"def {name}({', '.join(map(self.name, program.inputs))}):"
         return [head, *(f"    {line}" for line in self._bound(program)), *lines]
+
+    def _statements(self, program: P) -> list[Statement]:
+        outputs = {operand for operand in program.outputs if isinstance(operand, Value)}
+        made = [made for made in program.instructions if made.results[0] not in self.inside]
+        names = [tuple(map(self.name, one.results)) for one in made]
+        return [
+            Statement(of, self.expression(one), one.source, outputs.isdisjoint(one.results))
+            for of, one in zip(names, made, strict=True)
+        ]
 
     def _bound(self, program: P) -> list[str]:
         """Where the symbols' sizes come from: an axis of an input, or a linear expression that is solved."""
