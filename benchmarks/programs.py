@@ -200,8 +200,8 @@ def measured(backend: str, name: str, size: str, rounds: int, jit: bool) -> Row:
     )
     calls = {"hand": lambda: hand(*given, *more), "program": lambda: ours(*given), "again": lambda: hand(*given, *more)}
     if jit:
-        compiled, by_hand = program.compile(backend, jit=True).native, get(backend).compile(lambda *x: hand(*x, *more))
-        calls |= {"jit hand": lambda: by_hand(*given), "jit program": lambda: compiled(*given)}
+        compiled, by_hand = program.compile(backend, jit=True).native, get(backend).compile(hand)
+        calls |= {"jit hand": lambda: by_hand(*given, *more), "jit program": lambda: compiled(*given)}
     taken = turns(calls, rounds, time.process_time)
     return Row(
         backend, name, size, microseconds(taken["hand"]), microseconds(taken["program"]),

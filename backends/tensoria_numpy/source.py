@@ -46,7 +46,7 @@ def argsort(x, axis, descending):
     "cumulative": '''
 def cumulative(function, x, axis, start):
     """Sums or products up to each component, with the empty one first."""
-    first = np.full_like(np.take(x, [0], axis=axis), start)
+    first = np.full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), start, dtype=x.dtype)
     return function(np.concatenate([first, x], axis=axis), axis=axis, dtype=x.dtype)
 ''',
     "assigned": '''

@@ -28,10 +28,10 @@ RENAMED = {
     "bitwise_left_shift": "bitwise.left_shift", "bitwise_right_shift": "bitwise.right_shift",
     "stop_gradient": "stop_gradient",
 }  # fmt: skip
-MULTIPLIED = frozenset(("float16", "bfloat16", "float32", "float64", "int32", "int64", "complex64", "complex128"))
-"""The data types that the matrix product has kernels for."""
 BROADCAST = 5
 """So many axes the elementwise kernels broadcast, when neighbours that broadcast alike are one."""
+SHORT = frozenset(("int8", "int16", "uint8", "uint16", "uint32", "uint64"))
+"""The other whole numbers; arithmetic modulo 2**64 restricts to theirs."""
 COUNTED = frozenset(("int32", "int64", "float32", "float64"))
 """The data types that tf.range has kernels for."""
 
@@ -260,6 +260,18 @@ def _needed(name: str, template: str, *more: str) -> Row:
     return row
 
 
+def _repeated(template: str) -> Row:
+    """Of uint16 by way of int32: it is the one data type that has no such kernel."""
+
+    def row(call: Call) -> str:
+        x, own = call.typed[0], call.types[0].dtype
+        if own.name != "uint16":
+            return template.format(x, **call.attributes)
+        return f"tf.cast({template.format(f'tf.cast({x}, tf.int32)', **call.attributes)}, {_dtype(own)})"
+
+    return row
+
+
 def _astype(call: Call) -> str:
     if call.result.dtype.kind == "bool" and _kind(call) == "complex":
         return f"{call.typed[0]} != 0"
@@ -444,7 +456,7 @@ def _eye(call: Call) -> str:
 
 def _matmul(call: Call) -> str:
     (a, b), (first, second) = call.typed, call.types
-    if first.dtype.name not in MULTIPLIED:  # arithmetic modulo 2**64 restricts to that of shorter integers
+    if first.dtype.name in SHORT:
         a, b = f"tf.cast({a}, tf.int64)", f"tf.cast({b}, tf.int64)"
         return f"tf.cast({_product(a, b, first.ndim, second.ndim, '')}, {call.writer.attribute(first.dtype)})"
     flags = ""
@@ -464,6 +476,12 @@ def _product(a: str, b: str, first: int, second: int, flags: str) -> str:
     if first == 1:
         return f"tf.linalg.matvec({b}, {a}, transpose_a=True)"
     return f"tf.matmul({a}, {b}{flags})"
+
+
+def _diagonal(call: Call) -> str:
+    if call.result.shape[-1] == 0:  # which TensorFlow refuses
+        return f"tf.zeros({call.writer.attribute(call.result.shape)}, {_dtype(call.result.dtype)})"
+    return f"tf.linalg.diag_part({call.typed[0]}, k={call.of('offset')})"
 
 
 def _solve(call: Call) -> str:
@@ -565,7 +583,7 @@ ROWS: dict[str, Row] = {
     **{name: _operator(sign) for name, sign in BINARY.items()},
     **{name: f"tf.{name}({{all}})" for name in SAME},
     **{name: f"tf.{native}({{all}})" for name, native in RENAMED.items()},
-    "abs": _by_kind("tf.abs({0})", uint="{0}"), "negative": _by_kind("-{0}", uint="0 - {0}"),
+    "abs": _by_kind("tf.abs({0})", uint="{0}"), "negative": _by_kind("-{0}", uint="~{0} + 1"),
     "sign": _by_kind("tf.sign({0})", uint="tf.cast({0} != 0, {own})"),
     "ceil": _on_whole("tf.math.ceil({0})"), "floor": _on_whole("tf.floor({0})"),
     "trunc": _on_whole("tf.where({0} < 0, tf.math.ceil({0}), tf.floor({0}))"),
@@ -593,10 +611,12 @@ ROWS: dict[str, Row] = {
     "squeeze": "tf.squeeze({0}, axis={axes})", "broadcast_to": "tf.broadcast_to({0}, {shape})",
     "concat": "tf.concat([{all}], axis={axis})", "stack": "tf.stack([{all}], axis={axis})",
     "flip": "tf.reverse({0}, axis={axes})", "roll": "tf.roll({0}, {shifts}, {axes})",
-    "repeat": "tf.repeat({0}, {repeats}, axis={axis})", "tile": "tf.tile({0}, {repetitions})",
+    "repeat": _repeated("tf.repeat({0}, {repeats}, axis={axis})"), "tile": _repeated("tf.tile({0}, {repetitions})"),
     "tril": _triangle(True), "triu": _triangle(False),
     "getitem": _getitem, "setitem": _setitem, "take": _take,
-    "take_along_axis": "tf.experimental.numpy.take_along_axis({0}, {1}, {axis})",
+    "take_along_axis": lambda call: (
+        f"tf.experimental.numpy.take_along_axis({call.typed[0]}, {_whole(call, 1)}, {call.of('axis')})"
+    ),
     "full": "tf.fill({shape}, {0})", "arange": _arange, "eye": _eye, "size": "tf.cast({size}, tf.int64)",
     "matmul": _matmul,
     "linalg.det": "tf.linalg.det({0})", "linalg.inv": "tf.linalg.inv({0})",
@@ -614,7 +634,7 @@ ROWS: dict[str, Row] = {
         else f"tf.linalg.cholesky({call.typed[0]})"
     ),
     "linalg.solve": _solve, "linalg.pinv": _thresholded("pinv"), "linalg.matrix_rank": _thresholded("matrix_rank"),
-    "linalg.diagonal": "tf.linalg.diag_part({0}, k={offset})",
+    "linalg.diagonal": _diagonal,
     "linalg.cross": _needed("cross", "cross({0}, {1}, {axis})"),
     "linalg.vector_norm": _vector_norm, "linalg.matrix_norm": _matrix_norm,
     "linalg.matrix_power": _needed("matrix_power", "matrix_power({0}, {n})"),
