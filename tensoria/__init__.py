@@ -220,6 +220,7 @@ from tensoria.namespace.utility import (
     any,
     diff,
 )
+from tensoria.programs.control import cond, scan, while_loop
 from tensoria.programs.dimensions import dim
 from tensoria.programs.program import Program, load
 from tensoria.programs.trace import trace
@@ -287,6 +288,7 @@ __all__ = [
     "complex64",
     "complex128",
     "concat",
+    "cond",
     "conj",
     "copysign",
     "cos",
@@ -424,6 +426,7 @@ __all__ = [
     "roll",
     "round",
     "scalar_curvature",
+    "scan",
     "searchsorted",
     "sign",
     "signbit",
@@ -472,6 +475,7 @@ __all__ = [
     "wedge",
     "weyl",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]

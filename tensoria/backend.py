@@ -22,7 +22,9 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from tensoria.components import Components
 from tensoria.dtypes import DType, dtype, int64, promoted
@@ -32,9 +34,6 @@ from tensoria.network import NetworkPlan, execute, plan_network, structural_path
 from tensoria.planner import plan_pair
 from tensoria.planning import Kernels, Pattern, equal_places, equation, labelled, runner, sizes_of
 from tensoria.structure import Cache, Structure
-
-if TYPE_CHECKING:
-    import numpy as np
 
 __all__ = [
     "FORMS",
@@ -347,6 +346,12 @@ class Backend:
         """The array after `array[key] = value`: itself, or a new one on immutable backends."""
         array[key] = value
         return array
+
+    def scatter_add(self, array: Array, positions: Array, values: Array) -> Array:
+        """A copy of an array of one axis with values added at positions; a position may occur several times."""
+        total = self.to_numpy(self.detach(array)).copy()
+        np.add.at(total, self.to_numpy(positions), self.to_numpy(self.detach(values)))
+        return self.asarray(total, self.dtype(array), self.device(array), True)
 
     def matmul(self, a: Array, b: Array) -> Array:
         """The Array API's matrix product of two arrays."""

@@ -94,8 +94,8 @@ class NotationError(TensoriaError, ValueError):
     """A notation string can not be read, or does not fit the operands."""
 
 
-class AxisError(TensoriaError, ValueError):
-    """A tensor has no axis of that name, or has it twice, or an axis number is out of range."""
+class AxisError(TensoriaError, ValueError, IndexError):
+    """A tensor has no axis of that name, or has it twice, or an axis number is out of range (both, as NumPy's)."""
 
 
 class SpaceError(TensoriaError, ValueError):

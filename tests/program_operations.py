@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import tensoria as tn
 from tensoria import dtypes
 from tensoria.indices import PLAIN
 from tensoria.planning import pattern
@@ -183,6 +184,10 @@ def _examples() -> list[Example]:
     add("getitem", _real(4, 5, 3), np.array([0, 2]), np.array([1, 2]), key=(Cut(), At(1), At(2)))
     add("setitem", _real(4, 5), _real(3), np.array([0, 3, 1]), key=(At(1), Cut(2, 5)))
     add("setitem", _real(4, 5), _real(2), np.array([0, 3]), np.array([1, 1]), key=(At(1), At(2)))
+    add("add_at", _real(4, 5), _real(5), key=(Cut(1, 3), Cut(None, None, -1)))
+    add("add_at", _real(4, 5), _real(3), np.array([0, 3, 0]), key=(At(1), Cut(2, 5)))
+    add("add_at", _whole(4, 5), _whole(2), np.array([0, -1]), np.array([1, 1]), key=(At(1), At(2)))
+    add("add_at", _real(4, 5, 3), _real(2, 2, 1), np.array([[0], [0]]), np.array([1, 1]), key=(At(1), Cut(0, 2), At(2)))
     add("take", _real(4, 5), np.array([0, 3, 1]), axis=1)
     add("take_along_axis", _real(3, 4), _whole(3, 2, low=0, high=4), axis=1)
 
@@ -270,6 +275,22 @@ def _examples() -> list[Example]:
     for name in ("cumulative_sum", "cumulative_prod"):
         add(name, _real(0, 2), axis=0, include_initial=True)
     add("linalg.diagonal", _real(2, 3), offset=3)
+
+    x = tn.asarray(np.ones(3))
+    for program, operands in (
+        (tn.trace(lambda t, x: tn.cond(t, lambda x: tn.sin(x) * 2, lambda x: x * x, x), tn.asarray(True), x),
+         (np.array(True), _real(3))),
+        (tn.trace(lambda t, x: tn.cond(t, lambda x: tn.sin(x) * 2, lambda x: x * x, x), tn.asarray(True), x),
+         (np.array(False), _real(3))),
+        (tn.trace(lambda n, k: tn.while_loop(lambda n: n < 40, lambda n: n * k, n), tn.asarray(1), tn.asarray(3)),
+         (np.array(2), np.array(3))),
+        (tn.trace(lambda s, xs, a: tn.scan(lambda s, x: (tn.tanh(s * a) + x, s * x), s, xs), x, tn.asarray(
+            np.ones((4, 3))), tn.asarray(1.0)), (_real(3), _real(4, 3), _real())),
+        (tn.trace(lambda s, xs, a: tn.scan(lambda s, x: (tn.tanh(s * a) + x, s * x), s, xs, reverse=True), x,
+                  tn.asarray(np.ones((4, 3))), tn.asarray(1.0)), (_real(3), _real(4, 3), _real())),
+    ):  # fmt: skip
+        (made,) = program.instructions
+        add(made.operation, *operands, **made.attributes)
     return out
 
 

@@ -86,14 +86,25 @@ programs.standard.manipulation
 programs.standard.reductions
 programs.standard.*
 programs.standard programs.evaluation
-programs.symbolic programs.base
-programs.passes.rewriting
+programs.base
+programs.naming
+programs.passes.rewriting programs.passes.inlining programs.passes.dead_code
+programs.derivatives.rule
+programs.derivatives.elementwise programs.derivatives.reductions programs.derivatives.manipulation
+programs.derivatives.indexing programs.derivatives.creation programs.derivatives.contraction
+programs.derivatives.linear_algebra programs.derivatives.factorisations programs.derivatives.fourier
+programs.derivatives.control
+programs.derivatives
+programs.derivatives.reverse
+programs.symbolic
 programs.passes.*
 programs.passes
+programs.differentiation
 programs.statements
 programs.source programs.files
 programs.compiled
 programs.program
+programs.control
 programs.*
 tensoria
 startup

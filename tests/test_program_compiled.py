@@ -120,6 +120,17 @@ def test_the_frameworks_compiler_takes_the_whole_program(backend: str) -> None:
     np.testing.assert_allclose(values(found), values(f(tn.asarray(x))))
 
 
+def test_a_choice_is_compiled_by_the_framework() -> None:
+    pytest.importorskip("tensorflow")
+
+    def f(x: Tensor) -> Tensor:
+        return tn.cond(tn.sum(x) > 0, lambda x: tn.exp(x) * 2, lambda x: x - 1, x)
+
+    compiled = tn.trace(f, np.ones(3)).compile("tensorflow", jit=True)
+    for x in (np.ones(3), -np.ones(3)):
+        np.testing.assert_allclose(values(compiled(native("tensorflow", x))), values(f(tn.asarray(x))))
+
+
 def test_constants_go_where_the_first_input_is() -> None:
     torch = pytest.importorskip("torch")
     w = tn.asarray(random.standard_normal((4, 3)))

@@ -72,12 +72,14 @@ def test_generated_code_computes_the_same(backend: str, example: Example) -> Non
 
 BATCH = 60
 """Examples that share one graph."""
+CHOICES = ("cond", "while_loop")
+"""Python's own `if` and `while`, which stand in a graph only where AutoGraph translates them."""
 
 
 @pytest.mark.parametrize("start", range(0, len(EXAMPLES), BATCH))
 def test_generated_code_computes_the_same_in_a_graph_whose_sizes_are_unknown(start: int) -> None:
     tf = pytest.importorskip("tensorflow")
-    examples = EXAMPLES[start : start + BATCH]
+    examples = [x for x in EXAMPLES[start : start + BATCH] if x.operation not in CHOICES]
     functions = [program_of(example).compile("tensorflow").native for example in examples]
     given = [[tf.constant(x) for x in example.operands] for example in examples]
     unknown = [[tf.TensorSpec([None] * x.ndim, x.dtype) for x in arrays] for arrays in given]

@@ -188,6 +188,28 @@ def test_products_of_batches_and_broadcast_axes_keep_their_shapes() -> None:
         np.testing.assert_allclose(values(found), (x @ y).transpose((1, 0, 2, 3)) @ z)
 
 
+@pytest.mark.parametrize("passes", [*([name] for name in OPTIMISATIONS), True], ids=str)
+def test_passes_look_into_choices_and_loops_and_share_nothing_with_what_is_around(passes: Any) -> None:
+    def step(s: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        s = tn.maximum(s.mT.mT @ x @ tn.ones((3, 3), dtype=s.dtype), tn.zeros_like(s))
+        return s / (1 + tn.max(s)), tn.exp(x) + tn.exp(x) + tn.arange(3, dtype=x.dtype) * 2.0
+
+    def f(x: Tensor, y: Tensor) -> list[Tensor]:
+        chosen = tn.cond(tn.sum(x) > 0, lambda x: tn.exp(x) @ x @ x + tn.ones((3, 3), dtype=x.dtype) * 2.0,
+                         lambda x: x - tn.arange(3, dtype=x.dtype) * 2.0, x)  # fmt: skip
+        s, ys = tn.scan(step, x, tn.stack([x, y]))
+        return [chosen, s, ys, tn.exp(x) @ x @ x, y + tn.arange(3, dtype=x.dtype) * 2.0]
+
+    x, y = NUMBERS["x"], NUMBERS["y"]
+    program = tn.trace(f, x, y)
+    for sign in (1, -1):
+        expected = program.run(sign * x, y)
+        same(program.optimised(passes).run(sign * x, y), expected)
+        for backend in installed():
+            found = program.compile(backend, passes=passes).native(native(backend, sign * x), native(backend, y))
+            same([tn.asarray(a, backend=backend) for a in found], expected)
+
+
 def test_a_pass_that_is_not_there_is_refused() -> None:
     with pytest.raises(TracingError, match="dead code"):
         traced([]).compile("numpy", passes=["inlining"])

@@ -56,6 +56,13 @@ def assigned(x, key, value):
     x[key] = value
     return x
 ''',
+    "added": '''
+def added(x, key, value):
+    """A copy of x with a value added where a subscript selects, as often as it does."""
+    x = x.copy()
+    np.add.at(x, key, value)
+    return x
+''',
     "pinv": '''
 def pinv(x, rtol):
     """Pseudo-inverse, without the singular values below rtol times the largest one."""
@@ -91,6 +98,10 @@ def _ordered(name: str) -> Row:
 
 def _setitem(call: Call) -> str:
     return f"{call.writer.need('assigned')}({call.typed[0]}, np.s_{subscript(call)}, {call.texts[1]})"
+
+
+def _add_at(call: Call) -> str:
+    return f"{call.writer.need('added')}({call.typed[0]}, np.s_{subscript(call)}, {call.texts[1]})"
 
 
 def subscript(call: Call) -> str:
@@ -151,7 +162,7 @@ ROWS: dict[str, Row] = {
     "flip": "np.flip({0}, axis={axes})", "roll": "np.roll({0}, {shifts}, axis={axes})",
     "repeat": "np.repeat({0}, {repeats}, axis={axis})", "tile": "np.tile({0}, {repetitions})",
     "tril": "np.tril({0}, k={k})", "triu": "np.triu({0}, k={k})",
-    "getitem": lambda call: f"{call.typed[0]}{subscript(call)}", "setitem": _setitem,
+    "getitem": lambda call: f"{call.typed[0]}{subscript(call)}", "setitem": _setitem, "add_at": _add_at,
     "take": "np.take({0}, {1}, axis={axis})", "take_along_axis": "np.take_along_axis({0}, {1}, axis={axis})",
     "full": lambda call: f"np.full({call.attributes['shape']}, {call.typed[0]})",
     "arange": "np.arange({start}, {stop}, {step}, dtype={dtype})",

@@ -258,6 +258,9 @@ class TensorflowBackend(Backend):
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
         return xp.setitem(array, key, value)
 
+    def scatter_add(self, array: Array, positions: Array, values: Array) -> Array:
+        return tf.tensor_scatter_nd_add(native.read(array), tf.expand_dims(positions, -1), native.read(values))
+
     def contract(self, of: Pattern, a: Array, b: Array) -> Array:
         if type(a) is EagerTensor and type(b) is EagerTensor:
             # The numbers of data types are keys that hash without a Python call.

@@ -91,6 +91,13 @@ def assigned(x, places, value):
     flat, places, value = tf.reshape(x, [-1]), tf.reshape(places, [-1, 1]), tf.reshape(value, [-1])
     return tf.reshape(tf.tensor_scatter_nd_update(flat, places, value), tf.shape(x))
 ''',
+    "added": '''
+def added(x, places, value):
+    """A copy of x with a value added at places, as often as one occurs."""
+    value = tf.broadcast_to(value, tf.shape(places))
+    flat, places, value = tf.reshape(x, [-1]), tf.reshape(places, [-1, 1]), tf.reshape(value, [-1])
+    return tf.reshape(tf.tensor_scatter_nd_add(flat, places, value), tf.shape(x))
+''',
     "svd": '''
 def svd(x, full_matrices):
     """Singular vectors as columns, values, vectors as rows."""
@@ -423,10 +430,13 @@ def _getitem(call: Call) -> str:
     return _selected(call, call.typed[0], 1)
 
 
-def _setitem(call: Call) -> str:
-    x, value = call.typed[:2]
-    places = _selected(call, f"{call.writer.need('numbered')}({x})", 2)
-    return f"{call.writer.need('assigned')}({x}, {places}, {value})"
+def _at_places(name: str) -> Row:
+    def row(call: Call) -> str:
+        x, value = call.typed[:2]
+        places = _selected(call, f"{call.writer.need('numbered')}({x})", 2)
+        return f"{call.writer.need(name)}({x}, {places}, {value})"
+
+    return row
 
 
 def _take(call: Call) -> str:
@@ -613,7 +623,7 @@ ROWS: dict[str, Row] = {
     "flip": "tf.reverse({0}, axis={axes})", "roll": "tf.roll({0}, {shifts}, {axes})",
     "repeat": _repeated("tf.repeat({0}, {repeats}, axis={axis})"), "tile": _repeated("tf.tile({0}, {repetitions})"),
     "tril": _triangle(True), "triu": _triangle(False),
-    "getitem": _getitem, "setitem": _setitem, "take": _take,
+    "getitem": _getitem, "setitem": _at_places("assigned"), "add_at": _at_places("added"), "take": _take,
     "take_along_axis": lambda call: (
         f"tf.experimental.numpy.take_along_axis({call.typed[0]}, {_whole(call, 1)}, {call.of('axis')})"
     ),

@@ -245,6 +245,9 @@ class TorchBackend(Backend):
                     raise
         return subscripts.get(array, key)
 
+    def scatter_add(self, array: Array, positions: Array, values: Array) -> Array:
+        return torch.index_add(array, 0, positions, values)
+
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
         if array.requires_grad and array.is_leaf:
             array = array.clone()  # PyTorch forbids writing into a leaf; the tensor is bound to a copy

@@ -45,6 +45,17 @@ def assigned(x, key, value):
     x[key] = value
     return x
 ''',
+    "places": '''
+def places(x):
+    """The number of each component of x, in the order of a flat array."""
+    return torch.arange(x.numel(), device=x.device).reshape(x.shape)
+''',
+    "added": '''
+def added(x, places, value):
+    """A copy of x with a value added at places, as often as one occurs."""
+    flat = torch.index_add(x.reshape(-1), 0, places.reshape(-1), value.expand(places.shape).reshape(-1))
+    return flat.reshape(x.shape)
+''',
     "assigned_reversed": '''
 def assigned_reversed(x, key, axes, value):
     """The same for slices with negative steps: the key has positive ones, along axes of the place to be reversed."""
@@ -124,6 +135,15 @@ def _setitem(call: Call) -> str:
         need = call.writer.need("assigned_reversed")
         return f"{need}({call.typed[0]}, {tupled}, {flips}, {call.typed[1]})"
     return f"{call.writer.need('assigned')}({call.typed[0]}, {tupled}, {call.texts[1]})"
+
+
+def _add_at(call: Call) -> str:
+    key, flips = _forward(call)
+    places = f"{call.writer.need('places')}({call.typed[0]})"
+    if any(part != Cut() for part in key):
+        places += f"[{_inside(call, key, _positions(call, 2))}]"
+    places = f"torch.flip({places}, {flips})" if flips else places
+    return f"{call.writer.need('added')}({call.typed[0]}, {places}, {call.typed[1]})"
 
 
 def _split(inside: str) -> list[str]:
@@ -335,7 +355,7 @@ ROWS: dict[str, Row] = {
     "flip": "torch.flip({0}, {axes})", "roll": "torch.roll({0}, {shifts}, {axes})",
     "repeat": "torch.repeat_interleave({0}, {repeats}, dim={axis})", "tile": "{0}.repeat({repetitions})",
     "tril": "torch.tril({0}, {k})", "triu": "torch.triu({0}, {k})",
-    "getitem": _getitem, "setitem": _setitem,
+    "getitem": _getitem, "setitem": _setitem, "add_at": _add_at,
     "take": _take, "take_along_axis": lambda call: (
         f"torch.take_along_dim({call.typed[0]}, {_positions(call, 1)[0]}, {call.of('axis')})"
     ),

@@ -70,7 +70,8 @@ def engine_of(own: Backend) -> Backend:
     chosen = current()
     if chosen.differentiates:
         return chosen
-    ready = [found for found in loaded() if found.differentiates]
+    # A symbolic one differentiates what is recorded on it, and takes no numbers over.
+    ready = [found for found in loaded() if found.differentiates and not found.lifts]
     if ready:
         return min(ready, key=lambda found: found.kernels.costs.call)
     for name in reversed(available()):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from tensoria.planning import Pattern
 from tensoria.programs.dimensions import bind
 from tensoria.programs.evaluation import evaluate, sized
 from tensoria.programs.trees import Tree, flatten, unflatten
-from tensoria.programs.types import Instruction, Literal, Operand, Value
+from tensoria.programs.types import Instruction, Literal, Operand, Region, Value, regions
 from tensoria.structure import Cache
 
 __all__ = ["BaseProgram", "P", "chosen", "described", "is_leaf", "native"]
@@ -32,7 +33,7 @@ P = TypeVar("P", bound="BaseProgram")
 
 
 @dataclass(frozen=True, eq=False)
-class BaseProgram:
+class BaseProgram(Region):
     """A function of tensors as data.
 
     Attributes:
@@ -65,9 +66,11 @@ class BaseProgram:
 
     # -- running --------------------------------------------------------------------------------------------------
 
-    def evaluate(self, backend: Backend, arrays: Sequence[Array]) -> list[Array]:
-        """The outputs for native arrays, one for each input."""
-        sizes = self.bind(backend, arrays)
+    def evaluate(
+        self, backend: Backend, arrays: Sequence[Array], sizes: Mapping[str, int] | None = None
+    ) -> list[Array]:
+        """The outputs for native arrays, one for each input; sizes that are known are not read from them."""
+        sizes = self.bind(backend, arrays) if sizes is None else sizes
         known: dict[Value, Array] = {**self._constants[backend.name], **dict(zip(self.inputs, arrays, strict=True))}
 
         def read(operand: Operand) -> Array:
@@ -75,7 +78,7 @@ class BaseProgram:
                 return backend.asarray(operand.number, operand.dtype, None, None)
             return known[operand]
 
-        last = self._last_uses()
+        last = self._last_uses
         for number, made in enumerate(self.instructions):
             attributes = {name: sized(value, sizes) for name, value in made.attributes.items()}
             result = evaluate(backend, made.operation, tuple([read(x) for x in made.operands]), attributes)
@@ -128,6 +131,7 @@ class BaseProgram:
         target = get(backend)
         return {value: target.asarray(array, value.type.dtype, None, True) for value, array in self.arrays.items()}
 
+    @cached_property
     def _last_uses(self) -> dict[int, list[Value]]:
         """After which instruction each intermediate value is not needed any more."""
         used: dict[Value, int] = {}
@@ -150,11 +154,7 @@ class BaseProgram:
         lines += [f"  parameter {value.name} {name!r}: {value.labels}" for name, value in self.parameters.items()]
         held = set(self.parameters.values())
         lines += [f"  constant {value.name}: {value.labels}" for value in self.arrays if value not in held]
-        for made in self.instructions:
-            results = ", ".join(f"{value.name}: {value.labels}" for value in made.results)
-            lines.append(f"  {results} = {described(made)}")
-        lines.append(f"  return {', '.join(map(_shown, self.outputs))}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *_lines(self)])
 
     def __repr__(self) -> str:
         return f"<program {self.name!r}: {len(self.instructions)} instructions>"
@@ -174,10 +174,22 @@ class BaseProgram:
             yield from made.results
 
 
+def _lines(region: Region) -> list[str]:
+    """Instructions as text, those of programs inside of them indented."""
+    lines = []
+    for made in region.instructions:
+        results = ", ".join(f"{value.name}: {value.labels}" for value in made.results)
+        lines.append(f"  {results} = {described(made)}")
+        for name, inner in regions(made).items():
+            arguments = ", ".join(f"{value.name}: {value.labels}" for value in inner.inputs)
+            lines += [f"    {name}({arguments})", *(f"    {line}" for line in _lines(inner))]
+    return [*lines, f"  return {', '.join(map(_shown, region.outputs))}"]
+
+
 def described(made: Instruction) -> str:
     """An instruction as text, without its results."""
     parts = [_shown(operand) for operand in made.operands]
-    parts += [f"{name}={_attribute(value)}" for name, value in made.attributes.items()]
+    parts += [f"{n}={_attribute(value)}" for n, value in made.attributes.items() if not isinstance(value, Region)]
     return f"{made.operation}({', '.join(parts)})"
 
 

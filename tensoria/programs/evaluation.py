@@ -6,6 +6,8 @@ backend's functions of that name. Generated code (`source`) goes another way, to
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,17 +15,21 @@ from tensoria.backend import Array, Backend
 from tensoria.dtypes import int64
 from tensoria.programs.dimensions import Dim, evaluated
 from tensoria.programs.operations.indexing import At, Cut
+from tensoria.programs.types import Region
 
 __all__ = ["EVALUATE", "evaluate", "sized"]
 
 Attributes = dict[str, Any]
 Evaluate = Callable[..., Any]
+Run = Callable[[Backend, tuple[Array, ...]], list[Array]]
 
 
 def sized(value: Any, sizes: Mapping[str, int]) -> Any:
     """An attribute with integers for expressions, inside of tuples and subscripts too."""
     if isinstance(value, Dim):
         return value.evaluate(sizes)
+    if isinstance(value, Region):
+        return functools.partial(value.evaluate, sizes=sizes)
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
         return tuple(sized(item, sizes) for item in value)
     if isinstance(value, Cut):
@@ -90,6 +96,17 @@ def _setitem(backend: Backend, x: Array, value: Array, *positions: Array, key: A
     return backend.set_item(target, _subscript(backend, key, positions), value)
 
 
+def _add_at(backend: Backend, x: Array, value: Array, *positions: Array, key: Any) -> Array:
+    """Through the numbers of the components, in the order of a flat array."""
+    shape = backend.shape(x)
+    count = math.prod(n or 0 for n in shape)
+    numbered = backend.reshape(backend.arange_like(count, int64, x), shape)
+    places = backend.get_item(numbered, _subscript(backend, key, positions))
+    value = backend.xp.broadcast_to(value, places.shape)
+    flat = (backend.reshape(of, (-1,)) for of in (x, places, value))
+    return backend.reshape(backend.scatter_add(*flat), shape)
+
+
 def _roll(backend: Backend, x: Array, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Array:
     return backend.xp.roll(x, shifts, axis=axes)
 
@@ -104,6 +121,35 @@ def _contract(backend: Backend, *arrays: Array, pattern: Any) -> Array:
 
 def _vector_norm(backend: Backend, x: Array, *, axes: tuple[int, ...], keepdims: bool, ord: float) -> Array:
     return backend.xp.linalg.vector_norm(x, axis=axes, keepdims=keepdims, ord=ord)
+
+
+def _cond(backend: Backend, condition: Array, *operands: Array, then: Run, otherwise: Run) -> Any:
+    return _results((then if bool(condition) else otherwise)(backend, operands))
+
+
+def _while_loop(backend: Backend, *operands: Array, test: Run, body: Run, states: int) -> Any:
+    state, captured = list(operands[:states]), operands[states:]
+    while bool(test(backend, (*state, *captured))[0]):
+        state = body(backend, (*state, *captured))
+    return _results(state)
+
+
+def _scan(
+    backend: Backend, *operands: Array, body: Run, states: int, scanned: int, length: int, reverse: bool
+) -> Any:
+    state, xs, captured = list(operands[:states]), operands[states : states + scanned], operands[states + scanned :]
+    steps = []
+    for n in reversed(range(length)) if reverse else range(length):
+        found = body(backend, (*state, *(backend.get_item(x, n) for x in xs), *captured))
+        state = found[:states]
+        steps.append(found[states:])
+    if reverse:
+        steps.reverse()
+    return _results([*state, *(backend.xp.stack(list(ys), axis=0) for ys in zip(*steps, strict=True))])
+
+
+def _results(arrays: list[Array]) -> Any:
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
 EVALUATE: dict[str, Evaluate] = {
@@ -123,7 +169,7 @@ EVALUATE: dict[str, Evaluate] = {
     "reshape": lambda backend, x, *, shape: backend.reshape(x, shape),
     "broadcast_to": lambda backend, x, *, shape: backend.xp.broadcast_to(x, shape),
     "getitem": lambda backend, x, *positions, key: backend.get_item(x, _subscript(backend, key, positions)),
-    "setitem": _setitem,
+    "setitem": _setitem, "add_at": _add_at,
     "take": _at("take"), "take_along_axis": _at("take_along_axis"),
     "full": lambda backend, value, *, shape: backend.xp.broadcast_to(value, shape),
     "arange": lambda backend, *, start, stop, step, dtype: backend.xp.arange(
@@ -134,6 +180,7 @@ EVALUATE: dict[str, Evaluate] = {
     ),
     "size": lambda backend, *, size: backend.asarray(size, int64, None, None),
     "contract": _contract,
+    "cond": _cond, "while_loop": _while_loop, "scan": _scan,
     "linalg.vector_norm": _vector_norm,
     "linalg.matrix_power": lambda backend, x, *, n: backend.xp.linalg.matrix_power(x, n),
     "linalg.eig": lambda backend, x: backend.eig(x),

@@ -22,13 +22,15 @@ from tensoria import dtypes
 from tensoria.dtypes import DType
 from tensoria.errors import FileError, TensoriaError
 from tensoria.planning import Pattern
-from tensoria.programs.base import P
+from tensoria.programs.base import BaseProgram, P
 from tensoria.programs.dimensions import Dim, Size, Symbol, dim, parsed
 from tensoria.programs.labels import axes_data, axes_from, pattern_data, pattern_from
 from tensoria.programs.operations import OPERATIONS
 from tensoria.programs.operations.indexing import At, Cut
+from tensoria.programs.passes.inlining import region
+from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.trees import Tree
-from tensoria.programs.types import Instruction, Literal, Operand, Source, Type, Value
+from tensoria.programs.types import Instruction, Literal, Operand, Region, Source, Type, Value, assigned
 
 __all__ = ["load", "save"]
 
@@ -120,11 +122,6 @@ def _program_data(program: P, numbers: Mapping[Value, int], names: Mapping[Value
         {s.name: s for made in program.instructions for a in made.attributes.values() for s in _symbols_in(a)}
     )
 
-    def operand(x: Operand) -> Any:
-        if isinstance(x, Value):
-            return numbers[x]
-        return {"number": _number_data(x.number), "dtype": x.dtype.name}
-
     return {
         "name": program.name,
         "signature": list(program.signature),
@@ -132,21 +129,39 @@ def _program_data(program: P, numbers: Mapping[Value, int], names: Mapping[Value
         "inputs": [_value_data(value) for value in program.inputs],
         "arrays": [[names[value], value in set(program.parameters.values()), _value_data(value)]
                    for value in program.arrays],
-        "instructions": [
-            [
-                made.operation,
-                [operand(x) for x in made.operands],
-                {name: _attribute_data(value) for name, value in made.attributes.items()},
-                [_value_data(value) for value in made.results],
-                [made.source.file, made.source.line, made.source.module, made.source.call],
-            ]
-            for made in program.instructions
-        ],
-        "outputs": [operand(x) for x in program.outputs],
+        "instructions": [_instruction_data(made, numbers) for made in program.instructions],
+        "outputs": [_operand_data(x, numbers) for x in program.outputs],
         "output_axes": [axes_data(axes) for axes in program.output_axes],
         "input_tree": _tree_data(program.input_tree),
         "output_tree": _tree_data(program.output_tree),
     }  # fmt: skip
+
+
+def _instruction_data(made: Instruction, numbers: Mapping[Value, int]) -> Any:
+    return [
+        made.operation,
+        [_operand_data(x, numbers) for x in made.operands],
+        {name: _attribute_data(value) for name, value in made.attributes.items()},
+        [_value_data(value) for value in made.results],
+        [made.source.file, made.source.line, made.source.module, made.source.call],
+    ]
+
+
+def _operand_data(x: Operand, numbers: Mapping[Value, int]) -> Any:
+    if isinstance(x, Value):
+        return numbers[x]
+    return {"number": _number_data(x.number), "dtype": x.dtype.name}
+
+
+def _region_data(region: Region) -> Any:
+    """A program inside of an instruction; its values are numbered by themselves."""
+    made = [value for instruction in region.instructions for value in instruction.results]
+    numbers = {value: n for n, value in enumerate((*region.inputs, *made))}
+    return {
+        "inputs": [_value_data(value) for value in region.inputs],
+        "instructions": [_instruction_data(instruction, numbers) for instruction in region.instructions],
+        "outputs": [_operand_data(x, numbers) for x in region.outputs],
+    }
 
 
 def _symbols(size: Size) -> frozenset[Symbol]:
@@ -156,6 +171,10 @@ def _symbols(size: Size) -> frozenset[Symbol]:
 def _symbols_in(value: Any) -> set[Symbol]:
     if isinstance(value, Cut):
         value = (value.start, value.stop)
+    if isinstance(value, Region):
+        made = [v for instruction in value.instructions for v in instruction.results]
+        inside = [a for instruction in value.instructions for a in instruction.attributes.values()]
+        value = (*(size for v in (*value.inputs, *made) for size in v.type.shape), *inside)
     if isinstance(value, tuple):
         return {symbol for item in value for symbol in _symbols_in(item)}
     return set(_symbols(value))
@@ -184,6 +203,7 @@ _CODES: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
     (At, "at", lambda x: x.operand),
     (Cut, "cut", lambda x: [None if e is None else _size_data(e) for e in (x.start, x.stop)] + [x.step]),
     (tuple, "tuple", lambda x: [_attribute_data(item) for item in x]),
+    (Region, "region", lambda x: _region_data(x)),
 )
 """How attributes that JSON does not know are written."""
 
@@ -273,25 +293,40 @@ def _numpy_dtype(of: DType) -> Any:
     return np.dtype(of.name).newbyteorder("<")
 
 
-def _program(kind: type[P], data: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> P:
-    sizes = {name: dim(name, lower=lower, upper=upper) for name, lower, upper in data["sizes"]}
-    values: list[Value] = []
+class _Known:
+    """The values that have been read, by number."""
 
-    def value(given: Any) -> Value:
+    def __init__(self, sizes: Mapping[str, Dim]) -> None:
+        self.sizes = sizes
+        self.values: list[Value] = []
+
+    def value(self, given: Any) -> Value:
         name, of, shape, labels = given
         if not isinstance(name, str) or not name.isidentifier():
             raise FileError(f"{name!r} names no value.")
-        made = Value(Type(dtypes.dtype(of), tuple(_size(n, sizes) for n in shape)), name, axes_from(labels))
-        values.append(made)
+        made = Value(Type(dtypes.dtype(of), tuple(_size(n, self.sizes) for n in shape)), name, axes_from(labels))
+        self.values.append(made)
         return made
 
-    def operand(given: Any) -> Operand:
+    def operand(self, given: Any) -> Operand:
         if isinstance(given, int) and not isinstance(given, bool):
-            if not 0 <= given < len(values):
+            if not 0 <= given < len(self.values):
                 raise FileError(f"value {given} is used before it is assigned.")
-            return values[given]
+            return self.values[given]
         return Literal(_number(given["number"]), dtypes.dtype(given["dtype"]))
 
+
+def _region(data: Mapping[str, Any], sizes: Mapping[str, Dim]) -> BaseProgram:
+    known, into = _Known(sizes), Recorder()
+    inputs = tuple(map(known.value, data["inputs"]))
+    into.instructions += [_instruction(given, known.operand, known.value, sizes) for given in data["instructions"]]
+    return region(into, inputs, [SymbolicArray(known.operand(x), into) for x in data["outputs"]])
+
+
+def _program(kind: type[P], data: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> P:
+    sizes = {name: dim(name, lower=lower, upper=upper) for name, lower, upper in data["sizes"]}
+    known = _Known(sizes)
+    value, operand = known.value, known.operand
     inputs = tuple(map(value, data["inputs"]))
     parameters: dict[str, Value] = {}
     held: dict[Value, np.ndarray[Any, Any]] = {}
@@ -304,10 +339,7 @@ def _program(kind: type[P], data: Mapping[str, Any], arrays: Mapping[str, np.nda
         if is_parameter:
             parameters[name] = made
     instructions = [_instruction(given, operand, value, sizes) for given in data["instructions"]]
-    names = [made.name for made in values]
-    if len(set(names)) != len(names):
-        raise FileError("two values have one name.")
-    return kind(
+    program = kind(
         name=str(data["name"]),
         signature=tuple(map(str, data["signature"])),
         inputs=inputs,
@@ -319,6 +351,10 @@ def _program(kind: type[P], data: Mapping[str, Any], arrays: Mapping[str, np.nda
         output_tree=_tree(data["output_tree"], sizes),
         output_axes=tuple(map(axes_from, data["output_axes"])),
     )
+    names = [made.name for made in (*inputs, *held, *assigned(program))]
+    if len(set(names)) != len(names):
+        raise FileError("two values have one name.")
+    return program
 
 
 def _instruction(
@@ -365,7 +401,8 @@ def _attribute(given: Any, sizes: Mapping[str, Dim]) -> Any:
         return Cut(first, last, int(step))
     readers: dict[str, Callable[[Any], Any]] = {
         "dtype": dtypes.dtype, "pattern": pattern_from, "size": lambda x: parsed(x, sizes), "at": lambda x: At(int(x)),
-        "number": _number, "tuple": lambda x: tuple(_attribute(item, sizes) for item in x),
+        "number": _number, "region": lambda x: _region(x, sizes),
+        "tuple": lambda x: tuple(_attribute(item, sizes) for item in x),
     }  # fmt: skip
     return readers[code](content)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from tensoria.backend import get
 from tensoria.programs.base import BaseProgram, chosen, native
 from tensoria.programs.compiled import Compiled
+from tensoria.programs.differentiation import Argnums, gradient, pullback, pushforward, value_and_gradient
 from tensoria.programs.files import load as read
 from tensoria.programs.files import save
 from tensoria.programs.passes import Chosen, optimised
@@ -96,6 +98,67 @@ class Program(BaseProgram):
             TracingError: there is no pass of that name.
         """
         return Compiled(self, get(backend), passes=passes, jit=jit, device=device)
+
+    def grad(self, argnums: Argnums = None, *, parameters: bool | Sequence[str] = False) -> Program:
+        """The program that computes the gradient of this one, which returns one number.
+
+        Args:
+            argnums: by which arguments: an integer (a gradient with the argument's structure) or several (a tuple);
+                the first argument by default, if no parameters are asked for.
+            parameters: by which parameters, by name; True for all. Their gradients are a dictionary. With arguments
+                as well, the program returns a pair.
+
+        Returns:
+            A program of the same arguments; each gradient has its tensor's labels with every variance reversed.
+
+        Raises:
+            ShapeError: the program returns several tensors, or one with axes.
+            DTypeError: what is differentiated (by) are integers, or the number is complex and no holomorphic function.
+
+        >>> import tensoria as tn
+        >>> p = tn.trace(lambda x: tn.sum(tn.sin(x)), tn.asarray([0.0, 1.0]))
+        >>> print(p.grad())
+        program lambda_grad(x: float64[2])
+          v1: float64[2] = full(1.0:float64, shape=(2,))
+          v2: float64[2] = cos(x)
+          v3: float64[2] = multiply(v1, v2)
+          return v3
+        """
+        return gradient(self, argnums, parameters)
+
+    def value_and_grad(self, argnums: Argnums = None, *, parameters: bool | Sequence[str] = False) -> Program:
+        """The program that computes this one's number and its gradient; arguments and errors as for `grad`."""
+        return value_and_gradient(self, argnums, parameters)
+
+    def vjp(self, argnums: Argnums = None, *, parameters: bool | Sequence[str] = False) -> Program:
+        """The program that computes this one's results, and pulls cotangents back to its arguments.
+
+        Args:
+            argnums, parameters: what cotangents are pulled back to, as for `grad`.
+
+        Returns:
+            A program of the same arguments and one more: cotangents in the structure of the results (None for those
+            of integers), with variances reversed. It returns the results and the cotangents of what was chosen.
+
+        Raises:
+            DTypeError: what is chosen are integers.
+        """
+        return pullback(self, argnums, parameters)
+
+    def jvp(self, argnums: Argnums = None) -> Program:
+        """The program that computes this one's results, and their derivatives along tangents of its arguments.
+
+        Args:
+            argnums: which arguments have tangents, as for `grad`.
+
+        Returns:
+            A program of the same arguments and one more: the tangents, in the structure of what was chosen. It returns
+            the results and their derivatives (None for those of integers).
+
+        Raises:
+            DTypeError: what is chosen are integers.
+        """
+        return pushforward(self, argnums)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the program to one file, which appears whole or not at all (see `files.save`)."""

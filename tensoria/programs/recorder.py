@@ -21,7 +21,7 @@ from tensoria.programs.dimensions import Dim, Size
 from tensoria.programs.operations import OPERATIONS
 from tensoria.programs.types import Instruction, Literal, Operand, Shape, Source, Type, Value
 
-__all__ = ["Recorder", "SymbolicArray", "caller", "recording", "refuse"]
+__all__ = ["Recorder", "SymbolicArray", "caller", "recording", "refuse", "tracing"]
 
 OWN = ("tensoria", "tensoria_numpy", "tensoria_torch", "tensoria_tensorflow", "einops", "opt_einsum", "contextlib")
 """Packages whose frames are not the user's."""
@@ -88,12 +88,29 @@ def refuse(what: str) -> NoReturn:
 
 
 class Recorder:
-    """Collects the instructions of one program."""
+    """Collects the instructions of one program, or of one inside of another.
 
-    def __init__(self) -> None:
+    Attributes:
+        parent: what records the surrounding program.
+        captures: the surrounding program's values that are used here, and what stands for them.
+    """
+
+    def __init__(self, parent: Recorder | None = None) -> None:
+        self.parent = parent
+        self.captures: dict[Value, Value] = {}
         self.instructions: list[Instruction] = []
         self.constants: dict[Value, np.ndarray[Any, Any]] = {}
         self._known: dict[int, tuple[Any, Value]] = {}
+        self._source: Source | None = None
+
+    @contextlib.contextmanager
+    def sourced(self, source: Source) -> Iterator[None]:
+        """Give instructions another source than the line that is running."""
+        before, self._source = self._source, source
+        try:
+            yield
+        finally:
+            self._source = before
 
     def constant(self, array: np.ndarray[Any, Any], of: DType | None = None, origin: object = None) -> SymbolicArray:
         """Numbers that become part of the program; the same object twice is one constant.
@@ -103,6 +120,8 @@ class Recorder:
             of: their data type in the program (bfloat16 has none in NumPy).
             origin: the object that they come from, if there is one.
         """
+        if self.parent is not None:
+            return self.owned(self.parent.constant(array, of, origin))
         key = id(array if origin is None else origin)
         if key in self._known:
             return SymbolicArray(self._known[key][1], self)
@@ -134,18 +153,43 @@ class Recorder:
         Raises:
             TensoriaError: the operands do not fit.
         """
+        active = _current.get()
+        if active is not None and active is not self and active.inside(self):
+            return active.record(operation, operands, **attributes)
         row = OPERATIONS[operation]
-        for array in operands:
-            if array.recorder is not self:
-                raise TracingError(
-                    "a tensor of another trace is used here: it left the function in which it was recorded.",
-                    legal="return it, or pass it as an argument",
-                )
+        operands = [array if array.recorder is self else self.owned(array) for array in operands]
         types = row.infer(*[array.type for array in operands], **attributes)
         results = tuple(Value(of) for of in types)
-        made = Instruction(operation, tuple([x.operand for x in operands]), attributes, results, caller())
-        self.instructions.append(made)
+        source = self._source or caller()
+        given = tuple([x.operand for x in operands])
+        self.instructions.append(Instruction(operation, given, attributes, results, source))
         return tuple([SymbolicArray(value, self) for value in results])
+
+
+    def inside(self, other: Recorder) -> bool:
+        """Whether this one records a part of what another one records."""
+        return self.parent is not None and (self.parent is other or self.parent.inside(other))
+
+    def owned(self, array: SymbolicArray) -> SymbolicArray:
+        """A value of this program: one of a surrounding program is captured.
+
+        Raises:
+            TracingError: it belongs to another trace.
+        """
+        if array.recorder is self:
+            return array
+        if isinstance(array.operand, Literal):
+            return SymbolicArray(array.operand, self)
+        if self.parent is None:
+            raise TracingError(
+                "a tensor of another trace is used here: it left the function in which it was recorded.",
+                legal="return it, or pass it as an argument",
+            )
+        outer = self.parent.owned(array).operand
+        assert isinstance(outer, Value)
+        if outer not in self.captures:
+            self.captures[outer] = Value(outer.type, outer.name, outer.axes)
+        return SymbolicArray(self.captures[outer], self)
 
 
 _current: contextvars.ContextVar[Recorder | None] = contextvars.ContextVar("tensoria recorder", default=None)
@@ -159,6 +203,11 @@ def recording(recorder: Recorder) -> Iterator[Recorder]:
         yield recorder
     finally:
         _current.reset(token)
+
+
+def tracing() -> bool:
+    """Whether a function is being traced."""
+    return _current.get() is not None
 
 
 def current() -> Recorder:

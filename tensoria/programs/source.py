@@ -26,7 +26,7 @@ from tensoria.programs.dimensions import Dim, Size, Symbol
 from tensoria.programs.operations.indexing import At, Cut
 from tensoria.programs.passes import Chosen, lowered
 from tensoria.programs.statements import Statement, last_uses, nested
-from tensoria.programs.types import Instruction, Operand, Type, Value
+from tensoria.programs.types import Instruction, Operand, Region, Source, Type, Value, assigned
 
 __all__ = ["Call", "Dialect", "Row", "Rows", "compiled", "written"]
 
@@ -113,13 +113,15 @@ class Writer:
     def __init__(self, dialect: Dialect, backend: str) -> None:
         self.dialect, self.backend = dialect, backend
         self.needed: dict[str, None] = {}
+        self.called: dict[Value, str] = {}
+        """What stands for the inputs of programs inside of instructions."""
         self.device = ""
         """The device of the first input, as an expression; empty without inputs."""
         self.names: dict[Value | str, str] = {}
         """What values and symbols (by name) are called in the text, where that is not their name."""
         self.symbols: set[str] = set()
         """The symbols that the text names."""
-        self.inside: dict[Value, Instruction] = {}
+        self.transposes: dict[Value, Instruction] = {}
         """Transposes that stand inside of the matrix product that uses them."""
 
     def need(self, name: str) -> str:
@@ -169,17 +171,17 @@ class Writer:
 
     def name(self, value: Value) -> str:
         """What a value is called."""
-        return self.names.get(value, value.name)
+        return self.called.get(value) or self.names.get(value, value.name)
 
     def transposed(self, operand: Operand) -> str | None:
         """What an operand of a matrix product is the transpose of, if the product itself says so."""
-        made = self.inside.get(operand) if isinstance(operand, Value) else None
+        made = self.transposes.get(operand) if isinstance(operand, Value) else None
         return None if made is None else self.operand(made.operands[0], True)
 
     def operand(self, operand: Operand, typed: bool) -> str:
         """An operand as an expression."""
         if isinstance(operand, Value):
-            return self.expression(self.inside[operand]) if operand in self.inside else self.name(operand)
+            return self.expression(self.transposes[operand]) if operand in self.transposes else self.name(operand)
         text = number(operand.number)
         if not typed:
             return text
@@ -201,7 +203,7 @@ class Writer:
         texts = tuple(self.operand(x, False) for x in made.operands) if bare else typed
         if made.operation == "pow" and texts[0].startswith("-"):
             texts = (f"({texts[0]})", texts[1])  # powers bind tighter than signs
-        positions = typed[2:] if made.operation == "setitem" else typed[1:]
+        positions = typed[2:] if made.operation in ("setitem", "add_at") else typed[1:]
         attributes = {name: self.attribute(value, positions) for name, value in made.attributes.items()}
         if callable(row):
             return row(Call(made, texts, typed, attributes, self))
@@ -210,30 +212,58 @@ class Writer:
     def function(self, program: P, *, name: str) -> list[str]:
         """The program as a function of native arrays by position; constants and parameters are the module's."""
         self.names = self._renamed(program, name)
-        self.inside = _transposes(program)
         self.device = self.dialect.device.format(self.name(program.inputs[0])) if program.inputs else ""
-        lines = []
-        statements = nested(self._statements(program))
-        last = last_uses(statements, {self.name(x) for x in program.outputs if isinstance(x, Value)})
-        for number, statement in enumerate(statements):
-            source = statement.source
-            note = f"  # {source.file.rsplit('/', 1)[-1]}:{source.line}" if source.file else ""
-            lines.append(f"    {', '.join(statement.names)} = {statement.text}{note}")
-            if number + 1 < len(statements) and last[number]:
-                lines.append(f"    del {', '.join(last[number])}")
+        lines = [f"    {line}" for line in self.block(program, delete=True)]
         returned = [self.operand(operand, True) for operand in program.outputs]
         lines.append(f"    return {', '.join(returned)}{',' if len(returned) == 1 else ''}")
         head = f"def {name}({', '.join(map(self.name, program.inputs))}):"
         return [head, *(f"    {line}" for line in self._bound(program)), *lines]
 
-    def _statements(self, program: P) -> list[Statement]:
-        outputs = {operand for operand in program.outputs if isinstance(operand, Value)}
-        made = [made for made in program.instructions if made.results[0] not in self.inside]
-        names = [tuple(map(self.name, one.results)) for one in made]
-        return [
-            Statement(of, self.expression(one), one.source, outputs.isdisjoint(one.results))
-            for of, one in zip(names, made, strict=True)
-        ]
+    def block(self, region: Region, *, delete: bool = False) -> list[str]:
+        """The instructions of a program, as lines.
+
+        Args:
+            region: the program, or one inside of an instruction.
+            delete: whether names are let go after their last use.
+        """
+        lines: list[str] = []
+        segments = _segments(region)
+        users = _users(region, segments)
+        for n, segment in enumerate(segments):
+            if (written := CONTROL.get(segment[0].operation)) is not None:
+                first, *rest = written(self, segment[0])
+                lines += [f"{first}{_note(segment[0].source)}", *rest]
+                continue
+            self.transposes.update(_transposes(segment, users))
+            made = [one for one in segment if one.results[0] not in self.transposes]
+            results = [value for one in made for value in one.results]
+            kept = {value for value in results if not set(users.get(value, ())) <= {n}}
+            statements = [
+                Statement(tuple(map(self.name, x.results)), self.expression(x), x.source, kept.isdisjoint(x.results))
+                for x in made
+            ]
+            statements = nested(statements)
+            gone = last_uses(statements, set(map(self.name, kept)))
+            for statement, names in zip(statements, gone, strict=True):
+                lines.append(f"{', '.join(statement.names)} = {statement.text}{_note(statement.source)}")
+                if names and delete and not (statement is statements[-1] and n + 1 == len(segments)):
+                    lines.append(f"del {', '.join(names)}")
+        return lines
+
+    def inside(self, region: Region, inputs: Sequence[str], names: Sequence[str]) -> list[str]:
+        """A program inside of an instruction, as indented lines.
+
+        Args:
+            region: the program.
+            inputs: what stands for its inputs, as expressions.
+            names: what its results are called.
+        """
+        self.called.update(zip(region.inputs, inputs, strict=True))
+        lines = self.block(region)
+        if names:
+            results = [self.operand(x, True) for x in region.outputs]
+            lines.append(f"{', '.join(names)} = {', '.join(results)}")
+        return [f"    {line}" for line in lines or ["pass"]]
 
     def _bound(self, program: P) -> list[str]:
         """Where the symbols' sizes come from: an axis of an input, or a linear expression that is solved."""
@@ -262,7 +292,9 @@ class Writer:
         taken |= set(re.findall(r"\w+$", self.dialect.imports, re.MULTILINE))
         sizes = [size for value in program.inputs for size in value.type.shape if isinstance(size, Dim)]
         symbols = {symbol.name for size in sizes for symbol in size.symbols()}
-        given = [(value, value.name) for value in program.values()] + [(name, name) for name in sorted(symbols)]
+        values = (*program.inputs, *program.arrays, *assigned(program))
+        given: list[tuple[Value | str, str]] = [(value, value.name) for value in values]
+        given += [(name, name) for name in sorted(symbols)]
         names: dict[Value | str, str] = {}
         known = {name for _, name in given}
         for key, name in given:
@@ -275,20 +307,99 @@ class Writer:
         return names
 
 
-def _transposes(program: P) -> dict[Value, Instruction]:
-    """Matrix transposes whose one use is as an operand of a matrix product."""
-    uses: dict[Operand, int] = {}
-    for operand in (*program.outputs, *(x for made in program.instructions for x in made.operands)):
-        uses[operand] = uses.get(operand, 0) + 1
-    multiplied = {x for made in program.instructions if made.operation == "matmul" for x in made.operands}
+def _note(source: Source) -> str:
+    return f"  # {source.file.rsplit('/', 1)[-1]}:{source.line}" if source.file else ""
+
+
+def _segments(region: Region) -> list[list[Instruction]]:
+    """Expressions between choices and loops, which stand by themselves."""
+    out: list[list[Instruction]] = [[]]
+    for made in region.instructions:
+        if made.operation in CONTROL:
+            out += [[made], []]
+        else:
+            out[-1].append(made)
+    return [segment for segment in out if segment]
+
+
+def _users(region: Region, segments: Sequence[Sequence[Instruction]]) -> dict[Value, list[int]]:
+    """The segments that use a value, as often as they do; -1 for the result."""
+    users: dict[Value, list[int]] = {}
+    for n, operands in enumerate([region.outputs, *([x for made in s for x in made.operands] for s in segments)], -1):
+        for operand in operands:
+            if isinstance(operand, Value):
+                users.setdefault(operand, []).append(n)
+    return users
+
+
+def _transposes(segment: Sequence[Instruction], users: Mapping[Value, Sequence[int]]) -> dict[Value, Instruction]:
+    """Matrix transposes whose one use is as an operand of a matrix product beside them."""
+    multiplied = {x for made in segment if made.operation == "matmul" for x in made.operands}
     out = {}
-    for made in program.instructions:
+    for made in segment:
         axes = made.attributes["axes"] if made.operation == "permute_dims" else ()
         value = made.results[0]
         swapped = len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2)
-        if swapped and value in multiplied and uses[value] == 1:
+        if swapped and value in multiplied and len(users[value]) == 1:
             out[value] = made
     return out
+
+
+# -- choices and loops, which are Python's own ------------------------------------------------------------------------
+
+
+def _cond(writer: Writer, made: Instruction) -> list[str]:
+    condition, *operands = (writer.operand(x, True) for x in made.operands)
+    names = [writer.name(value) for value in made.results]
+    return [
+        f"if {condition}:",
+        *writer.inside(made.attributes["then"], operands, names),
+        "else:",
+        *writer.inside(made.attributes["otherwise"], operands, names),
+    ]
+
+
+def _while_loop(writer: Writer, made: Instruction) -> list[str]:
+    operands = [writer.operand(x, True) for x in made.operands]
+    states, test = made.attributes["states"], made.attributes["test"]
+    names = [writer.name(value) for value in made.results]
+    inputs = [*names, *operands[states:]]
+    tested = writer.inside(test, inputs, ())
+    return [
+        f"{', '.join(names)} = {', '.join(operands[:states])}",
+        "while True:",
+        *(tested if test.instructions else ()),
+        f"    if not {writer.operand(test.outputs[0], True)}:",
+        "        break",
+        *writer.inside(made.attributes["body"], inputs, names),
+    ]
+
+
+def _scan(writer: Writer, made: Instruction) -> list[str]:
+    operands = [writer.operand(x, True) for x in made.operands]
+    states, end = made.attributes["states"], made.attributes["states"] + made.attributes["scanned"]
+    names, body = [writer.name(value) for value in made.results], made.attributes["body"]
+    step = f"{names[0] if names else 'loop'}_step"
+    length = writer.size(made.attributes["length"])
+    inputs = [*names[:states], *(f"{x}[{step}]" for x in operands[states:end]), *operands[end:]]
+    parts = [f"{name}_part" for name in names[states:]]
+    lines = [f"{name} = []" for name in names[states:]]
+    if states:
+        lines.append(f"{', '.join(names[:states])} = {', '.join(operands[:states])}")
+    steps = f"reversed(range({length}))" if made.attributes["reverse"] else f"range({length})"
+    lines += [f"for {step} in {steps}:", *writer.inside(body, inputs, [*names[:states], *parts])]
+    lines += [f"    {name}.append({part})" for name, part in zip(names[states:], parts, strict=True)]
+    stacked = str(writer.dialect.rows["stack"])
+    for name in names[states:]:
+        pieces = f"*reversed({name})" if made.attributes["reverse"] else f"*{name}"
+        lines.append(f"{name} = {stacked.format(all=pieces, axis=0)}")
+    return lines
+
+
+CONTROL: Mapping[str, Callable[[Writer, Instruction], list[str]]] = {
+    "cond": _cond, "while_loop": _while_loop, "scan": _scan,
+}  # fmt: skip
+"""Operations that are statements, and no expression of a dialect."""
 
 
 def number(value: complex) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,6 +15,7 @@ from tensoria.errors import ConversionError
 from tensoria.network import NetworkPlan
 from tensoria.planning import Costs, Kernels, Pattern
 from tensoria.programs import recorder, standard
+from tensoria.programs.derivatives.reverse import pulled, pushed
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.recorder import SymbolicArray, refuse
 
@@ -43,7 +44,6 @@ class SymbolicBackend(Backend):
     xp = xp
     kernels = KERNELS
     immutable = True
-    differentiates = False
     lifts = True
     operators = {name: getattr(xp, name) for name in Backend.operators}  # noqa: RUF012
 
@@ -104,6 +104,33 @@ class SymbolicBackend(Backend):
     def constant(self, components: Components, of: DType, like: Array) -> Array:
         values = components.values
         return standard.cast(like.recorder.constant(values), of)
+
+    def detach(self, array: Array) -> Array:
+        return array.recorder.record("stop_gradient", (array,))[0]
+
+    def vjp(
+        self, function: Callable[..., tuple[list[Array], list[Array]]], arrays: Sequence[Array], reuse: bool = True
+    ) -> tuple[list[Array], list[Array], Callable[[Sequence[Array]], list[Array]]]:
+        into = recorder.current()
+        inputs = [into.owned(x) for x in arrays]
+        start = len(into.instructions)
+        outputs, beside = function(*inputs)
+        outputs = [into.owned(y) for y in outputs]
+        made = into.instructions[start:]
+
+        def pull(cotangents: Sequence[Array]) -> list[Array]:
+            return pulled(into, made, outputs, [into.owned(g) for g in cotangents], inputs)
+
+        return outputs, beside, pull
+
+    def jvp(
+        self, function: Callable[..., list[Array]], arrays: Sequence[Array], tangents: Sequence[Array]
+    ) -> tuple[list[Array], list[Array]]:
+        into = recorder.current()
+        inputs = [into.owned(x) for x in arrays]
+        start = len(into.instructions)
+        outputs = [into.owned(y) for y in function(*inputs)]
+        return outputs, pushed(into, into.instructions[start:], outputs, inputs, [into.owned(t) for t in tangents])
 
     def copy(self, array: Array) -> Array:
         return array

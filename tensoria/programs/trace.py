@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import keyword
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ from tensoria.indices import PLAIN, Axes, bare
 from tensoria.programs import recorder
 from tensoria.programs.base import is_leaf
 from tensoria.programs.dimensions import Dim, Size, dim
+from tensoria.programs.naming import named_values
 from tensoria.programs.program import Program
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.symbolic import backend as symbolic
@@ -107,7 +106,7 @@ def trace(function: Callable[..., Any], *arguments: Any, dynamic: Dynamic | None
         output_tree=output_tree,
         output_axes=tuple(axes for _, axes in found),
     )
-    name_values(program)
+    named_values(program)
     return program
 
 
@@ -172,28 +171,3 @@ def _output(leaf: Any, tensors: Sequence[Tensor], made: Recorder) -> tuple[Opera
     if t._array.recorder is not made:
         raise TracingError("the function returns a tensor of another trace.")
     return t._array.operand, t.axes
-
-
-def name_values(program: Program) -> None:
-    """Give every value a name of its own: inputs and parameters their paths, others `c1`, `v1`, ..."""
-    taken: set[str] = set()
-
-    def fresh(wanted: str) -> str:
-        name = re.sub(r"\W", "_", wanted)
-        name = f"_{name}" if not name or name[0].isdigit() or keyword.iskeyword(name) else name
-        count, base = 1, name
-        while name in taken:
-            count += 1
-            name = f"{base}_{count}"
-        taken.add(name)
-        return name
-
-    for value in program.inputs:
-        value.name = fresh(value.name)
-    for path, value in program.parameters.items():
-        value.name = fresh(path)
-    held = set(program.parameters.values())
-    for n, value in enumerate((v for v in program.arrays if v not in held), 1):
-        value.name = fresh(f"c{n}")
-    for n, value in enumerate((v for made in program.instructions for v in made.results), 1):
-        value.name = fresh(f"v{n}")

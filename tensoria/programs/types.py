@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -10,7 +10,7 @@ from tensoria.dtypes import DType
 from tensoria.indices import PLAIN, Axes
 from tensoria.programs.dimensions import Size
 
-__all__ = ["Instruction", "Literal", "Operand", "Shape", "Source", "Type", "Value"]
+__all__ = ["Instruction", "Literal", "Operand", "Region", "Shape", "Source", "Type", "Value", "assigned", "regions"]
 
 Shape: TypeAlias = tuple[Size, ...]
 
@@ -111,3 +111,41 @@ class Instruction:
     attributes: Mapping[str, Any]
     results: tuple[Value, ...]
     source: Source = field(default_factory=Source)
+
+
+class Region:
+    """A program inside of an instruction: a function of its inputs alone, what it captures is among them.
+
+    Attributes:
+        inputs, instructions, outputs: as those of a program.
+    """
+
+    inputs: tuple[Value, ...]
+    instructions: tuple[Instruction, ...]
+    outputs: tuple[Operand, ...]
+
+    def evaluate(self, backend: Any, arrays: Any, sizes: Mapping[str, int] | None = None) -> list[Any]:
+        """The outputs for native arrays; the sizes of symbols are the surrounding program's."""
+        raise NotImplementedError
+
+    def takes(self) -> tuple[Type, ...]:
+        """The types of its inputs."""
+        return tuple(value.type for value in self.inputs)
+
+    def gives(self) -> tuple[Type, ...]:
+        """The types of its outputs."""
+        return tuple(operand.type for operand in self.outputs)
+
+
+def regions(made: Instruction) -> dict[str, Region]:
+    """The programs inside of an instruction, by attribute."""
+    return {name: value for name, value in made.attributes.items() if isinstance(value, Region)}
+
+
+def assigned(region: Region) -> Iterator[Value]:
+    """The values that instructions assign, and the inputs and values of programs inside of them."""
+    for made in region.instructions:
+        for inner in regions(made).values():
+            yield from inner.inputs
+            yield from assigned(inner)
+        yield from made.results

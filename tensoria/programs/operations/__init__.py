@@ -9,6 +9,7 @@ from typing import Final
 
 from tensoria.programs.operations import (
     contraction,
+    control,
     creation,
     elementwise,
     fourier,
@@ -21,5 +22,5 @@ from tensoria.programs.operations.row import Operation
 
 __all__ = ["CHAPTERS", "OPERATIONS"]
 
-CHAPTERS = (elementwise, reductions, manipulation, indexing, creation, contraction, linear_algebra, fourier)
+CHAPTERS = (elementwise, reductions, manipulation, indexing, creation, contraction, linear_algebra, fourier, control)
 OPERATIONS: Final[dict[str, Operation]] = {name: row for chapter in CHAPTERS for name, row in chapter.ROWS.items()}

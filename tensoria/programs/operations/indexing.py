@@ -113,6 +113,12 @@ def _setitem(x: Type, value: Type, *positions: Type, key: Key) -> tuple[Type, ..
     return (x,)
 
 
+def _add_at(x: Type, value: Type, *positions: Type, key: Key) -> tuple[Type, ...]:
+    if x.dtype.kind == "bool":
+        raise DTypeError("add_at adds numbers, not bool.")
+    return _setitem(x, value, *positions, key=key)
+
+
 def _whole(what: str, types: tuple[Type, ...]) -> None:
     for of in types:
         if of.dtype.kind not in WHOLE:
@@ -143,6 +149,10 @@ ROWS = {
         Operation("getitem", ("x", "positions*"), "the components that a subscript selects", _getitem, ("key",)),
         Operation(
             "setitem", ("x", "value", "positions*"), "x with a value where a subscript selects", _setitem, ("key",)
+        ),
+        Operation(
+            "add_at", ("x", "value", "positions*"), "x with a value added where a subscript selects, repeatedly if it "
+            "selects a component repeatedly", _add_at, ("key",),
         ),
         Operation("take", ("x", "indices"), "the slices at positions along an axis", _take, ("axis",)),
         Operation(

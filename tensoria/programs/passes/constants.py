@@ -16,7 +16,7 @@ from tensoria.programs.dimensions import Dim
 from tensoria.programs.evaluation import evaluate
 from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.passes.rewriting import Builder, rewritten
-from tensoria.programs.types import Instruction, Literal, Operand, Type, Value
+from tensoria.programs.types import Instruction, Literal, Operand, Type, Value, regions
 
 __all__ = ["fold_constants"]
 
@@ -37,9 +37,9 @@ def fold_constants(program: P) -> P:
     folded: dict[Value, Array] = {}
 
     def rewrite(builder: Builder, made: Instruction) -> tuple[Operand, ...] | None:
-        results = _computed(made, known)
-        if results is None:
-            return None
+        results = None if regions(made) else _computed(made, known)
+        if results is None or (builder.inner and made.operation not in MADE and any(x.ndim for x in results)):
+            return None  # programs inside of instructions have no constants but numbers
         if made.operation in MADE:
             known[made.results[0]] = results[0]
             return None

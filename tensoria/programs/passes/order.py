@@ -17,7 +17,7 @@ from tensoria.planning import Pattern, pattern
 from tensoria.programs.base import P
 from tensoria.programs.dimensions import Size
 from tensoria.programs.passes.rewriting import Builder, rewritten
-from tensoria.programs.types import Instruction, Operand
+from tensoria.programs.types import Instruction, Operand, Region, regions
 
 __all__ = ["order_contractions"]
 
@@ -52,12 +52,18 @@ def order_contractions(program: P) -> P:
     """The program with nested products in the cheapest order that was found."""
     uses: dict[Operand, int] = {}
     last: dict[Operand, Instruction] = {}
-    for made in program.instructions:
-        for operand in made.operands:
-            uses[operand] = uses.get(operand, 0) + 1
-            last[operand] = made
-    for operand in program.outputs:
-        uses[operand] = uses.get(operand, 0) + 2
+
+    def count(region: Region) -> None:
+        for made in region.instructions:
+            for operand in made.operands:
+                uses[operand] = uses.get(operand, 0) + 1
+                last[operand] = made
+            for inner in regions(made).values():
+                count(inner)
+        for operand in region.outputs:
+            uses[operand] = uses.get(operand, 0) + 2
+
+    count(program)
     networks: dict[Operand, Network] = {}
 
     def rewrite(builder: Builder, made: Instruction) -> tuple[Operand] | None:

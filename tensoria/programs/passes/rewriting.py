@@ -8,7 +8,7 @@ from typing import Any
 
 from tensoria.programs.base import P
 from tensoria.programs.operations import OPERATIONS
-from tensoria.programs.types import Instruction, Operand, Source, Value
+from tensoria.programs.types import Instruction, Operand, Source, Value, assigned, regions
 
 __all__ = ["Builder", "rewritten"]
 
@@ -16,9 +16,11 @@ __all__ = ["Builder", "rewritten"]
 class Builder:
     """Adds instructions to a program that is being rebuilt."""
 
-    def __init__(self, names: set[str]) -> None:
+    def __init__(self, names: set[str], *, inner: bool = False) -> None:
         self.instructions: list[Instruction] = []
         self.names = names
+        self.inner = inner
+        """Whether it rebuilds a program inside of an instruction, which sees nothing but its inputs."""
         self.source = Source()
         self._count = 0
 
@@ -48,14 +50,25 @@ def rewritten(program: P, rewrite: Rewrite) -> P:
         rewrite: adds what shall stand in an instruction's place and returns the operands that its results become;
             None keeps the instruction (whose operands have been replaced by then).
     """
-    builder = Builder({value.name for value in program.values()})
+    names = {value.name for value in (*program.inputs, *program.arrays, *assigned(program))}
+    return _rewritten(program, rewrite, names, inner=False)
+
+
+def _rewritten(program: P, rewrite: Rewrite, names: set[str], *, inner: bool) -> P:
+    builder = Builder(names, inner=inner)
     became: dict[Value, Operand] = {}
 
     def now(operand: Operand) -> Operand:
         return became.get(operand, operand) if isinstance(operand, Value) else operand
 
     for made in program.instructions:
-        made = dataclasses.replace(made, operands=tuple(map(now, made.operands)))
+        within = {
+            name: _rewritten(of, rewrite, names, inner=True)  # type: ignore[type-var]
+            for name, of in regions(made).items()
+        }
+        made = dataclasses.replace(
+            made, operands=tuple(map(now, made.operands)), attributes={**made.attributes, **within}
+        )
         builder.source = made.source
         results = rewrite(builder, made)
         if results is None:

@@ -51,10 +51,11 @@ def _where(condition: Array, x1: Any, x2: Any, /) -> Array:
 
 
 def _clip(x: Array, /, min: Any = None, max: Any = None) -> Array:
-    if min is not None:
-        x = one(x, "maximum", cast(operand(min, x), x.dtype))
-    if max is not None:
-        x = one(x, "minimum", cast(operand(max, x), x.dtype))
+    for bound, inside, outside in ((min, "greater_equal", "maximum"), (max, "less_equal", "minimum")):
+        if bound is not None:
+            # At its bound the derivative is that of x, which a tie of maximum would share.
+            end = cast(operand(bound, x), x.dtype)
+            x = one(one(x, inside, end), "where", x, one(x, outside, end))
     return x
 
 
