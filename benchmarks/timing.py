@@ -1,8 +1,9 @@
 """Ratios that last: contestants take turns within one run, and every turn is compared with its neighbours.
 
 Timings on a shared machine drift by tens of per cent from one minute to the next, so a time by itself says little.
-Contestants run A B C A B C ...; a turn is a loop of calls that fills about two milliseconds, and what is reported is
-the median over turns of a ratio or a difference within the same turn.
+Contestants run A B C C B A A B C ...; a turn is a loop of calls that fills about two milliseconds, and what is reported
+is the median over turns of a ratio or a difference within the same turn. (Always in one order, turns fall in step with
+the scheduler's slices on a busy machine, and one contestant is interrupted more often than another.)
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib.metadata
 import os
 import platform
 import statistics
+import time
 import timeit
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,9 +30,17 @@ PACKAGES = (
 """Whose versions the numbers depend on."""
 
 
-def turns(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
-    """Seconds per call of every contestant in every turn; they take turns, so that drift strikes all alike."""
-    timers = {name: timeit.Timer(call) for name, call in calls.items()}  # switches garbage collection off
+def turns(
+    calls: dict[str, Call], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
+    """Seconds per call of every contestant in every turn; they take turns, so that drift strikes all alike.
+
+    Args:
+        calls: the contestants.
+        rounds: how many turns each has.
+        clock: `time.process_time` counts what the process computes, which says more where others compute as well.
+    """
+    timers = {name: timeit.Timer(call, timer=clock) for name, call in calls.items()}  # without garbage collection
     loops = {}
     for name, timer in timers.items():
         timer.timeit(1)  # plans, compiles, fills caches
@@ -39,8 +49,8 @@ def turns(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
             count *= 4
         loops[name] = max(1, round(count * TURN / took))
     taken: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, timer in timers.items():
+    for number in range(rounds):
+        for name, timer in list(timers.items())[:: -1 if number % 2 else 1]:
             taken[name].append(timer.timeit(loops[name]) / loops[name])
     return taken
 

@@ -254,6 +254,27 @@ def _examples() -> list[Example]:
             add(f"fft.{name}", _complex(3, 4), n=6, axis=1, norm=norm)
         for name in ("rfft", "ihfft"):
             add(f"fft.{name}", _real(5, 3), n=4, axis=0, norm=norm)
+    for dtype in ("int8", "uint8"):
+        short = _whole(2, 3, low=1, high=9, dtype=dtype)
+        for name in ("sum", "prod", "max", "all", "any", "count_nonzero"):
+            add(name, short, axes=(1,), keepdims=False)
+        for name in ("abs", "negative", "sign"):
+            add(name, short)
+        for name in ("floor_divide", "remainder", "bitwise_left_shift", "pow"):
+            add(name, short, np.array([1, 2, 2], dtype))
+        add("matmul", short, short.T.copy())
+        add("getitem", _real(3, 4), np.array([0, 2], dtype), key=(At(1), Cut()))
+        add("setitem", _real(3, 4), _real(4), np.array([0, 2], dtype), key=(At(1), Cut()))
+        add("take", _real(3, 4), np.array([0, 2], dtype), axis=1)
+        add("take_along_axis", _real(3, 4), np.array([[0], [2], [1]], dtype), axis=1)
+    add("tile", _whole(2, 3, low=0, dtype="uint16"), repetitions=(2, 1))
+    add("repeat", _whole(2, 3, low=0, dtype="uint16"), repeats=2, axis=1)
+    for name in ("sum", "prod", "max", "mean"):
+        add(name, _real(2, 3), axes=(), keepdims=False)
+    add("all", _whole(2, 3), axes=(), keepdims=False)
+    for name in ("cumulative_sum", "cumulative_prod"):
+        add(name, _real(0, 2), axis=0, include_initial=True)
+    add("linalg.diagonal", _real(2, 3), offset=3)
 
     x = tn.asarray(np.ones(3))
     for program, operands in (

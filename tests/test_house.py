@@ -100,6 +100,7 @@ programs.symbolic
 programs.passes.*
 programs.passes
 programs.differentiation
+programs.statements
 programs.source programs.files
 programs.compiled
 programs.program

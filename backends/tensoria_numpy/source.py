@@ -46,7 +46,7 @@ def argsort(x, axis, descending):
     "cumulative": '''
 def cumulative(function, x, axis, start):
     """Sums or products up to each component, with the empty one first."""
-    first = np.full_like(np.take(x, [0], axis=axis), start)
+    first = np.full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), start, dtype=x.dtype)
     return function(np.concatenate([first, x], axis=axis), axis=axis, dtype=x.dtype)
 ''',
     "assigned": '''
@@ -120,11 +120,22 @@ def _needed(name: str, template: str) -> Row:
 
 def _reduction(name: str) -> Row:
     def row(call: Call) -> str:
-        more = "" if name not in ("sum", "prod") else f", dtype={call.writer.attribute(call.result.dtype)}"
+        dtype = call.result.dtype
+        short = name in ("sum", "prod") and dtype.kind in ("int", "uint") and dtype.itemsize < 8
+        more = f", dtype={call.writer.attribute(dtype)}" if short else ""  # NumPy itself would choose a longer one
         keep = ", keepdims=True" if call.of("keepdims") else ""
-        return f"np.{name}({call.typed[0]}, axis={call.attributes['axes']}{more}{keep})"
+        return f"np.{name}({call.typed[0]}, axis={call.axes}{more}{keep})"
 
     return row
+
+
+def _permute(call: Call) -> str:
+    axes = call.of("axes")
+    if axes == (1, 0):
+        return f"{call.typed[0]}.T"
+    if len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2):
+        return f"{call.typed[0]}.mT"
+    return f"{call.typed[0]}.transpose({call.spread('axes')})"
 
 
 def _dtype(of: DType) -> str:
@@ -144,7 +155,7 @@ ROWS: dict[str, Row] = {
     "cumulative_sum": _running("cumsum", 0), "cumulative_prod": _running("cumprod", 1),
     "sort": _ordered("sort"), "argsort": _ordered("argsort"),
     "searchsorted": "np.searchsorted({0}, {1}, side={side})",
-    "reshape": "{0}.reshape({shape})", "permute_dims": "{0}.transpose({axes})",
+    "reshape": lambda call: f"{call.typed[0]}.reshape({call.spread('shape')})", "permute_dims": _permute,
     "expand_dims": "np.expand_dims({0}, {axes})", "squeeze": "np.squeeze({0}, axis={axes})",
     "broadcast_to": "np.broadcast_to({0}, {shape})",
     "concat": "np.concatenate([{all}], axis={axis})", "stack": "np.stack([{all}], axis={axis})",

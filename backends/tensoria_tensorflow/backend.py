@@ -244,6 +244,11 @@ class TensorflowBackend(Backend):
             return native.reshape(array, tuple(-1 if size is None else size for size in shape))
         raise BackendError("several sizes are unknown while a tf.function traces, so this shape is not determined.")
 
+    def dialect(self) -> Any:
+        from tensoria_tensorflow.source import DIALECT
+
+        return DIALECT
+
     def eigvals(self, array: Array) -> Array:
         return xp.linalg.eigvals(array)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tensoria.dtypes import DType
 from tensoria.programs.operations.indexing import Cut
-from tensoria.programs.source import Call, Dialect, Row
+from tensoria.programs.source import Call, Dialect, Row, number
+from tensoria.programs.types import Literal
 
 __all__ = ["DIALECT"]
 
@@ -28,13 +29,13 @@ PRELUDE = {
 def prod(x, axes, keepdim):
     """Product over several axes."""
     for axis in reversed(axes):
-        x = torch.prod(x, dim=axis, keepdim=keepdim)
+        x = torch.prod(x, dim=axis, keepdim=keepdim, dtype=x.dtype)
     return x
 ''',
     "cumulative": '''
 def cumulative(function, x, axis, start):
     """Sums or products up to each component, with the empty one first."""
-    first = torch.full_like(x.narrow(axis, 0, 1), start)
+    first = x.new_full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), start)
     return function(torch.cat([first, x], dim=axis), dim=axis)
 ''',
     "assigned": '''
@@ -69,7 +70,7 @@ def assigned_reversed(x, key, axes, value):
 def _reduction(template: str) -> Row:
     def row(call: Call) -> str:
         keep = ", keepdim=True" if call.of("keepdims") else ""
-        return template.format(*call.typed, keep=keep, **call.attributes)
+        return template.format(*call.typed, keep=keep, **{**call.attributes, "axes": call.axes})
 
     return row
 
@@ -77,14 +78,25 @@ def _reduction(template: str) -> Row:
 def _sum(call: Call) -> str:
     dtype = call.writer.attribute(call.result.dtype)
     keep = ", keepdim=True" if call.of("keepdims") else ""
-    short = call.result.dtype.kind in ("int", "uint") and call.result.dtype.name != "int64"
-    return f"torch.sum({call.typed[0]}, dim={call.attributes['axes']}{f', dtype={dtype}' if short else ''}{keep})"
+    short = f", dtype={dtype}" if _short(call.result.dtype) else ""
+    return f"torch.sum({call.typed[0]}, dim={call.axes}{short}{keep})"
+
+
+def _short(of: DType) -> bool:
+    """Whether PyTorch would choose a longer data type for a sum."""
+    return of.kind in ("int", "uint", "bool") and of.name != "int64"
+
+
+def _over(row: Row) -> Row:
+    """Over no axes nothing is reduced; PyTorch would reduce all of them."""
+    return lambda call: call.typed[0] if not call.of("axes") else row(call) if callable(row) else row
 
 
 def _prod(call: Call) -> str:
     axes = call.of("axes")
     if len(axes) == 1:
-        return f"torch.prod({call.typed[0]}, dim={axes[0]}, keepdim={call.of('keepdims')})"
+        short = f", dtype={call.writer.attribute(call.result.dtype)}" if _short(call.result.dtype) else ""
+        return f"torch.prod({call.typed[0]}, dim={axes[0]}, keepdim={call.of('keepdims')}{short})"
     return f"{call.writer.need('prod')}({call.typed[0]}, {axes}, {call.of('keepdims')})"
 
 
@@ -95,8 +107,7 @@ def _running(name: str, start: int) -> Row:
             text = f"{call.writer.need('cumulative')}(torch.{name}, {x}, {axis}, {start})"
         else:
             text = f"torch.{name}({x}, dim={axis})"
-        short = dtype.kind in ("int", "uint", "bool") and dtype.name != "int64"
-        return f"{text}.to({call.writer.attribute(dtype)})" if short else text
+        return f"{text}.to({call.writer.attribute(dtype)})" if _short(dtype) else text
 
     return row
 
@@ -104,13 +115,21 @@ def _running(name: str, start: int) -> Row:
 def _getitem(call: Call) -> str:
     """PyTorch has no negative steps: the same components forwards, then reversed."""
     key, flips = _forward(call)
-    text = f"{call.typed[0]}[{_inside(call, key, call.typed[1:])}]" if any(p != Cut() for p in key) else call.typed[0]
+    text = call.typed[0]
+    if any(part != Cut() for part in key):
+        text = f"{text}[{_inside(call, key, _positions(call, 1))}]"
     return f"torch.flip({text}, {flips})" if flips else text
+
+
+def _positions(call: Call, first: int) -> tuple[str, ...]:
+    """The operands from one on as positions: in int64, because PyTorch takes uint8 for a mask and refuses others."""
+    pairs = zip(call.typed[first:], call.types[first:], strict=True)
+    return tuple(text if of.dtype.name == "int64" else f"{text}.to(torch.int64)" for text, of in pairs)
 
 
 def _setitem(call: Call) -> str:
     key, flips = _forward(call)
-    inside = _inside(call, key, call.typed[2:])
+    inside = _inside(call, key, _positions(call, 2))
     tupled = "(" + ", ".join(_slice(part) for part in _split(inside)) + ",)"
     if flips:
         need = call.writer.need("assigned_reversed")
@@ -122,7 +141,7 @@ def _add_at(call: Call) -> str:
     key, flips = _forward(call)
     places = f"{call.writer.need('places')}({call.typed[0]})"
     if any(part != Cut() for part in key):
-        places += f"[{_inside(call, key, call.typed[2:])}]"
+        places += f"[{_inside(call, key, _positions(call, 2))}]"
     places = f"torch.flip({places}, {flips})" if flips else places
     return f"{call.writer.need('added')}({call.typed[0]}, {places}, {call.typed[1]})"
 
@@ -197,7 +216,7 @@ def _real(call: Call) -> str:
 def _minmax(name: str) -> Row:
     def row(call: Call) -> str:
         keep = ", keepdim=True" if call.of("keepdims") else ""
-        return f"torch.{name}({call.typed[0]}, dim={call.attributes['axes']}{keep})"
+        return f"torch.{name}({call.typed[0]}, dim={call.axes}{keep})"
 
     return row
 
@@ -205,14 +224,17 @@ def _minmax(name: str) -> Row:
 def _logical(name: str) -> Row:
     def row(call: Call) -> str:
         keep = ", keepdim=True" if call.of("keepdims") else ""
-        return f"torch.{name}({call.typed[0]}, dim={call.attributes['axes']}{keep})"
+        x = call.typed[0] if call.types[0].dtype.kind == "bool" else f"{call.typed[0]} != 0"
+        if not call.of("axes"):
+            return x
+        return f"torch.{name}({x}, dim={call.axes}{keep})"
 
     return row
 
 
 def _take(call: Call) -> str:
     """A subscript, which counts negative positions from the end as `index_select` does not."""
-    return f"{call.typed[0]}[{':, ' * call.of('axis')}{call.typed[1]}]"
+    return f"{call.typed[0]}[{':, ' * call.of('axis')}{_positions(call, 1)[0]}]"
 
 
 def _solve(call: Call) -> str:
@@ -236,6 +258,26 @@ def _rtol(call: Call) -> str:
     return f"max({call.typed[0]}.shape[-2:]) * torch.finfo({call.writer.attribute(call.types[0].dtype)}).eps"
 
 
+def _full(call: Call) -> str:
+    (value,), shape = call.instruction.operands, call.attributes["shape"]
+    if isinstance(value, Literal):
+        dtype = call.writer.attribute(value.dtype)
+        return f"torch.full({shape}, {number(value.number)}, dtype={dtype}{call.writer.placed})"
+    return f"{call.typed[0]}.expand({shape})"
+
+
+def _limited(name: str, limit: str) -> Row:
+    """The larger or smaller one; beside a number PyTorch calls it a clamp."""
+
+    def row(call: Call) -> str:
+        for x, other in ((0, 1), (1, 0)):
+            if call.texts[other] != call.typed[other]:
+                return f"{call.texts[x]}.clamp({limit}={call.texts[other]})"
+        return f"torch.{name}({call.typed[0]}, {call.typed[1]})"
+
+    return row
+
+
 def _eye(call: Call) -> str:
     k, rows, columns = (call.attributes[name] for name in ("k", "rows", "columns"))
     dtype = call.attributes["dtype"]
@@ -257,9 +299,11 @@ def _arange(call: Call) -> str:
 
 def _permute(call: Call) -> str:
     axes = call.of("axes")
+    if axes == (1, 0):
+        return f"{call.typed[0]}.T"
     if len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2):
         return f"{call.typed[0]}.mT"
-    return f"{call.typed[0]}.permute({call.attributes['axes']})"
+    return f"{call.typed[0]}.permute({call.spread('axes')})"
 
 
 def _expand(call: Call) -> str:
@@ -294,8 +338,8 @@ ROWS: dict[str, Row] = {
     **{name: _whole(name) for name in ("ceil", "floor", "trunc")},
     "round": _round, "conj": _conj, "real": _real, "sign": "torch.sgn({0})", "negative": "-{0}",
     "bitwise_invert": "~{0}", "astype": "{0}.to({dtype})", "stop_gradient": "{0}.detach()",
-    "sum": _sum, "prod": _prod, "mean": _reduction("torch.mean({0}, dim={axes}{keep})"),
-    "max": _minmax("amax"), "min": _minmax("amin"),
+    "sum": _over(_sum), "prod": _prod, "mean": _over(_reduction("torch.mean({0}, dim={axes}{keep})")),
+    "max": _over(_minmax("amax")), "min": _over(_minmax("amin")),
     "var": _reduction("torch.var({0}, dim={axes}, correction={correction}{keep})"),
     "all": _logical("all"), "any": _logical("any"),
     "count_nonzero": _reduction("torch.sum({0} != 0, dim={axes}{keep})"),
@@ -304,15 +348,18 @@ ROWS: dict[str, Row] = {
     "sort": _order("sort", "torch.sort({0}, dim={axis}, descending={down}, stable=True).values"),
     "argsort": _order("argsort", "torch.argsort({0}, dim={axis}, descending={down}, stable=True)"),
     "searchsorted": "torch.searchsorted({0}, {1}, side={side})",
-    "reshape": "{0}.reshape({shape})", "permute_dims": _permute, "expand_dims": _expand,
+    "reshape": lambda call: f"{call.typed[0]}.reshape({call.spread('shape')})", "permute_dims": _permute,
+    "expand_dims": _expand,
     "squeeze": "{0}.squeeze({axes})", "broadcast_to": "{0}.expand({shape})",
     "concat": "torch.cat([{all}], dim={axis})", "stack": "torch.stack([{all}], dim={axis})",
     "flip": "torch.flip({0}, {axes})", "roll": "torch.roll({0}, {shifts}, {axes})",
     "repeat": "torch.repeat_interleave({0}, {repeats}, dim={axis})", "tile": "{0}.repeat({repetitions})",
     "tril": "torch.tril({0}, {k})", "triu": "torch.triu({0}, {k})",
     "getitem": _getitem, "setitem": _setitem, "add_at": _add_at,
-    "take": _take, "take_along_axis": "torch.take_along_dim({0}, {1}, {axis})",
-    "full": lambda call: f"{call.typed[0]}.expand({call.attributes['shape']})",
+    "take": _take, "take_along_axis": lambda call: (
+        f"torch.take_along_dim({call.typed[0]}, {_positions(call, 1)[0]}, {call.of('axis')})"
+    ),
+    "full": _full, "maximum": _limited("maximum", "min"), "minimum": _limited("minimum", "max"),
     "arange": _arange, "eye": _eye, "size": "torch.tensor({size}, dtype=torch.int64{placed})",
     **{f"linalg.{name}": f"torch.linalg.{name}({{all}})" for name in (
         "det", "eigh", "eigvalsh", "inv", "slogdet", "svdvals",
@@ -335,7 +382,7 @@ ROWS: dict[str, Row] = {
 DIALECT = Dialect(
     imports="import torch",
     rows=ROWS,
-    scalars=frozenset({*BINARY, "where", "setitem"} - {"matmul"}),
+    scalars=frozenset({*BINARY, "where", "setitem", "maximum", "minimum"} - {"matmul"}),
     dtype=_dtype,
     size="{0}.shape[{axis}]",
     literal="torch.tensor({number}, dtype={dtype}{placed})",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 from tensoria import dtypes
@@ -86,7 +87,7 @@ def _arange(start: float, stop: float, step: float, of: DType | None) -> None:
     if is_scalar(step) and step == 0:
         raise ShapeError("arange: the step is zero.")
     for bound in (start, stop, step):
-        if is_scalar(bound) and not math.isfinite(bound):
+        if isinstance(bound, Real) and not math.isfinite(bound):  # sizes that are not known yet are finite numbers
             raise ShapeError(f"arange: {bound!r} is no bound.")
 
 

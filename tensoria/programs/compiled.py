@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from tensoria.backend import Backend
+from tensoria.backend import Array, Backend, device_name
 from tensoria.core import BaseTensor
 from tensoria.programs.base import BaseProgram, native
+from tensoria.programs.passes import Chosen
 from tensoria.programs.source import compiled
 from tensoria.programs.trees import unflatten
+from tensoria.structure import Cache
 from tensoria.tensor import Tensor
 
 __all__ = ["Compiled"]
@@ -22,9 +25,18 @@ class Compiled:
         text: its source.
     """
 
-    def __init__(self, program: BaseProgram, backend: Backend) -> None:
-        self.program, self.backend = program, backend
-        self.native, self.text = compiled(program, backend.dialect(), backend.name)
+    def __init__(
+        self, program: BaseProgram, backend: Backend, *, passes: Chosen = True, jit: bool = False,
+        device: str | None = None,
+    ) -> None:  # fmt: skip
+        self.program, self.backend, self.jit = program, backend, jit
+        self._make, self.text = compiled(program, backend.dialect(), backend.name, passes)
+        self._on: Cache[str, Callable[..., Any]] = Cache(self._made, limit=8)
+        self.native = self._on["cpu" if device is None else device_name(device)]
+
+    def _made(self, device: str) -> Callable[..., Any]:
+        function = self._make(device)
+        return self.backend.compile(function) if self.jit else function
 
     def __repr__(self) -> str:
         return f"<program {self.program.name!r} compiled for {self.backend.name}>"
@@ -38,9 +50,16 @@ class Compiled:
         """
         leaves = self.program.leaves(arguments, named)
         arrays = [native(leaf, self.backend) for leaf in leaves]
-        self.program.bind(self.backend, arrays)
-        results = self.native(*arrays)
+        if not any(None in self.backend.shape(array) for array in arrays):  # as they are while a framework traces
+            self.program.bind(self.backend, arrays)
+        results = self._placed(arrays)(*arrays)
         if any(isinstance(leaf, BaseTensor) for leaf in leaves):
             axes = self.program.output_axes
             results = [Tensor.from_parts(x, of, self.backend) for x, of in zip(results, axes, strict=True)]
         return unflatten(self.program.output_tree, results)
+
+    def _placed(self, arrays: Sequence[Array]) -> Callable[..., Any]:
+        """The function whose constants are where the first input is."""
+        if not arrays or not self.backend.dialect().device or not self.program.arrays:
+            return self.native
+        return self._on[self.backend.device(arrays[0])]

@@ -38,10 +38,19 @@ def sized(value: Any, sizes: Mapping[str, int]) -> Any:
     return value
 
 
-def _subscript(key: tuple[Any, ...], positions: tuple[Array, ...]) -> tuple[Any, ...]:
+def _positions(backend: Backend, x: Array) -> Array:
+    """Positions in int64: frameworks take short integers for masks, or refuse them."""
+    return x if backend.dtype(x) is int64 else backend.kernels.cast(x, backend.native_dtype(int64))
+
+
+def _at(name: str) -> Evaluate:
+    return lambda backend, x, indices, *, axis: getattr(backend.xp, name)(x, _positions(backend, indices), axis=axis)
+
+
+def _subscript(backend: Backend, key: tuple[Any, ...], positions: tuple[Array, ...]) -> tuple[Any, ...]:
     return tuple(
         slice(part.start, part.stop, part.step) if isinstance(part, Cut)
-        else positions[part.operand - 1] if isinstance(part, At)
+        else _positions(backend, positions[part.operand - 1]) if isinstance(part, At)
         else part
         for part in key
     )  # fmt: skip
@@ -84,14 +93,15 @@ def _expand(backend: Backend, x: Array, *, axes: tuple[int, ...]) -> Array:
 
 def _setitem(backend: Backend, x: Array, value: Array, *positions: Array, key: Any) -> Array:
     target = x if backend.immutable else backend.copy(x)
-    return backend.set_item(target, _subscript(key, positions), value)
+    return backend.set_item(target, _subscript(backend, key, positions), value)
 
 
 def _add_at(backend: Backend, x: Array, value: Array, *positions: Array, key: Any) -> Array:
     """Through the numbers of the components, in the order of a flat array."""
     shape = backend.shape(x)
     count = math.prod(n or 0 for n in shape)
-    places = backend.get_item(backend.reshape(backend.arange_like(count, int64, x), shape), _subscript(key, positions))
+    numbered = backend.reshape(backend.arange_like(count, int64, x), shape)
+    places = backend.get_item(numbered, _subscript(backend, key, positions))
     value = backend.xp.broadcast_to(value, places.shape)
     flat = (backend.reshape(of, (-1,)) for of in (x, places, value))
     return backend.reshape(backend.scatter_add(*flat), shape)
@@ -158,8 +168,9 @@ EVALUATE: dict[str, Evaluate] = {
     "permute_dims": lambda backend, x, *, axes: backend.xp.permute_dims(x, axes),
     "reshape": lambda backend, x, *, shape: backend.reshape(x, shape),
     "broadcast_to": lambda backend, x, *, shape: backend.xp.broadcast_to(x, shape),
-    "getitem": lambda backend, x, *positions, key: backend.get_item(x, _subscript(key, positions)),
+    "getitem": lambda backend, x, *positions, key: backend.get_item(x, _subscript(backend, key, positions)),
     "setitem": _setitem, "add_at": _add_at,
+    "take": _at("take"), "take_along_axis": _at("take_along_axis"),
     "full": lambda backend, value, *, shape: backend.xp.broadcast_to(value, shape),
     "arange": lambda backend, *, start, stop, step, dtype: backend.xp.arange(
         start, stop, step, dtype=backend.native_dtype(dtype)

@@ -12,6 +12,7 @@ from tensoria.programs.compiled import Compiled
 from tensoria.programs.differentiation import Argnums, gradient, pullback, pushforward, value_and_gradient
 from tensoria.programs.files import load as read
 from tensoria.programs.files import save
+from tensoria.programs.passes import Chosen, optimised
 from tensoria.programs.source import written
 from tensoria.programs.trees import unflatten
 from tensoria.tensor import Tensor
@@ -47,21 +48,56 @@ class Program(BaseProgram):
 
     __call__ = run
 
-    def source(self, backend: str) -> str:
+    def optimised(self, passes: Chosen = True) -> Program:
+        """The program after passes, which keep its results (up to rounding) and leave less to do.
+
+        Args:
+            passes: all, or those of some names: "constants", "literals", "subexpressions", "order", "movement",
+                "dead code".
+
+        Raises:
+            TracingError: there is no pass of that name.
+
+        >>> import numpy as np
+        >>> import tensoria as tn
+        >>> x = tn.asarray(np.ones((2, 3)))
+        >>> print(tn.trace(lambda x: tn.maximum(x, tn.zeros_like(x)), x).optimised(["literals", "dead code"]))
+        program lambda(x: float64[2, 3])
+          t1: float64[2, 3] = maximum(x, 0.0:float64)
+          return t1
+        """
+        return optimised(self, passes)
+
+    def source(self, backend: str, *, passes: Chosen = True) -> str:
         """The program as a module of plain Python over one framework, which imports nothing else.
 
+        Args:
+            backend: the framework's name.
+            passes: the optimisations before, as for `optimised`; False for none.
+
         Raises:
             BackendError: the backend can not be written, or lacks an operation.
+            TracingError: there is no pass of that name.
         """
-        return written(self, get(backend).dialect(), backend)
+        return written(self, get(backend).dialect(), backend, passes)
 
-    def compile(self, backend: str) -> Compiled:
+    def compile(
+        self, backend: str, *, passes: Chosen = True, jit: bool = False, device: str | None = None
+    ) -> Compiled:
         """The program as a function over one framework: generated Python without a call of tensoria in it.
 
+        Args:
+            backend: the framework's name.
+            passes: the optimisations before, as for `optimised`; False for none.
+            jit: whether the framework's own compiler takes it from there (whole, without a break), where it has one.
+            device: where constants and parameters are, for calls of `Compiled.native`; a call of the compiled program
+                takes them to the device of its first input.
+
         Raises:
             BackendError: the backend can not be written, or lacks an operation.
+            TracingError: there is no pass of that name.
         """
-        return Compiled(self, get(backend))
+        return Compiled(self, get(backend), passes=passes, jit=jit, device=device)
 
     def grad(self, argnums: Argnums = None, *, parameters: bool | Sequence[str] = False) -> Program:
         """The program that computes the gradient of this one, which returns one number.

@@ -8,9 +8,11 @@ only if it is used.
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import linecache
 import math
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +24,9 @@ from tensoria.programs.base import P
 from tensoria.programs.dimensions import Call as SizeCall
 from tensoria.programs.dimensions import Dim, Size, Symbol
 from tensoria.programs.operations.indexing import At, Cut
-from tensoria.programs.passes import lowered
-from tensoria.programs.types import Instruction, Operand, Region, Type, Value
+from tensoria.programs.passes import Chosen, lowered
+from tensoria.programs.statements import Statement, last_uses, nested
+from tensoria.programs.types import Instruction, Operand, Region, Source, Type, Value, assigned
 
 __all__ = ["Call", "Dialect", "Row", "Rows", "compiled", "written"]
 
@@ -54,6 +57,16 @@ class Call:
     def of(self, name: str) -> Any:
         """An attribute's value."""
         return self.instruction.attributes[name]
+
+    @property
+    def axes(self) -> str:
+        """The attribute `axes` as text: a number if there is one axis."""
+        axes = self.of("axes")
+        return str(axes[0]) if len(axes) == 1 else self.attributes["axes"]
+
+    def spread(self, name: str) -> str:
+        """A tuple as arguments one by one."""
+        return self.attributes[name][1:-1].rstrip(",") or "()"
 
     @property
     def result(self) -> Type:
@@ -104,6 +117,12 @@ class Writer:
         """What stands for the inputs of programs inside of instructions."""
         self.device = ""
         """The device of the first input, as an expression; empty without inputs."""
+        self.names: dict[Value | str, str] = {}
+        """What values and symbols (by name) are called in the text, where that is not their name."""
+        self.symbols: set[str] = set()
+        """The symbols that the text names."""
+        self.transposes: dict[Value, Instruction] = {}
+        """Transposes that stand inside of the matrix product that uses them."""
 
     def need(self, name: str) -> str:
         """A function of the prelude, which will be written; its name."""
@@ -129,7 +148,8 @@ class Writer:
 
     def _atom(self, atom: Symbol | SizeCall) -> str:
         if isinstance(atom, Symbol):
-            return atom.name
+            self.symbols.add(atom.name)
+            return self.names.get(atom.name, atom.name)
         a, b = map(self.size, atom.arguments)
         sign = {"floordiv": "//", "mod": "%"}.get(atom.function)
         return f"{self.dialect.functions[atom.function]}({a}, {b})" if sign is None else f"(({a}) {sign} ({b}))"
@@ -149,10 +169,19 @@ class Writer:
             return f"{start}:{stop}" + (f":{value.step}" if value.step != 1 else "")
         return number(value) if isinstance(value, (int, float, complex)) else repr(value)
 
+    def name(self, value: Value) -> str:
+        """What a value is called."""
+        return self.called.get(value) or self.names.get(value, value.name)
+
+    def transposed(self, operand: Operand) -> str | None:
+        """What an operand of a matrix product is the transpose of, if the product itself says so."""
+        made = self.transposes.get(operand) if isinstance(operand, Value) else None
+        return None if made is None else self.operand(made.operands[0], True)
+
     def operand(self, operand: Operand, typed: bool) -> str:
         """An operand as an expression."""
         if isinstance(operand, Value):
-            return self.called.get(operand, operand.name)
+            return self.expression(self.transposes[operand]) if operand in self.transposes else self.name(operand)
         text = number(operand.number)
         if not typed:
             return text
@@ -168,9 +197,12 @@ class Writer:
         if row is None:
             where = f", at {made.source}" if made.source.file else ""
             raise BackendError(f"the {self.backend} backend has no source for {made.operation}{where}.")
-        bare = made.operation in self.dialect.scalars and any(isinstance(x, Value) for x in made.operands)
+        # Of `where`, one of the choices must say the data type; the condition does not.
+        bare = made.operation in self.dialect.scalars and any(isinstance(x, Value) for x in made.operands[-2:])
         typed = tuple(self.operand(x, True) for x in made.operands)
         texts = tuple(self.operand(x, False) for x in made.operands) if bare else typed
+        if made.operation == "pow" and texts[0].startswith("-"):
+            texts = (f"({texts[0]})", texts[1])  # powers bind tighter than signs
         positions = typed[2:] if made.operation in ("setitem", "add_at") else typed[1:]
         attributes = {name: self.attribute(value, positions) for name, value in made.attributes.items()}
         if callable(row):
@@ -179,31 +211,50 @@ class Writer:
 
     def function(self, program: P, *, name: str) -> list[str]:
         """The program as a function of native arrays by position; constants and parameters are the module's."""
-        self.device = self.dialect.device.format(program.inputs[0].name) if program.inputs else ""
-        lines = [f"def {name}({', '.join(value.name for value in program.inputs)}):"]
-        lines += [f"    {line}" for line in self._bound(program)]
-        lines += [f"    {line}" for line in self.block(program)]
+        self.names = self._renamed(program, name)
+        self.device = self.dialect.device.format(self.name(program.inputs[0])) if program.inputs else ""
+        lines = [f"    {line}" for line in self.block(program, delete=True)]
         returned = [self.operand(operand, True) for operand in program.outputs]
         lines.append(f"    return {', '.join(returned)}{',' if len(returned) == 1 else ''}")
-        return lines
+        head = f"def {name}({', '.join(map(self.name, program.inputs))}):"
+        return [head, *(f"    {line}" for line in self._bound(program)), *lines]
 
-    def block(self, region: Region) -> list[str]:
-        """The instructions of a program, as lines."""
+    def block(self, region: Region, *, delete: bool = False) -> list[str]:
+        """The instructions of a program, as lines.
+
+        Args:
+            region: the program, or one inside of an instruction.
+            delete: whether names are let go after their last use.
+        """
         lines: list[str] = []
-        for made in region.instructions:
-            note = f"  # {made.source.file.rsplit('/', 1)[-1]}:{made.source.line}" if made.source.file else ""
-            if (written := CONTROL.get(made.operation)) is not None:
-                first, *rest = written(self, made)
-                lines += [f"{first}{note}", *rest]
+        segments = _segments(region)
+        users = _users(region, segments)
+        for n, segment in enumerate(segments):
+            if (written := CONTROL.get(segment[0].operation)) is not None:
+                first, *rest = written(self, segment[0])
+                lines += [f"{first}{_note(segment[0].source)}", *rest]
                 continue
-            results = ", ".join(value.name for value in made.results)
-            lines.append(f"{results} = {self.expression(made)}{note}")
+            self.transposes.update(_transposes(segment, users))
+            made = [one for one in segment if one.results[0] not in self.transposes]
+            results = [value for one in made for value in one.results]
+            kept = {value for value in results if not set(users.get(value, ())) <= {n}}
+            statements = [
+                Statement(tuple(map(self.name, x.results)), self.expression(x), x.source, kept.isdisjoint(x.results))
+                for x in made
+            ]
+            statements = nested(statements)
+            gone = last_uses(statements, set(map(self.name, kept)))
+            for statement, names in zip(statements, gone, strict=True):
+                lines.append(f"{', '.join(statement.names)} = {statement.text}{_note(statement.source)}")
+                if names and delete and not (statement is statements[-1] and n + 1 == len(segments)):
+                    lines.append(f"del {', '.join(names)}")
         return lines
 
     def inside(self, region: Region, inputs: Sequence[str], names: Sequence[str]) -> list[str]:
         """A program inside of an instruction, as indented lines.
 
         Args:
+            region: the program.
             inputs: what stands for its inputs, as expressions.
             names: what its results are called.
         """
@@ -223,7 +274,7 @@ class Writer:
                     if not isinstance(size, Dim):
                         continue
                     names = [s.name for s in size.symbols() if s.name not in known]
-                    text = self.dialect.size.format(value.name, axis=axis)
+                    text = self.dialect.size.format(self.name(value), axis=axis)
                     if str(size) in names:
                         known[str(size)] = text
                     elif solve and len(names) == 1 and len(size._terms) <= 2:
@@ -231,20 +282,67 @@ class Writer:
                         factor = rest.pop(next(m for m in rest if m), 1)
                         offset = rest.get((), 0)
                         known[names[0]] = f"({text} - {offset}) // {factor}"
-        used = {s.name for made in program.instructions for a in made.attributes.values() for s in _symbols_in(a)}
-        return [f"{name} = {text}" for name, text in known.items() if name in used]
+        if self.symbols and "size" in self.dialect.prelude:
+            self.need("size")
+        return [f"{self.names.get(name, name)} = {text}" for name, text in known.items() if name in self.symbols]
+
+    def _renamed(self, program: P, function: str) -> dict[Value | str, str]:
+        """Other names for values and symbols that would hide a module, a function or each other."""
+        taken = {function, "arrays", "device", *dir(builtins), *self.dialect.prelude}
+        taken |= set(re.findall(r"\w+$", self.dialect.imports, re.MULTILINE))
+        sizes = [size for value in program.inputs for size in value.type.shape if isinstance(size, Dim)]
+        symbols = {symbol.name for size in sizes for symbol in size.symbols()}
+        values = (*program.inputs, *program.arrays, *assigned(program))
+        given: list[tuple[Value | str, str]] = [(value, value.name) for value in values]
+        given += [(name, name) for name in sorted(symbols)]
+        names: dict[Value | str, str] = {}
+        known = {name for _, name in given}
+        for key, name in given:
+            new = name
+            while new in taken or (new != name and new in known):
+                new += "_"
+            taken.add(new)
+            if new != name:
+                names[key] = new
+        return names
 
 
-def _symbols_in(value: Any) -> list[Symbol]:
-    if isinstance(value, Dim):
-        return list(value.symbols())
-    if isinstance(value, tuple):
-        return [symbol for item in value for symbol in _symbols_in(item)]
-    if isinstance(value, Cut):
-        return _symbols_in((value.start, value.stop))
-    if isinstance(value, Region):
-        return [symbol for made in value.instructions for a in made.attributes.values() for symbol in _symbols_in(a)]
-    return []
+def _note(source: Source) -> str:
+    return f"  # {source.file.rsplit('/', 1)[-1]}:{source.line}" if source.file else ""
+
+
+def _segments(region: Region) -> list[list[Instruction]]:
+    """Expressions between choices and loops, which stand by themselves."""
+    out: list[list[Instruction]] = [[]]
+    for made in region.instructions:
+        if made.operation in CONTROL:
+            out += [[made], []]
+        else:
+            out[-1].append(made)
+    return [segment for segment in out if segment]
+
+
+def _users(region: Region, segments: Sequence[Sequence[Instruction]]) -> dict[Value, list[int]]:
+    """The segments that use a value, as often as they do; -1 for the result."""
+    users: dict[Value, list[int]] = {}
+    for n, operands in enumerate([region.outputs, *([x for made in s for x in made.operands] for s in segments)], -1):
+        for operand in operands:
+            if isinstance(operand, Value):
+                users.setdefault(operand, []).append(n)
+    return users
+
+
+def _transposes(segment: Sequence[Instruction], users: Mapping[Value, Sequence[int]]) -> dict[Value, Instruction]:
+    """Matrix transposes whose one use is as an operand of a matrix product beside them."""
+    multiplied = {x for made in segment if made.operation == "matmul" for x in made.operands}
+    out = {}
+    for made in segment:
+        axes = made.attributes["axes"] if made.operation == "permute_dims" else ()
+        value = made.results[0]
+        swapped = len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2)
+        if swapped and value in multiplied and len(users[value]) == 1:
+            out[value] = made
+    return out
 
 
 # -- choices and loops, which are Python's own ------------------------------------------------------------------------
@@ -252,7 +350,7 @@ def _symbols_in(value: Any) -> list[Symbol]:
 
 def _cond(writer: Writer, made: Instruction) -> list[str]:
     condition, *operands = (writer.operand(x, True) for x in made.operands)
-    names = [value.name for value in made.results]
+    names = [writer.name(value) for value in made.results]
     return [
         f"if {condition}:",
         *writer.inside(made.attributes["then"], operands, names),
@@ -264,7 +362,7 @@ def _cond(writer: Writer, made: Instruction) -> list[str]:
 def _while_loop(writer: Writer, made: Instruction) -> list[str]:
     operands = [writer.operand(x, True) for x in made.operands]
     states, test = made.attributes["states"], made.attributes["test"]
-    names = [value.name for value in made.results]
+    names = [writer.name(value) for value in made.results]
     inputs = [*names, *operands[states:]]
     tested = writer.inside(test, inputs, ())
     return [
@@ -280,7 +378,7 @@ def _while_loop(writer: Writer, made: Instruction) -> list[str]:
 def _scan(writer: Writer, made: Instruction) -> list[str]:
     operands = [writer.operand(x, True) for x in made.operands]
     states, end = made.attributes["states"], made.attributes["states"] + made.attributes["scanned"]
-    names, body = [value.name for value in made.results], made.attributes["body"]
+    names, body = [writer.name(value) for value in made.results], made.attributes["body"]
     step = f"{names[0] if names else 'loop'}_step"
     length = writer.size(made.attributes["length"])
     inputs = [*names[:states], *(f"{x}[{step}]" for x in operands[states:end]), *operands[end:]]
@@ -317,22 +415,28 @@ def number(value: complex) -> str:
     return f"complex({number(value.real)}, {number(value.imag)})"
 
 
-def written(program: P, dialect: Dialect, backend: str) -> str:
+def written(program: P, dialect: Dialect, backend: str, passes: Chosen = True) -> str:
     """The program as a module: a function of its inputs, and a class-free list of the arrays that it needs.
+
+    Args:
+        passes: the optimisations that it goes through before, all or none or by name (`passes.OPTIMISATIONS`).
 
     Raises:
         BackendError: the backend has no row for an operation.
+        TracingError: there is no pass of that name.
     """
-    program = lowered(program)
+    return _module(lowered(program, passes), dialect, backend)
+
+
+def _module(program: P, dialect: Dialect, backend: str) -> str:
     writer = Writer(dialect, backend)
-    name = identifier(program.name)
-    body = writer.function(program, name=name)
+    body = writer.function(program, name=identifier(program.name))
     lines = [f'"""The program {program.name!r}, written for {backend} by tensoria."""', "", dialect.imports, ""]
     for needed in writer.needed:
         lines += ["", dialect.prelude[needed].strip("\n"), ""]
     if program.arrays:
         paths = {value: path for path, value in program.parameters.items()}
-        names = [value.name for value in program.arrays]
+        names = [writer.name(value) for value in program.arrays]
         lines += [
             "",
             f"def load(arrays{', device=None' if dialect.device else ''}):",
@@ -340,7 +444,8 @@ def written(program: P, dialect: Dialect, backend: str) -> str:
             f"    global {', '.join(names)}",
         ]
         lines += [
-            f"    {value.name} = {_loaded(dialect, value, paths.get(value, value.name))}" for value in program.arrays
+            f"    {name} = {_loaded(dialect, value, paths.get(value, value.name))}"
+            for name, value in zip(names, program.arrays, strict=True)
         ]
         lines.append("")
     return "\n".join([*lines, "", *body, ""])
@@ -360,22 +465,31 @@ _count = 0
 _counting = threading.Lock()
 
 
-def compiled(program: P, dialect: Dialect, backend: str) -> tuple[Callable[..., Any], str]:
-    """The program as a Python function of native arrays (positional, one for each input), and its source.
+def compiled(
+    program: P, dialect: Dialect, backend: str, passes: Chosen = True
+) -> tuple[Callable[[str], Callable[..., Any]], str]:
+    """What makes the program's Python function of native arrays (positional, one for each input), and its source.
 
-    The function calls the framework and nothing else. Its source is registered with `linecache`, so that tracebacks
-    show it.
+    The function calls the framework and nothing else. It is made for a device: that is where its constants and
+    parameters are. Its source is registered with `linecache`, so that tracebacks show it.
     """
     global _count
-    text = written(program, dialect, backend)
+    program = lowered(program, passes)
+    text = _module(program, dialect, backend)
     with _counting:
         _count += 1
         file = f"<tensoria {program.name} for {backend}, {_count}>"
-    module: dict[str, Any] = {}
-    exec(compile(text, file, "exec"), module)
+    code = compile(text, file, "exec")
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    if program.arrays:
-        paths = {value: path for path, value in program.parameters.items()}
-        module["load"]({paths.get(value, value.name): array for value, array in program.arrays.items()})
-    function: Callable[..., Any] = module[identifier(program.name)]
-    return function, text
+    paths = {value: path for path, value in program.parameters.items()}
+    arrays = {paths.get(value, value.name): array for value, array in program.arrays.items()}
+
+    def make(device: str) -> Callable[..., Any]:
+        module: dict[str, Any] = {}
+        exec(code, module)
+        if arrays:
+            module["load"](arrays, **({"device": device} if dialect.device else {}))
+        function: Callable[..., Any] = module[identifier(program.name)]
+        return function
+
+    return make, text

@@ -1,15 +1,82 @@
-"""Passes: from a program to an equivalent one. Each is a function that can be called by itself and compared."""
+"""Passes: from a program to an equivalent one. Each is a function that can be called by itself and compared.
+
+`OPTIMISATIONS` are those that a caller switches on and off by name, in the order in which they run.
+`lower_contractions` runs among them whenever a program is written out: frameworks have no other contraction that is
+as fast.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias
+
+from tensoria.errors import TracingError
 from tensoria.programs.base import P
+from tensoria.programs.passes.constants import fold_constants
 from tensoria.programs.passes.contraction import lower_contractions
 from tensoria.programs.passes.dead_code import remove_dead_code
+from tensoria.programs.passes.literals import spread_literals
+from tensoria.programs.passes.movement import collapse_movement
+from tensoria.programs.passes.order import order_contractions
 from tensoria.programs.passes.subexpressions import share_subexpressions
 
-__all__ = ["lower_contractions", "lowered", "remove_dead_code", "share_subexpressions"]
+__all__ = [
+    "OPTIMISATIONS",
+    "Chosen",
+    "collapse_movement",
+    "fold_constants",
+    "lower_contractions",
+    "lowered",
+    "optimised",
+    "order_contractions",
+    "remove_dead_code",
+    "share_subexpressions",
+    "spread_literals",
+]
+
+EARLY: Final[dict[str, Callable[[Any], Any]]] = {
+    "constants": fold_constants, "literals": spread_literals, "subexpressions": share_subexpressions,
+    "order": order_contractions,
+}  # fmt: skip
+LATE: Final[dict[str, Callable[[Any], Any]]] = {
+    "movement": collapse_movement, "dead code": remove_dead_code,
+}  # fmt: skip
+"""After contractions have become matrix products between reshapes."""
+OPTIMISATIONS: Final = {**EARLY, **LATE}
+"""The passes by name, in order."""
+
+Chosen: TypeAlias = bool | Iterable[str]
+"""All passes, none, or those of some names."""
 
 
-def lowered(program: P) -> P:
-    """The program in operations that every framework has: contractions become matrix products."""
-    return remove_dead_code(lower_contractions(program))
+def optimised(program: P, passes: Chosen = True) -> P:
+    """The program after passes: all, none, or those of some names.
+
+    Raises:
+        TracingError: there is no pass of that name.
+    """
+    for name in _names(passes):
+        program = OPTIMISATIONS[name](program)
+    return program
+
+
+def lowered(program: P, passes: Chosen = True) -> P:
+    """The program in operations that every framework has: contractions become matrix products, between passes."""
+    names = _names(passes)
+    early, late = ([name for name in names if name in group] for group in (EARLY, LATE))
+    # Lowering repeats moves of shared operands, which the late passes and one more look for repetition remove.
+    program = lower_contractions(optimised(program, early))
+    program = optimised(program, [name for name in late if name != "dead code"])
+    if "subexpressions" in names:
+        program = share_subexpressions(program)
+    return remove_dead_code(program)
+
+
+def _names(passes: Chosen) -> list[str]:
+    if isinstance(passes, bool):
+        return list(OPTIMISATIONS) if passes else []
+    wanted = [passes] if isinstance(passes, str) else list(passes)
+    for name in wanted:
+        if name not in OPTIMISATIONS:
+            raise TracingError(f"there is no pass {name!r}.", legal=", ".join(OPTIMISATIONS))
+    return [name for name in OPTIMISATIONS if name in wanted]

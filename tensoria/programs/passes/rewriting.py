@@ -16,9 +16,11 @@ __all__ = ["Builder", "rewritten"]
 class Builder:
     """Adds instructions to a program that is being rebuilt."""
 
-    def __init__(self, names: set[str]) -> None:
+    def __init__(self, names: set[str], *, inner: bool = False) -> None:
         self.instructions: list[Instruction] = []
         self.names = names
+        self.inner = inner
+        """Whether it rebuilds a program inside of an instruction, which sees nothing but its inputs."""
         self.source = Source()
         self._count = 0
 
@@ -29,11 +31,11 @@ class Builder:
         self.instructions.append(Instruction(operation, tuple(operands), attributes, (value,), self.source))
         return value
 
-    def fresh(self) -> str:
+    def fresh(self, prefix: str = "t") -> str:
         """A name that no value has."""
         while True:
             self._count += 1
-            if (name := f"t{self._count}") not in self.names:
+            if (name := f"{prefix}{self._count}") not in self.names:
                 self.names.add(name)
                 return name
 
@@ -49,20 +51,23 @@ def rewritten(program: P, rewrite: Rewrite) -> P:
             None keeps the instruction (whose operands have been replaced by then).
     """
     names = {value.name for value in (*program.inputs, *program.arrays, *assigned(program))}
-    return _rewritten(program, rewrite, names)
+    return _rewritten(program, rewrite, names, inner=False)
 
 
-def _rewritten(program: P, rewrite: Rewrite, names: set[str]) -> P:
-    builder = Builder(names)
+def _rewritten(program: P, rewrite: Rewrite, names: set[str], *, inner: bool) -> P:
+    builder = Builder(names, inner=inner)
     became: dict[Value, Operand] = {}
 
     def now(operand: Operand) -> Operand:
         return became.get(operand, operand) if isinstance(operand, Value) else operand
 
     for made in program.instructions:
-        inner = {name: _rewritten(of, rewrite, names) for name, of in regions(made).items()}  # type: ignore[type-var]
+        within = {
+            name: _rewritten(of, rewrite, names, inner=True)  # type: ignore[type-var]
+            for name, of in regions(made).items()
+        }
         made = dataclasses.replace(
-            made, operands=tuple(map(now, made.operands)), attributes={**made.attributes, **inner}
+            made, operands=tuple(map(now, made.operands)), attributes={**made.attributes, **within}
         )
         builder.source = made.source
         results = rewrite(builder, made)

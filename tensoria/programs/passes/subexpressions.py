@@ -17,7 +17,8 @@ def share_subexpressions(program: P) -> P:
     seen: dict[Hashable, tuple[Value, ...]] = {}
 
     def rewrite(builder: Builder, made: Instruction) -> tuple[Operand, ...] | None:
-        key = (made.operation, tuple(map(_key, made.operands)), tuple(sorted(made.attributes.items())))
+        # What a choice or a loop computes inside, nothing outside of it sees.
+        key = (builder, made.operation, tuple(map(_key, made.operands)), tuple(sorted(made.attributes.items())))
         if key in seen:
             return seen[key]
         seen[key] = made.results
