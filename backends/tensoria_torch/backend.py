@@ -19,6 +19,7 @@ from tensoria_torch import namespace as xp
 from tensoria_torch import subscripts
 from tensoria_torch.contraction import integer_kernels, kernels
 from tensoria_torch.corrections import OPERATORS
+from tensoria_torch.neural import KERNELS
 from tensoria_torch.unsigned import LIFTED, bits
 
 __all__ = ["TorchBackend", "backend"]
@@ -69,6 +70,7 @@ class TorchBackend(Backend):
     immutable = False
     immediate = True
     fixed = frozenset((torch.Tensor,))
+    primitives = KERNELS
     updating = UPDATING
     operators = OPERATORS | {
         "multiply": _by_number("multiply", torch.ops.aten.mul.Scalar),
