@@ -315,6 +315,18 @@ class Backend:
         """
         raise BackendError(f"programs can not be written for {self.name} yet.", legal='p.run(backend="...")')
 
+    def captures(self, model: Any) -> bool:
+        """Whether a value is a model of this framework that `capture` takes."""
+        return False
+
+    def capture(self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any]) -> Any:
+        """What a model computes for arguments like these (a `programs.captured.Captured`).
+
+        Raises:
+            PortingError: the framework does not show it.
+        """
+        raise BackendError(f"the {self.name} backend does not capture models.")
+
     # -- operations -----------------------------------------------------------------------------------------------
 
     def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:

@@ -25,6 +25,7 @@ __all__ = [
     "ModeError",
     "NotationError",
     "PositionError",
+    "PortingError",
     "ShapeError",
     "SpaceError",
     "SymmetryError",
@@ -152,6 +153,10 @@ class ConversionError(TensoriaError, TypeError):
 
 class FileError(TensoriaError, OSError):
     """A file can not be written, or is missing, damaged, or not what it should be."""
+
+
+class PortingError(TensoriaError, ValueError):
+    """A model of another framework does not become a program: operators are missing, or sizes that were to stay open."""
 
 
 class BackendError(TensoriaError, RuntimeError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -235,6 +235,14 @@ class TorchBackend(Backend):
         from tensoria_torch.source import DIALECT
 
         return DIALECT
+
+    def captures(self, model: Any) -> bool:
+        return isinstance(model, torch.nn.Module)
+
+    def capture(self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any]) -> Any:
+        from tensoria_torch.capture import capture
+
+        return capture(model, args, kwargs, dynamic)
 
     def get_item(self, array: Array, key: Any) -> Array:
         if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):
