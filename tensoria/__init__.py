@@ -220,6 +220,7 @@ from tensoria.namespace.utility import (
     any,
     diff,
 )
+from tensoria.porting import coverage, port
 from tensoria.programs.control import cond, scan, while_loop
 from tensoria.programs.dimensions import dim
 from tensoria.programs.program import Program, load
@@ -295,6 +296,7 @@ __all__ = [
     "cosh",
     "count_nonzero",
     "covariant_derivative",
+    "coverage",
     "cp",
     "cumulative_prod",
     "cumulative_sum",
@@ -405,6 +407,7 @@ __all__ = [
     "permute_dims",
     "pi",
     "polar",
+    "port",
     "positive",
     "pow",
     "prod",

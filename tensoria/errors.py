@@ -156,7 +156,7 @@ class FileError(TensoriaError, OSError):
 
 
 class PortingError(TensoriaError, ValueError):
-    """A model of another framework does not become a program: operators are missing, or sizes that were to stay open."""
+    """A model does not become a program: operators are missing, or sizes that were to stay open are fixed."""
 
 
 class BackendError(TensoriaError, RuntimeError):

@@ -79,6 +79,10 @@ programs.operations.elementwise
 programs.operations.reductions
 programs.operations.*
 programs.operations
+programs.definitions.performing
+programs.definitions.activations programs.definitions.normalisation
+programs.definitions.*
+programs.definitions
 programs.recorder
 programs.standard.operands
 programs.standard.indexing
@@ -106,6 +110,7 @@ programs.compiled
 programs.program
 programs.control
 programs.*
+porting
 tensoria
 startup
 tour.*

@@ -127,7 +127,7 @@ def windowed(x, window, strides, padding, dilation, value):
     lead = x.ndim - len(window)
     if any(map(any, padding)):
         x = np.pad(x, [(0, 0)] * lead + list(padding), constant_values=value)
-    reach = tuple(d * (k - 1) + 1 for k, d in zip(window, dilation))
+    reach = tuple(d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True))
     x = np.lib.stride_tricks.sliding_window_view(x, reach, axis=tuple(range(lead, x.ndim)))
     return x[(..., *(slice(None, None, step) for step in (*strides, *dilation)))]
 
@@ -159,10 +159,11 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
 def convolution_transpose(x, kernel, *bias, strides, padding, dilation, groups):
     """A convolution of the image with zeros between its components, with the kernel turned round."""
     space = len(strides)
-    wide = np.zeros((*x.shape[:2], *((n - 1) * step + 1 for n, step in zip(x.shape[2:], strides))), dtype=x.dtype)
+    size = tuple((n - 1) * step + 1 for n, step in zip(x.shape[2:], strides, strict=True))
+    wide = np.zeros((*x.shape[:2], *size), dtype=x.dtype)
     wide[(..., *(slice(None, None, step) for step in strides))] = x
     around = []
-    for axis, ((low, high), d) in enumerate(zip(padding, dilation), 2):
+    for axis, ((low, high), d) in enumerate(zip(padding, dilation, strict=True), 2):
         reach = d * (kernel.shape[axis] - 1)
         around.append((max(reach - low, 0), max(reach - high, 0)))
         inside = slice(max(low - reach, 0), wide.shape[axis] - max(high - reach, 0))

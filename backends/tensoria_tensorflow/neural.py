@@ -78,7 +78,7 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
         # Beside dilations there are no strides: every place is computed, and some are taken.
         parts = tf.split(tf.pad(x, around), groups, axis=-1), tf.split(kernel, groups, axis=-1)
         steps = (1, 1, 1) if max(dilation) > 1 else strides
-        results = [tf.nn.convolution(a, b, steps, "VALID", dilations=dilation) for a, b in zip(*parts)]
+        results = [tf.nn.convolution(a, b, steps, "VALID", dilations=dilation) for a, b in zip(*parts, strict=True)]
         found = tf.concat(results, axis=-1)
         if steps != strides:
             found = found[:, :: strides[0], :: strides[1], :: strides[2]]
@@ -92,7 +92,7 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
             found = tf.nn.depthwise_conv2d(tf.pad(x, around), kernel, (1, *strides, 1), "VALID", dilations=dilation)
     else:
         parts = tf.split(x, groups, axis=-1), tf.split(kernel, groups, axis=-1)
-        results = [tf.nn.conv2d(a, b, strides, around, dilations=dilation) for a, b in zip(*parts)]
+        results = [tf.nn.conv2d(a, b, strides, around, dilations=dilation) for a, b in zip(*parts, strict=True)]
         found = results[0] if groups == 1 else tf.concat(results, axis=-1)
     if space == 1:
         found = found[:, 0]

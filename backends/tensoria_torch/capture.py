@@ -70,11 +70,9 @@ def _exported(
     large = {name: _enlarged(dynamic.get(name), value) for name, value in given.items()}
     positional = tuple(list(large.values())[: len(args)])
     named = {name: large[name] for name in kwargs}
-    by_position = [*list(shapes.values())[: len(args)]]
-    if any("_" in name and name not in inspect.signature(module.forward).parameters for name in list(given)[: len(args)]):
-        wanted: Any = (*by_position, *(shapes[name] for name in kwargs))
-    else:
-        wanted = shapes
+    # Arguments by names that the module does not have (those of `*args`) are told by position.
+    plain = set(given) <= set(inspect.signature(module.forward).parameters)
+    wanted: Any = shapes if plain else (*list(shapes.values())[: len(args)], *(shapes[name] for name in kwargs))
     try:
         with warnings.catch_warnings(), kept_whole():
             warnings.simplefilter("ignore")
@@ -94,7 +92,8 @@ def _exported(
         raise
     except Exception as error:
         first = str(error).strip().split("\n")[0]
-        raise PortingError(f"PyTorch does not export {type(module).__name__}: {type(error).__name__}: {first}") from error
+        what = f"PyTorch does not export {type(module).__name__}: {type(error).__name__}: {first}"
+        raise PortingError(what) from error
     return made
 
 
@@ -134,7 +133,7 @@ def _keep_gradient_guards(graph: Any) -> None:
                     held[part] = graph.graph.get_attr(name)
                     held[part].meta = dict(part.meta)
                 elif part.op != "placeholder":
-                    held[part] = graph.graph.node_copy(part, lambda n: held[n])
+                    held[part] = graph.graph.node_copy(part, held.__getitem__)
             found = []
             for result in results if isinstance(results, (tuple, list)) else (results,):
                 now = held[result] if isinstance(result, torch.fx.Node) else result
@@ -318,7 +317,8 @@ class _Capture:
         tensor = tensor.detach()
         if tensor.ndim == 0 and tensor.dtype in (torch.int64, torch.bool):
             return self.recorder.literal(tensor.item(), own_dtype(tensor.dtype))
-        key = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)
+        pointer = tensor.untyped_storage().data_ptr()
+        key = (pointer, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)
         if key not in self._storages:
             value = Value(Type(own_dtype(tensor.dtype), tuple(tensor.shape)), path)
             self._storages[key] = self.parameters[self._first_name(path, tensor)] = value
@@ -362,14 +362,13 @@ class _Capture:
 
     def _check(self, name: str, node: Any, result: Any) -> None:
         """PyTorch knows the types of all results: one that differs is a mistake in the table of lowerings."""
-        pairs = zip(result, node.meta["val"], strict=True) if isinstance(result, tuple) else [(result, node.meta["val"])]
-        for found, fake in pairs:
-            if found is None:
+        fakes = node.meta["val"]
+        for found, fake in zip(result, fakes, strict=True) if isinstance(result, tuple) else [(result, fakes)]:
+            if found is None or not isinstance(fake, torch.Tensor):
                 continue
-            known = isinstance(fake, torch.Tensor)
-            sizes = [n for n, m in zip(found.shape, fake.shape, strict=False) if isinstance(n, int) != isinstance(m, int)
-                     or (isinstance(n, int) and n != m)] if known else []  # fmt: skip
-            if known and (found.dtype is not own_dtype(fake.dtype) or found.ndim != fake.ndim or sizes):
+            sizes = zip(found.shape, self.sizes.shape(fake.shape), strict=False)
+            differ = any(m != n for m, n in sizes if isinstance(m, int) and isinstance(n, int))
+            if differ or found.dtype is not own_dtype(fake.dtype) or found.ndim != fake.ndim:
                 raise PortingError(
                     f"{name} is {fake.dtype}{list(fake.shape)} in PyTorch and became {found.type}, at {_source(node)}."
                 )

@@ -98,7 +98,7 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
     if any(low != high for low, high in padding):
         x = torch.nn.functional.pad(x, [n for pair in reversed(padding) for n in pair])
         around = [0] * space
-    function = (torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d)[space - 1]
+    function = getattr(torch.nn.functional, f"conv{space}d")
     found = function(x, kernel, *bias, stride=strides, padding=around, dilation=dilation, groups=groups)
     return found.permute([("NC" + letters).index(letter) for letter in numbers[2]])
 
@@ -106,8 +106,9 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
 def convolution_transpose(x, kernel, *bias, strides, padding, dilation, groups):
     """The adjoint of a convolution; what the padding says is cut from the result."""
     space = len(strides)
-    function = (torch.nn.functional.conv_transpose1d, torch.nn.functional.conv_transpose2d, torch.nn.functional.conv_transpose3d)[space - 1]
-    if all(0 <= low - high < max(step, d) and high >= 0 for (low, high), step, d in zip(padding, strides, dilation)):
+    function = getattr(torch.nn.functional, f"conv_transpose{space}d")
+    axes = zip(padding, strides, dilation, strict=True)
+    if all(0 <= low - high < max(step, d) and high >= 0 for (low, high), step, d in axes):
         cut, more = [low for low, high in padding], [low - high for low, high in padding]
         return function(
             x, kernel, *bias, stride=strides, padding=cut, output_padding=more, dilation=dilation, groups=groups
@@ -120,18 +121,18 @@ def max_pool(x, *, window, strides, padding, dilation):
     """The largest component of each window."""
     space = len(window)
     around = [low for low, high in padding]
-    if any(low != high or 2 * low > k for (low, high), k in zip(padding, window)):
+    if any(low != high or 2 * low > k for (low, high), k in zip(padding, window, strict=True)):
         x = torch.nn.functional.pad(x, [n for pair in reversed(padding) for n in pair], value=-torch.inf)
         around = [0] * space
-    function = (torch.nn.functional.max_pool1d, torch.nn.functional.max_pool2d, torch.nn.functional.max_pool3d)[space - 1]
+    function = getattr(torch.nn.functional, f"max_pool{space}d")
     return function(x, window, strides, around, dilation)
 
 
 def mean_pool(x, *, window, strides, padding, padded):
     """The mean of each window, of the zeros around the image too, or of its own components."""
     space = len(window)
-    function = (torch.nn.functional.avg_pool1d, torch.nn.functional.avg_pool2d, torch.nn.functional.avg_pool3d)[space - 1]
-    if all(low == high and 2 * low <= k for (low, high), k in zip(padding, window)):
+    function = getattr(torch.nn.functional, f"avg_pool{space}d")
+    if all(low == high and 2 * low <= k for (low, high), k in zip(padding, window, strict=True)):
         return function(x, window, strides, [low for low, high in padding], False, padded)
     around = [n for pair in reversed(padding) for n in pair]
     found = function(torch.nn.functional.pad(x, around), window, strides)
@@ -141,7 +142,7 @@ def mean_pool(x, *, window, strides, padding, padded):
 def adaptive_mean_pool(x, *, sizes):
     """Means of so many bins."""
     space = len(sizes)
-    function = (torch.nn.functional.adaptive_avg_pool1d, torch.nn.functional.adaptive_avg_pool2d, torch.nn.functional.adaptive_avg_pool3d)[space - 1]
+    function = getattr(torch.nn.functional, f"adaptive_avg_pool{space}d")
     return function(x, sizes)
 
 

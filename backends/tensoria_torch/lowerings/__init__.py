@@ -11,8 +11,9 @@ __all__ = ["IGNORED", "LOWERINGS", "Call"]
 
 CHAPTERS = (elementwise, reductions, shapes, neural)
 LOWERINGS: Final[dict[str, Lowering]] = {
-    name if name.startswith("tensoria.") else f"aten.{name}": lowering for chapter in CHAPTERS for name, lowering in chapter.LOWERINGS.items()
-}
+    name if name.startswith("tensoria.") else f"aten.{name}": lowering
+    for chapter in CHAPTERS for name, lowering in chapter.LOWERINGS.items()
+}  # fmt: skip
 """What each operator records; elementwise ones that change their argument have been replaced by then."""
 IGNORED: Final[frozenset[str]] = frozenset((
     "aten._assert_tensor_metadata.default", "aten._assert_scalar.default", "aten.sym_constrain_range.default",

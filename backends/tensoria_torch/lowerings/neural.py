@@ -153,9 +153,10 @@ def _convolution(
     else:
         around = tuple((n, n) for n in _many(padding, space))
     alone = x.ndim == space + 1
+    x = xp.expand_dims(x, axis=0) if alone else x
     found = one(
-        xp.expand_dims(x, axis=0) if alone else x, "convolution", kernel, *_present(bias), strides=_many(strides, space),
-        padding=around, dilation=wide, groups=groups, numbers=(image(space), image(space, "OI"), image(space)),
+        x, "convolution", kernel, *_present(bias), strides=_many(strides, space), padding=around, dilation=wide,
+        groups=groups, numbers=(image(space), image(space, "OI"), image(space)),
     )  # fmt: skip
     return xp.squeeze(found, axis=0) if alone else found
 

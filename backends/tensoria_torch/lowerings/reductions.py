@@ -103,13 +103,14 @@ LOWERINGS: dict[str, Lowering] = {
     "max.default": _reduced("max"), "min.default": _reduced("min"), "max.dim": _extreme("max"),
     "min.dim": _extreme("min"), "argmax.default": _position("argmax"), "argmin.default": _position("argmin"),
     **{f"{name}.{kind}": _reduced(name) for name in ("all", "any") for kind in ("default", "dim", "dims")},
-    "var.correction": _var(False), "std.correction": _var(True), "var.dim": _unbiased(False), "std.dim": _unbiased(True),
+    "var.correction": _var(False), "std.correction": _var(True),
+    "var.dim": _unbiased(False), "std.dim": _unbiased(True),
     "cumsum.default": _running("cumulative_sum"), "cumprod.default": _running("cumulative_prod"),
     "linalg_vector_norm.default": _norm,
-    "norm.ScalarOpt_dim": lambda call, x, order, axis, keep=False: _norm(call, x, 2 if order is None else order, axis, keep),
+    "norm.ScalarOpt_dim": lambda call, x, order, *rest: _norm(call, x, 2 if order is None else order, *rest),
     "logsumexp.default": _logsumexp, "sort.default": _sort, "topk.default": _topk,
     "sort.stable": lambda call, x, *, stable=None, dim=-1, descending=False: _sort(call, x, dim, descending),
     "argsort.default": lambda call, x, dim=-1, descending=False: _sort(call, x, dim, descending)[1],
-    "count_nonzero.default": lambda call, x, axis=None: one(x, "count_nonzero", axes=positions(axis, x.ndim), keepdims=False),
+    **{f"count_nonzero.{kind}": _reduced("count_nonzero") for kind in ("default", "dim_IntList")},
 }  # fmt: skip
 """The lowerings of this chapter, by the operator's overload."""

@@ -157,12 +157,12 @@ def _pad(call: Call, x: Array, given: Any, mode: str = "constant", value: Any = 
 
 
 def _mirrored(x: Array, axis: int, low: int, high: int, mode: str) -> Array:
-    size, place = x.shape[axis], xp.arange(-low, x.shape[axis] + high)
+    size = x.shape[axis]
+    place, last = xp.arange(-low, size + high), x.recorder.size(size - 1, int64)
     if mode == "reflect":
-        place = xp.abs(place)
-        place = xp.subtract(x.recorder.size(size - 1, int64), xp.abs(xp.subtract(place, x.recorder.size(size - 1, int64))))
+        place = xp.subtract(last, xp.abs(xp.subtract(xp.abs(place), last)))
     elif mode == "replicate":
-        place = xp.minimum(xp.maximum(place, 0), x.recorder.size(size - 1, int64))
+        place = xp.minimum(xp.maximum(place, 0), last)
     elif mode == "circular":
         place = xp.remainder(place, x.recorder.size(size, int64))
     else:
@@ -247,10 +247,10 @@ def _cast(call: Call, x: Array, *_: Any, **__: Any) -> Array:
 
 
 LOWERINGS: dict[str, Lowering] = {
-    **{name: _reshape for name in (
+    **dict.fromkeys((
         "view.default", "_unsafe_view.default", "reshape.default", "flatten.using_ints", "unflatten.int",
         "view_as.default", "reshape_as.default", "_reshape_copy.default", "view_copy.default",
-    )},
+    ), _reshape),
     **{f"{name}.default": _same for name in ("clone", "contiguous", "alias", "lift_fresh_copy", "lift_fresh")},
     "detach.default": lambda call, x: one(x, "stop_gradient"),
     "transpose.int": _transpose, "t.default": lambda call, x: _transpose(call, x, 0, 1) if x.ndim > 1 else x,
@@ -271,7 +271,7 @@ LOWERINGS: dict[str, Lowering] = {
     "index.Tensor": _index, "index_select.default": _index_select, "gather.default": _gather,
     **{f"scatter.{kind}": _scattered(False) for kind in ("src", "value")}, "scatter_add.default": _scattered(True),
     "select_scatter.default": _select_scatter, "slice_scatter.default": _slice_scatter,
-    **{name: _filled(None) for name in ("full.default", "full_like.default", "new_full.default", "scalar_tensor.default")},
+    **dict.fromkeys((f"{name}.default" for name in ("full", "full_like", "new_full", "scalar_tensor")), _filled(None)),
     **{f"{name}.default": _filled(number) for name, number in (
         ("zeros", 0), ("ones", 1), ("zeros_like", 0), ("ones_like", 1), ("new_zeros", 0), ("new_ones", 1),
         ("empty_like", 0), ("new_empty", 0),
@@ -280,9 +280,9 @@ LOWERINGS: dict[str, Lowering] = {
     **{f"arange.{kind}": _arange for kind in ("default", "start", "start_step")},
     "eye.default": lambda call, n, **_: xp.eye(n, dtype=call.dtype),
     "eye.m": lambda call, n, m, **_: xp.eye(n, m, dtype=call.dtype),
-    **{name: _cast for name in (
+    **dict.fromkeys((
         "_to_copy.default", "to.dtype", "to.dtype_layout", "to.device", "to.other", "type_as.default", "to.prim_Device",
-    )},
+    ), _cast),
     "diagonal.default": lambda call, x, offset=0, first=0, second=1: xp.linalg.diagonal(
         xp.moveaxis(x, (first, second), (-2, -1)), offset=offset
     ),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from tensoria.backend import Array, Backend
 from tensoria.programs.definitions.performing import performed
 
-__all__ = ["DEFINITIONS"]
+__all__ = ["DEFINITIONS", "sigmoid"]
 
 NEAR = (
     (1.28379167095512558561e-01, -3.25042107247001499370e-01, -2.84817495755985104766e-02, -5.77027029648944159157e-03,
@@ -78,7 +78,8 @@ def _erf(backend: Backend, x: Array) -> Array:
     return xp.where(xp.isnan(x), x, found)
 
 
-def _sigmoid(backend: Backend, x: Array) -> Array:
+def sigmoid(backend: Backend, x: Array) -> Array:
+    """1 / (1 + exp(-x))."""
     xp = backend.xp
     # exp of a negative number on both sides, so that nothing overflows.
     small = xp.exp(xp.negative(xp.abs(x)))
@@ -90,7 +91,7 @@ def _relu(backend: Backend, x: Array) -> Array:
 
 
 def _silu(backend: Backend, x: Array) -> Array:
-    return backend.xp.multiply(x, performed(backend, _sigmoid, "sigmoid", x))
+    return backend.xp.multiply(x, performed(backend, sigmoid, "sigmoid", x))
 
 
 def _gelu(backend: Backend, x: Array, *, approximate: str) -> Array:
@@ -116,7 +117,7 @@ def _log_softmax(backend: Backend, x: Array, *, axis: int) -> Array:
 
 
 DEFINITIONS = {
-    "erf": _erf, "sigmoid": _sigmoid, "relu": _relu, "silu": _silu, "gelu": _gelu,
+    "erf": _erf, "sigmoid": sigmoid, "relu": _relu, "silu": _silu, "gelu": _gelu,
     "softmax": _softmax, "log_softmax": _log_softmax,
 }  # fmt: skip
 """The definitions of this chapter, by the operation's name."""

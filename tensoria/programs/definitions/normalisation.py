@@ -9,10 +9,11 @@ from tensoria.backend import Array, Backend
 from tensoria.programs.definitions.performing import reshaped
 from tensoria.programs.dimensions import product
 
-__all__ = ["DEFINITIONS"]
+__all__ = ["DEFINITIONS", "linear"]
 
 
-def _linear(backend: Backend, x: Array, weight: Array, *bias: Array) -> Array:
+def linear(backend: Backend, x: Array, weight: Array, *bias: Array) -> Array:
+    """x times the transposed weight, plus the bias."""
     xp = backend.xp
     found = xp.matmul(x, xp.permute_dims(weight, (1, 0)))
     return xp.add(found, bias[0]) if bias else found
@@ -87,7 +88,7 @@ def _attention(
 
 
 DEFINITIONS = {
-    "linear": _linear, "layer_norm": _layer_norm, "rms_norm": _rms_norm, "group_norm": _group_norm,
+    "linear": linear, "layer_norm": _layer_norm, "rms_norm": _rms_norm, "group_norm": _group_norm,
     "batch_norm": _batch_norm, "attention": _attention,
 }  # fmt: skip
 """The definitions of this chapter, by the operation's name."""

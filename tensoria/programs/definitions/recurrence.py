@@ -11,19 +11,18 @@ from typing import Any
 
 from tensoria.backend import Array, Backend
 from tensoria.errors import TracingError
-from tensoria.programs.definitions.activations import DEFINITIONS as ACTIVATIONS
-from tensoria.programs.definitions.normalisation import DEFINITIONS as MAPS
+from tensoria.programs.definitions import activations, normalisation
 from tensoria.programs.definitions.performing import cut, performed
 
 __all__ = ["DEFINITIONS"]
 
 
 def _linear(backend: Backend, x: Array, *weights: Array) -> Array:
-    return performed(backend, MAPS["linear"], "linear", x, *weights)
+    return performed(backend, normalisation.linear, "linear", x, *weights)
 
 
 def _sigmoid(backend: Backend, x: Array) -> Array:
-    return performed(backend, ACTIVATIONS["sigmoid"], "sigmoid", x)
+    return performed(backend, activations.sigmoid, "sigmoid", x)
 
 
 def _steps(

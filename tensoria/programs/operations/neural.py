@@ -272,7 +272,8 @@ ROWS = {
         _along("log_softmax", "x - log(sum(exp(x))) along an axis"),
         _row("linear", "x weight bias*", "x times the transposed weight, plus the bias", _linear),
         _row(
-            "layer_norm", "x scale*", "(x - mean) / sqrt(variance + epsilon) over the last axes, times weight, plus bias",
+            "layer_norm", "x scale*",
+            "(x - mean) / sqrt(variance + epsilon) over the last axes, times weight, plus bias",
             _normalised("layer_norm"), "axes epsilon",
         ),
         _row(
