@@ -220,6 +220,7 @@ from tensoria.namespace.utility import (
     any,
     diff,
 )
+from tensoria.parity import parity
 from tensoria.porting import coverage, port
 from tensoria.programs.control import cond, scan, while_loop
 from tensoria.programs.dimensions import dim
@@ -404,6 +405,7 @@ __all__ = [
     "ones",
     "ones_like",
     "parallel_transport",
+    "parity",
     "permute_dims",
     "pi",
     "polar",

@@ -18,7 +18,7 @@ from tensoria.programs.definitions import DEFINITIONS
 from tensoria.programs.program import Program
 from tensoria.programs.types import Source
 
-__all__ = ["Coverage", "coverage", "port"]
+__all__ = ["Coverage", "capturing", "coverage", "port"]
 
 
 def port(
@@ -40,7 +40,7 @@ def port(
             stay open is fixed by the model.
         BackendNotFoundError: no backend knows this model.
     """
-    found = _captured(module, args, kwargs, dynamic)
+    _, found = capturing(module, args, kwargs, dynamic)
     if found.program is None:
         raise PortingError("\n".join([f"{type(module).__name__} can not be ported.", *_lacking(found)]))
     return found.program
@@ -56,7 +56,7 @@ def coverage(
         module, args, kwargs, dynamic: as for `port`.
         to: backends; for each of them it is said which operations run by its own kernels.
     """
-    found = _captured(module, args, kwargs, dynamic)
+    _, found = capturing(module, args, kwargs, dynamic)
     kernels = {}
     for name in to:
         own = get(name).primitives
@@ -114,11 +114,12 @@ def _places(sources: Sequence[Source]) -> str:
     return "; ".join(places[:3]) + (f" and {len(places) - 3} more" if len(places) > 3 else "")
 
 
-def _captured(
+def capturing(
     module: Any, args: Sequence[Any], kwargs: Mapping[str, Any] | None, dynamic: Dynamic | None
-) -> Captured:
-    found: Captured = _backend(module).capture(module, tuple(args), dict(kwargs or {}), dict(dynamic or {}))
-    return found
+) -> tuple[Backend, Captured]:
+    """The backend that knows a model, and what it makes of it."""
+    backend = _backend(module)
+    return backend, backend.capture(module, tuple(args), dict(kwargs or {}), dict(dynamic or {}))
 
 
 def _backend(module: Any) -> Backend:

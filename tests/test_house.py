@@ -111,6 +111,7 @@ programs.program
 programs.control
 programs.*
 porting
+parity
 tensoria
 startup
 tour.*

@@ -404,9 +404,16 @@ class _Capture:
             )
         return leaves, tree
 
-    def _replay(self, arrays: Sequence[Any]) -> Iterator[tuple[Value, Any]]:
+    def _replay(self, arrays: Sequence[Any], wide: bool = False) -> Iterator[tuple[Value, Any]]:
         """The exported graph run by PyTorch itself, with each value that an operator's result has become."""
-        values = dict(zip([id(node) for _, _, node in self._tensors()], arrays, strict=True))
+
+        def widened(x: Any) -> Any:
+            return x.double() if wide and isinstance(x, torch.Tensor) and x.dtype == torch.float32 else x
+
+        def wider(x: Any) -> Any:
+            return torch.float64 if wide and x is torch.float32 else x
+
+        values = dict(zip([id(node) for _, _, node in self._tensors()], map(widened, arrays), strict=True))
         known: dict[Any, Any] = {}
         state = {**self.exported.state_dict, **self.exported.constants}
         specs = {spec.arg.name: spec for spec in self.exported.graph_signature.input_specs}
@@ -416,13 +423,14 @@ class _Capture:
                 if id(node) in values:
                     known[node] = values[id(node)]
                 elif spec.target is not None:
-                    known[node] = state[spec.target].detach()
+                    known[node] = widened(state[spec.target].detach())
                 else:
                     known[node] = getattr(spec.arg, "value", None)
             elif node.op == "get_attr":
-                known[node] = getattr(self.exported.graph_module, node.target)
+                known[node] = widened(getattr(self.exported.graph_module, node.target))
             elif node.op == "call_function":
-                args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: known[n])
+                args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), known.__getitem__)
+                args, kwargs = pytree.tree_map(wider, (args, kwargs))
                 with torch.no_grad():
                     known[node] = node.target(*args, **kwargs)
                 held = self.held.get(node)

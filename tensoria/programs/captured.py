@@ -69,11 +69,11 @@ class Captured:
         fixed: axes that were to stay open.
         refused: what is missing beside operators: side effects, results that are no tensors.
         replay: runs the model itself on native arguments (one for each input of the program) and yields the
-            program's values with the arrays that the framework has for them.
+            program's values with the arrays that the framework has for them; in float64 for float32 if it is told.
     """
 
     program: Program | None
     operators: tuple[Operator, ...]
     fixed: tuple[Fixed, ...]
     refused: tuple[str, ...]
-    replay: Callable[[Sequence[Array]], Iterator[tuple[Value, Array]]]
+    replay: Callable[[Sequence[Array], bool], Iterator[tuple[Value, Array]]]
