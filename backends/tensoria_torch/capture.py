@@ -340,7 +340,9 @@ class _Capture:
         if _is_size(node):
             return
         if node.target is operator.getitem:
-            self.held[node] = self.held[node.args[0]][node.args[1]]
+            found = self.held[node] = self.held[node.args[0]][node.args[1]]
+            if found is None and node.users:
+                raise PortingError(f"result {node.args[1]} of {_name(node.args[0])} is used, at {_source(node.args[0])}.")
             return
         name = _name(node)
         if name in IGNORED:

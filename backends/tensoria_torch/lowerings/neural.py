@@ -70,6 +70,24 @@ def _group_norm(
     return one(x, "group_norm", *_present(weight, bias), groups=groups, epsilon=epsilon)
 
 
+def _weight_norm(call: Call, direction: Array, size: Array, axis: int = 0) -> Array:
+    """A weight by its direction and its norm over all axes but one (Salimans and Kingma 2016)."""
+    axes = tuple(n for n in range(direction.ndim) if n != axis % direction.ndim)
+    norm = one(direction, "linalg.vector_norm", axes=axes, keepdims=True, ord=2.0)
+    return xp.multiply(direction, xp.divide(size, norm))
+
+
+def _first(lowering: Lowering, count: int) -> Lowering:
+    """Of an operator with further results, which derivatives use, the first one."""
+    return lambda call, *args: (lowering(call, *args), *(None,) * (count - 1))
+
+
+def _sized_group_norm(
+    call: Call, x: Array, weight: Any, bias: Any, batch: Any, channels: Any, space: Any, groups: int, epsilon: float
+) -> Array:
+    return _group_norm(call, x, groups, weight, bias, epsilon)
+
+
 def _batch_norm(
     call: Call, x: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, momentum: float,
     epsilon: float,
@@ -297,6 +315,11 @@ LOWERINGS: dict[str, Lowering] = {
     "layer_norm.default": _layer_norm, "rms_norm.default": _rms_norm, "group_norm.default": _group_norm,
     "_native_batch_norm_legit_no_training.default": _batch_norm, "batch_norm.default": _batch_norm_eval,
     "_native_batch_norm_legit.no_stats": _own_statistics,
+    "_weight_norm.default": _weight_norm, "native_layer_norm.default": _first(_layer_norm, 3),
+    "native_group_norm.default": _first(_sized_group_norm, 3),
+    "max_pool2d_with_indices.default": _first(_max_pool(2), 2),
+    "max_pool3d_with_indices.default": _first(_max_pool(3), 2),
+    "_adaptive_avg_pool2d.default": _adaptive, "_adaptive_avg_pool3d.default": _adaptive,
     "scaled_dot_product_attention.default": _attention,
     "embedding.default": lambda call, weight, at, *_: one(weight, "embedding", at),
     "dropout.default": _dropout,

@@ -10,7 +10,7 @@ from tensoria.errors import PortingError, ShapeError
 from tensoria.programs.dimensions import Dim, Size
 from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.recorder import SymbolicArray
-from tensoria.programs.standard import cast, getitem
+from tensoria.programs.standard import cast, getitem, setitem
 from tensoria_torch.lowerings.call import Call, Lowering, literal_like, one, positions, xp
 
 __all__ = ["LOWERINGS"]
@@ -177,6 +177,15 @@ def _index(call: Call, x: Array, positions_: Any) -> Array:
     return getitem(x, tuple(slice(None) if at is None else at for at in positions_))
 
 
+def _index_put(call: Call, x: Array, positions_: Any, new: Array, add: bool = False) -> Array:
+    at = [place for place in positions_ if place is not None]
+    if len(at) == 1 and at[0].dtype is bool_ and positions_[0] is at[0] and not add and new.ndim == 0:
+        return setitem(x, at[0], new)
+    if add or any(place.dtype is bool_ for place in at):
+        raise PortingError("adding at positions, or writing where a mask says, is not ported.", legal="torch.where")
+    return setitem(x, tuple(slice(None) if place is None else place for place in positions_), new)
+
+
 def _index_select(call: Call, x: Array, axis: int, at: Array) -> Array:
     return _along(x, axis, at)
 
@@ -252,6 +261,7 @@ LOWERINGS: dict[str, Lowering] = {
         "view_as.default", "reshape_as.default", "_reshape_copy.default", "view_copy.default",
     ), _reshape),
     **{f"{name}.default": _same for name in ("clone", "contiguous", "alias", "lift_fresh_copy", "lift_fresh")},
+    "copy.default": lambda call, x, new, *_: xp.broadcast_to(cast(new, x.dtype), x.shape),
     "detach.default": lambda call, x: one(x, "stop_gradient"),
     "transpose.int": _transpose, "t.default": lambda call, x: _transpose(call, x, 0, 1) if x.ndim > 1 else x,
     "permute.default": lambda call, x, axes: xp.permute_dims(x, axes), "unsqueeze.default": _unsqueeze,
@@ -268,7 +278,7 @@ LOWERINGS: dict[str, Lowering] = {
     "constant_pad_nd.default": lambda call, x, given, value=0: _pad(call, x, given, "constant", value),
     **{f"{mode}_pad{n}d.default": lambda call, x, given, mode=name: _pad(call, x, given, mode)
        for mode, name in (("reflection", "reflect"), ("replication", "replicate")) for n in (1, 2, 3)},
-    "index.Tensor": _index, "index_select.default": _index_select, "gather.default": _gather,
+    "index.Tensor": _index, "index_put.default": _index_put, "index_select.default": _index_select, "gather.default": _gather,
     **{f"scatter.{kind}": _scattered(False) for kind in ("src", "value")}, "scatter_add.default": _scattered(True),
     "select_scatter.default": _select_scatter, "slice_scatter.default": _slice_scatter,
     **dict.fromkeys((f"{name}.default" for name in ("full", "full_like", "new_full", "scalar_tensor")), _filled(None)),
@@ -281,7 +291,7 @@ LOWERINGS: dict[str, Lowering] = {
     "eye.default": lambda call, n, **_: xp.eye(n, dtype=call.dtype),
     "eye.m": lambda call, n, m, **_: xp.eye(n, m, dtype=call.dtype),
     **dict.fromkeys((
-        "_to_copy.default", "to.dtype", "to.dtype_layout", "to.device", "to.other", "type_as.default", "to.prim_Device",
+        "_to_copy.default", "to.dtype", "to.dtype_layout", "to.device", "to.other", "type_as.default",
     ), _cast),
     "diagonal.default": lambda call, x, offset=0, first=0, second=1: xp.linalg.diagonal(
         xp.moveaxis(x, (first, second), (-2, -1)), offset=offset
