@@ -121,7 +121,10 @@ def parity(
     Raises:
         PortingError: the program has not the model's instructions.
     """
-    home, found = capturing(source, args, kwargs, _opened(program))
+    try:
+        home, found = capturing(source, args, kwargs, _opened(program))
+    except PortingError as error:
+        raise PortingError(f"the program's instructions are not those of this model: {error.message}") from error
     if found.program is None or not _alike(program, found.program):
         raise PortingError("the program's instructions are not those of this model.", legal="tn.port(model, ...)")
     leaves = [x for x in _leaves(args, kwargs) if home.owns(x)]

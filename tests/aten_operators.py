@@ -292,6 +292,7 @@ def _neural() -> Iterator[Found]:
     yield "scaled_dot_product_attention.default", shared, {"enable_gqa": True}
     yield "embedding.default", (real(5, 3), whole(2, 2, low=0, high=5)), {}
     yield "dropout.default", (x, 0.5, False), {}
+    yield "native_dropout.default", (x, 0.5, False), {}
     for name in ("softmax", "log_softmax"):
         yield f"{name}.int", (x, -1), {}
         yield f"{name}.int", (x.float(), 1, torch.float64), {}

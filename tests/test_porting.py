@@ -156,7 +156,7 @@ class Unusual(torch.nn.Module):
     """Operators without a counterpart."""
 
     def forward(self, x: Any) -> Any:
-        y = torch.linalg.lu_factor(x)[0]
+        y = torch.special.bessel_y0(x)
         return torch.special.bessel_j0(y) + torch.special.bessel_j0(x)
 
 
@@ -164,13 +164,13 @@ def test_operators_without_a_counterpart_are_all_named_with_their_lines() -> Non
     line = Unusual.forward.__code__.co_firstlineno
     with pytest.raises(PortingError, match=r"special_bessel_j0.*2 times") as caught:
         tn.port(Unusual(), (torch.eye(3),))
-    assert "linalg_lu_factor" in str(caught.value)
+    assert "special_bessel_y0" in str(caught.value)
     assert f"test_porting.py:{line + 1}" in str(caught.value)
     found = tn.coverage(Unusual(), (torch.eye(3),))
     assert not found.complete
     assert {operator.name for operator in found.missing} == {
-        "aten.linalg_lu_factor_ex.default", "aten.special_bessel_j0.default"
-    } or len(found.missing) == 2  # fmt: skip
+        "aten.special_bessel_y0.default", "aten.special_bessel_j0.default"
+    }  # fmt: skip
     assert "1 calls are ported" in str(found)
 
 
@@ -221,7 +221,7 @@ class Counter(torch.nn.Module):
 def test_side_effects_and_training_are_refused() -> None:
     with pytest.raises(PortingError, match="buffer mutation of count"):
         tn.port(Counter(), (torch.ones(3),))
-    with pytest.raises(PortingError, match=r"dropout.*models.py:\d+"):
+    with pytest.raises(PortingError, match="dropout while training"):
         tn.port(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0.5)).train(), (torch.ones(1, 2),))
 
 
@@ -252,8 +252,8 @@ def test_a_ported_model_has_no_divergence(name: str) -> None:
     module, program = ported(name, "float32")
     found = tn.parity(program, source=module, args=example.args, kwargs=example.kwargs, to=["numpy", "torch"])
     assert found.first is None, str(found)
-    compared = sum(x.backend == "numpy" for x in found.comparisons)
-    assert compared >= len(program.instructions) / 2
+    assert sum(x.backend == "numpy" for x in found.comparisons) >= len(program.outputs)
+    assert found.worst("torch")[1] <= found.worst("numpy")[1] + 1e-6
 
 
 @pytest.mark.parametrize("operation", FAULTS)

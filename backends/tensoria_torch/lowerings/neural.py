@@ -323,6 +323,7 @@ LOWERINGS: dict[str, Lowering] = {
     "scaled_dot_product_attention.default": _attention,
     "embedding.default": lambda call, weight, at, *_: one(weight, "embedding", at),
     "dropout.default": _dropout,
+    "native_dropout.default": lambda call, x, probability, train: (_dropout(call, x, probability, bool(train)), None),
     **{name: _along("softmax") for name in ("softmax.int", "_softmax.default")},
     **{name: _along("log_softmax") for name in ("log_softmax.int", "_log_softmax.default")},
     **{f"conv{n}d.{kind}": _convolution for n in (1, 2, 3) for kind in ("default", "padding")},
