@@ -218,6 +218,31 @@ class Counter(torch.nn.Module):
         return x * self.count
 
 
+class Clipped(torch.autograd.Function):
+    """The identity with another derivative."""
+
+    @staticmethod
+    def forward(context: Any, x: Any) -> Any:
+        return x * 1
+
+    @staticmethod
+    def backward(context: Any, gradient: Any) -> Any:
+        return gradient.clamp(-1, 1)
+
+
+class Straight(torch.nn.Module):
+    """Calls it."""
+
+    def forward(self, x: Any) -> Any:
+        return Clipped.apply(x)
+
+
+def test_a_derivative_that_export_would_drop_is_refused() -> None:
+    with pytest.raises(PortingError, match="derivative of its own: the autograd.Function Clipped"):
+        tn.port(Straight(), (torch.ones(3),))
+    assert Clipped.apply.__func__ is torch.autograd.Function.apply.__func__
+
+
 def test_side_effects_and_training_are_refused() -> None:
     with pytest.raises(PortingError, match="buffer mutation of count"):
         tn.port(Counter(), (torch.ones(3),))

@@ -26,7 +26,7 @@ from tensoria.programs.program import Program
 from tensoria.programs.recorder import Recorder, SymbolicArray, recording
 from tensoria.programs.trees import LEAF, Tree, flatten
 from tensoria.programs.types import Operand, Source, Type, Value
-from tensoria_torch.leaves import kept_whole
+from tensoria_torch.leaves import derivatives_noted, kept_whole
 from tensoria_torch.lowerings import IGNORED, LOWERINGS, Call
 from tensoria_torch.lowerings.call import own_dtype
 from tensoria_torch.sizes import Sizes
@@ -45,8 +45,10 @@ def capture(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic
         PortingError: the module can not be exported; PyTorch's reason is in the message.
     """
     given = _named(module, args, kwargs)
-    program = _exported(module, args, kwargs, dynamic, given)
-    return _Capture(type(module).__name__, program, given, dynamic).captured()
+    with derivatives_noted() as own:
+        program = _exported(module, args, kwargs, dynamic, given)
+    refused = [f"a derivative of its own: the autograd.Function {name}" for name in dict.fromkeys(own)]
+    return _Capture(type(module).__name__, program, given, dynamic, refused).captured()
 
 
 def _named(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,7 +171,9 @@ def _known(node: Any) -> bool:
 class _Capture:
     """An exported program on its way into ours."""
 
-    def __init__(self, name: str, exported: Any, given: Mapping[str, Any], dynamic: Dynamic) -> None:
+    def __init__(
+        self, name: str, exported: Any, given: Mapping[str, Any], dynamic: Dynamic, refused: Sequence[str]
+    ) -> None:
         self.name, self.exported, self.given, self.dynamic = name, exported, given, dynamic
         self.recorder = Recorder()
         self.inputs: list[Value] = []
@@ -180,7 +184,7 @@ class _Capture:
         self.made: dict[str, set[str]] = {}
         self.calls: dict[str, list[Source]] = {}
         self.missing: set[str] = set()
-        self.refused: list[str] = []
+        self.refused = list(refused)
         self.fixed: list[Fixed] = []
         self.sizes = self._symbols()
         self._storages: dict[Any, Value] = {}

@@ -1,7 +1,8 @@
-"""Recurrent networks as operators that export keeps whole.
+"""What export would take apart: recurrent networks, and derivatives that a model defines itself.
 
 PyTorch's own `lstm` and `gru` are unrolled while their shapes are found, which fixes the sizes of batch and time. While
 a model is captured, operators of ours stand in their place; they call PyTorch's kernels when the graph is run.
+Of an `autograd.Function` export keeps what it computes and drops its derivative, so its calls are noted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["kept_whole"]
+__all__ = ["derivatives_noted", "kept_whole"]
 
 LOCK = threading.RLock()
 OPTIONS = "bool biased, int layers, float dropout, bool train, bool both, bool batch_first"
@@ -67,3 +68,23 @@ def kept_whole() -> Iterator[None]:
             yield
         finally:
             functions.lstm, functions.gru = before
+
+
+@contextlib.contextmanager
+def derivatives_noted() -> Iterator[list[str]]:
+    """For the duration of a `with` block the calls of functions with derivatives of their own: their classes."""
+    found: list[str] = []
+    kind: Any = torch.autograd.Function
+    before = kind.__dict__["apply"]
+
+    def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        if not cls.__module__.startswith("torch."):
+            found.append(cls.__qualname__)
+        return before.__get__(None, cls)(*args, **kwargs)
+
+    with LOCK:
+        kind.apply = classmethod(apply)
+        try:
+            yield found
+        finally:
+            kind.apply = before

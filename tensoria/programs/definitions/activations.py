@@ -87,7 +87,8 @@ def sigmoid(backend: Backend, x: Array) -> Array:
 
 
 def _relu(backend: Backend, x: Array) -> Array:
-    return backend.xp.maximum(x, 0.0)
+    # Not a maximum: at 0 its derivative is that of neither side. NaN stays.
+    return backend.xp.where(backend.xp.less_equal(x, 0.0), 0.0, x)
 
 
 def _silu(backend: Backend, x: Array) -> Array:
