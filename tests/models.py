@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn.functional import interpolate
 
 __all__ = ["MODELS", "Example", "flat", "stressed"]
 
@@ -87,10 +87,10 @@ class Upward(nn.Module):
         self.group, self.instance = nn.GroupNorm(2, 4), nn.InstanceNorm2d(3, affine=True)
 
     def forward(self, x: Any) -> Any:
-        y = F.elu(self.group(self.down(x)))
+        y = nn.functional.elu(self.group(self.down(x)))
         return {
-            "up": self.instance(self.up(y)), "padded": F.pad(x, (1, 2, 3, 0), mode="reflect"),
-            "resized": [F.interpolate(y, scale_factor=2, mode="bilinear"), F.interpolate(y, size=(9, 11))],
+            "up": self.instance(self.up(y)), "padded": nn.functional.pad(x, (1, 2, 3, 0), mode="reflect"),
+            "resized": [interpolate(y, scale_factor=2, mode="bilinear"), interpolate(y, size=(9, 11))],
         }  # fmt: skip
 
 

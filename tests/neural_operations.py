@@ -50,7 +50,7 @@ def neural_examples() -> Iterator[Found]:
     yield "embedding", (_real(5, 3), np.array([[0, 4], [-1, 2]])), {}
     yield from _images()
     yield "top_k", (_real(3, 5),), {"k": 2, "axis": 1, "largest": True}
-    yield "top_k", (np.array([2.0, 1.0, 2.0, 1.0, 0.0]),), {"k": 4, "axis": 0, "largest": False}
+    yield "top_k", (np.array([2, 1, 2, 1, 0]),), {"k": 4, "axis": 0, "largest": False}
     for add in (False, True):
         places = np.array([[0, 3], [4, -2], [1, 0]])
         yield "scatter", (_real(3, 5), places, _real(3, 2)), {"axis": 1, "add": add}

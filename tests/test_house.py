@@ -97,7 +97,7 @@ programs.derivatives.rule
 programs.derivatives.elementwise programs.derivatives.reductions programs.derivatives.manipulation
 programs.derivatives.indexing programs.derivatives.creation programs.derivatives.contraction
 programs.derivatives.linear_algebra programs.derivatives.factorisations programs.derivatives.fourier
-programs.derivatives.control
+programs.derivatives.control programs.derivatives.neural
 programs.derivatives
 programs.derivatives.reverse
 programs.symbolic

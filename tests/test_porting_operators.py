@@ -18,7 +18,7 @@ from tensoria_torch.sizes import Sizes  # noqa: E402
 from tensoria.backend import Backend, get  # noqa: E402
 from tensoria.programs.evaluation import evaluate  # noqa: E402
 from tensoria.programs.recorder import Recorder, SymbolicArray, recording  # noqa: E402
-from tensoria.programs.types import Literal, Source, Type, Value  # noqa: E402
+from tensoria.programs.types import Literal, Type, Value  # noqa: E402
 
 EXAMPLES = list(aten_examples())
 UNDEFINED = {"aten.empty_like.default", "aten.new_empty.default", "aten.empty.memory_format"}
@@ -42,7 +42,7 @@ def flat(value: Any) -> Iterator[Any]:
 
 def lowered(name: str, args: Any, kwargs: Any, expected: Any) -> tuple[Recorder, dict[Value, Any], list[Any]]:
     """What an operator records, the inputs' numbers, and its results."""
-    recorder, inputs = Recorder(Source()), {}
+    recorder, inputs = Recorder(), {}
 
     def argument(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
@@ -63,7 +63,8 @@ def lowered(name: str, args: Any, kwargs: Any, expected: Any) -> tuple[Recorder,
 def computed(backend: Backend, recorder: Recorder, inputs: dict[Value, Any], results: list[Any]) -> Iterator[Any]:
     """The results' numbers on a backend."""
     known = {value: backend.asarray(array.numpy(), None, None, True) for value, array in inputs.items()}
-    known |= {value: backend.asarray(array, value.type.dtype, None, True) for value, array in recorder.constants.items()}
+    for value, array in recorder.constants.items():
+        known[value] = backend.asarray(array, value.type.dtype, None, True)
 
     def read(x: Any) -> Any:
         return backend.asarray(x.number, x.dtype, None, None) if isinstance(x, Literal) else known[x]

@@ -346,19 +346,21 @@ class _Capture:
         if node.target is operator.getitem:
             found = self.held[node] = self.held[node.args[0]][node.args[1]]
             if found is None and node.users:
-                raise PortingError(f"result {node.args[1]} of {_name(node.args[0])} is used, at {_source(node.args[0])}.")
+                of = node.args[0]
+                raise PortingError(f"result {node.args[1]} of {_name(of)} is not ported, at {_source(of)}.")
             return
         name = _name(node)
         if name in IGNORED:
             return
-        source = self.recorder.source = _source(node)
+        source = _source(node)
         before = len(self.recorder.instructions)
         fakes = tuple(a.meta["val"] if isinstance(a, torch.fx.Node) else a for a in node.args)
         call = Call(self.recorder, node.meta["val"], fakes, self.sizes)
         args = [self._argument(a) for a in node.args]
         kwargs = {key: self._argument(a) for key, a in node.kwargs.items() if key not in PLACED}
         try:
-            self.held[node] = result = LOWERINGS[name](call, *args, **kwargs)
+            with self.recorder.sourced(source):
+                self.held[node] = result = LOWERINGS[name](call, *args, **kwargs)
         except TensoriaError as error:
             where = f", at {source}" if source.file else ""
             raise PortingError(f"{name}{where}: {error.message}", legal=error.legal) from error

@@ -68,6 +68,11 @@ def group_norm(x, *scale, groups, epsilon):
 
 def batch_norm(x, mean, variance, *scale, axis, epsilon):
     """Centred and scaled by channel."""
+    if mean.requires_grad or variance.requires_grad:  # PyTorch's kernel takes them for constants
+        spread = (slice(None), *(None,) * (x.ndim - axis - 1))
+        x = (x - mean[spread]) * torch.rsqrt(variance + epsilon)[spread]
+        x = x * scale[0][spread] if scale else x
+        return x + scale[1][spread] if len(scale) > 1 else x
     found = torch.nn.functional.batch_norm(x.movedim(axis, 1), mean, variance, *scale, eps=epsilon)
     return found.movedim(1, axis)
 

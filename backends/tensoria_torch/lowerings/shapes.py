@@ -278,7 +278,8 @@ LOWERINGS: dict[str, Lowering] = {
     "constant_pad_nd.default": lambda call, x, given, value=0: _pad(call, x, given, "constant", value),
     **{f"{mode}_pad{n}d.default": lambda call, x, given, mode=name: _pad(call, x, given, mode)
        for mode, name in (("reflection", "reflect"), ("replication", "replicate")) for n in (1, 2, 3)},
-    "index.Tensor": _index, "index_put.default": _index_put, "index_select.default": _index_select, "gather.default": _gather,
+    "index.Tensor": _index, "index_put.default": _index_put,
+    "index_select.default": _index_select, "gather.default": _gather,
     **{f"scatter.{kind}": _scattered(False) for kind in ("src", "value")}, "scatter_add.default": _scattered(True),
     "select_scatter.default": _select_scatter, "slice_scatter.default": _slice_scatter,
     **dict.fromkeys((f"{name}.default" for name in ("full", "full_like", "new_full", "scalar_tensor")), _filled(None)),

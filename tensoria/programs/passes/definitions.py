@@ -26,6 +26,7 @@ def apply_definitions(program: P, known: Container[str]) -> P:
     def rewrite(builder: Builder, made: Instruction) -> tuple[Operand, ...] | None:
         if made.operation in known or made.operation not in DEFINITIONS:
             return None
+        replaced.append(made.operation)
         record = Recorder()
         operands = [SymbolicArray(operand, record) for operand in made.operands]
         with recorder.recording(record), record.sourced(made.source):
@@ -39,6 +40,8 @@ def apply_definitions(program: P, known: Container[str]) -> P:
         constants.update(record.constants)
         return tuple(x.operand for x in (results if isinstance(results, tuple) else (results,)))
 
-    while any(made.operation in DEFINITIONS and made.operation not in known for made in program.instructions):
+    replaced = [""]
+    while replaced:  # a definition may use operations that have one
+        replaced.clear()
         program = rewritten(program, rewrite)
     return dataclasses.replace(program, arrays={**program.arrays, **constants}) if constants else program
