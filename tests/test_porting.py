@@ -21,6 +21,7 @@ from tensoria.programs.program import Program  # noqa: E402
 
 each = pytest.mark.parametrize("name", MODELS)
 PRECISIONS = {"float32": 1e-5, "float64": 1e-12}
+GRADIENTS: dict[str, Program] = {}
 PORTED: dict[tuple[str, str], tuple[Any, Program]] = {}
 
 
@@ -147,6 +148,37 @@ def test_capture_leaves_the_model_as_it_is() -> None:
     assert all(parameter.requires_grad and parameter.grad is None for parameter in module.parameters())
     for name, value in module.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+class Weighed(torch.nn.Module):
+    """One number of a module's results, to which every component contributes."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        results = flat(self.module(*args, **kwargs))
+        return sum((y * torch.arange(y.numel(), dtype=y.dtype).reshape(y.shape).cos()).sum() for y in results)
+
+
+@pytest.mark.parametrize("name", ["perceptron", "images", "upward", "tied"])
+def test_gradients_by_all_parameters_are_those_of_the_model_itself(backend: str, name: str) -> None:
+    example = MODELS[name]
+    module = Weighed(stressed(copy.deepcopy(example.module).double()))
+    args, kwargs = in_precision((example.args, dict(example.kwargs)), "float64")
+    module(*args, **kwargs).backward()
+    expected = {key: parameter.grad.numpy() for key, parameter in module.named_parameters()}
+    if name not in GRADIENTS:
+        GRADIENTS[name] = tn.port(module, args, kwargs).grad(argnums=(), parameters=True)
+    found = GRADIENTS[name].run(*args, backend=backend, **tensors(kwargs))
+    found = found[-1] if isinstance(found, tuple) else found
+    assert set(expected) <= set(found)
+    # A gradient that is zero but for rounding is held against the others.
+    floor = 1e-3 * max(float(np.abs(gradient).max()) for gradient in expected.values())
+    for key, gradient in expected.items():
+        scale = max(float(np.abs(gradient).max()), floor)
+        np.testing.assert_allclose(found[key].to(backend="numpy")._array, gradient, rtol=0, atol=1e-11 * scale)
 
 
 # -- what can not be ported -------------------------------------------------------------------------------------------
