@@ -75,8 +75,9 @@ def test_a_ported_model_computes_the_models_numbers_for_sizes_that_were_open(
 
 
 @each
-@pytest.mark.parametrize("target", ["numpy", "torch"])
+@pytest.mark.parametrize("target", ["numpy", "torch", "tensorflow"])
 def test_a_ported_model_is_written_out_and_computes_the_same(name: str, target: str) -> None:
+    pytest.importorskip(target)
     example: Example = MODELS[name]
     module, program = ported(name, "float32")
     compiled = program.compile(target)

@@ -53,15 +53,16 @@ def linear(x, weight, *bias):
     if x.shape.rank == 2:
         found = tf.matmul(x, weight, transpose_b=True)
     else:
-        flat = tf.matmul(tf.reshape(x, (-1, x.shape[-1])), weight, transpose_b=True)
-        found = tf.reshape(flat, tf.concat([tf.shape(x)[:-1], [weight.shape[0]]], axis=0))
+        shape = tf.shape(x)
+        flat = tf.matmul(tf.reshape(x, tf.stack([-1, shape[-1]])), weight, transpose_b=True)
+        found = tf.reshape(flat, tf.concat([shape[:-1], tf.shape(weight)[:1]], axis=0))
         found = tf.ensure_shape(found, (*x.shape[:-1], weight.shape[0]))
     return found + bias[0] if bias else found
 
 
 def embedding(weight, indices):
     """Rows of a table; negative positions count from the end, as TensorFlow's do not."""
-    return tf.gather(weight, tf.where(indices < 0, indices + weight.shape[0], indices))
+    return tf.gather(weight, tf.where(indices < 0, indices + tf.shape(weight, indices.dtype)[0], indices))
 
 
 def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
@@ -78,7 +79,10 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
         # Beside dilations there are no strides: every place is computed, and some are taken.
         parts = tf.split(tf.pad(x, around), groups, axis=-1), tf.split(kernel, groups, axis=-1)
         steps = (1, 1, 1) if max(dilation) > 1 else strides
-        results = [tf.nn.convolution(a, b, steps, "VALID", dilations=dilation) for a, b in zip(*parts, strict=True)]
+        if max(dilation) > 1:
+            results = [tf.nn.convolution(a, b, 1, "VALID", dilations=dilation) for a, b in zip(*parts, strict=True)]
+        else:
+            results = [tf.nn.conv3d(a, b, (1, *steps, 1), "VALID") for a, b in zip(*parts, strict=True)]
         found = tf.concat(results, axis=-1)
         if steps != strides:
             found = found[:, :: strides[0], :: strides[1], :: strides[2]]
