@@ -220,6 +220,8 @@ from tensoria.namespace.utility import (
     any,
     diff,
 )
+from tensoria.parity import parity
+from tensoria.porting import coverage, port
 from tensoria.programs.control import cond, scan, while_loop
 from tensoria.programs.dimensions import dim
 from tensoria.programs.program import Program, load
@@ -295,6 +297,7 @@ __all__ = [
     "cosh",
     "count_nonzero",
     "covariant_derivative",
+    "coverage",
     "cp",
     "cumulative_prod",
     "cumulative_sum",
@@ -402,9 +405,11 @@ __all__ = [
     "ones",
     "ones_like",
     "parallel_transport",
+    "parity",
     "permute_dims",
     "pi",
     "polar",
+    "port",
     "positive",
     "pow",
     "prod",

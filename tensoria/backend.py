@@ -118,6 +118,7 @@ class Backend:
         operators: the binary functions of the Array API's operators, by the functions' names; the operands have one
             data type, or one of them is a Python number.
         add, subtract, multiply: three of them on the hot path, which promote their operands' data types themselves.
+        primitives: the operations of programs that the framework has a kernel for, where they have a definition.
         updating: those of them that may write their result into the first operand, where that is faster.
         word: the data type in which random words of 32 bits are made: uint32, int32 (which shows their bits), or int64
             (whose upper half stays zero), whichever has kernels and is fastest.
@@ -137,6 +138,7 @@ class Backend:
     tensor_class: type | None = None
     max_dimensions: int = 64
     operators: Mapping[str, Callable[[Any, Any], Array]] = PYTHON_OPERATORS
+    primitives: Mapping[str, Callable[..., Any]] = {}
     updating: Mapping[str, Callable[[Any, Any], Array]] = {}
     add: Callable[[Array, Array], Array]
     subtract: Callable[[Array, Array], Array]
@@ -312,6 +314,18 @@ class Backend:
             BackendError: the backend can not be written.
         """
         raise BackendError(f"programs can not be written for {self.name} yet.", legal='p.run(backend="...")')
+
+    def captures(self, model: Any) -> bool:
+        """Whether a value is a model of this framework that `capture` takes."""
+        return False
+
+    def capture(self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any]) -> Any:
+        """What a model computes for arguments like these (a `programs.captured.Captured`).
+
+        Raises:
+            PortingError: the framework does not show it.
+        """
+        raise BackendError(f"the {self.name} backend does not capture models.")
 
     # -- operations -----------------------------------------------------------------------------------------------
 

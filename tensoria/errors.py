@@ -24,6 +24,7 @@ __all__ = [
     "MetricError",
     "ModeError",
     "NotationError",
+    "PortingError",
     "PositionError",
     "ShapeError",
     "SpaceError",
@@ -152,6 +153,10 @@ class ConversionError(TensoriaError, TypeError):
 
 class FileError(TensoriaError, OSError):
     """A file can not be written, or is missing, damaged, or not what it should be."""
+
+
+class PortingError(TensoriaError, ValueError):
+    """A model does not become a program: operators are missing, or sizes that were to stay open are fixed."""
 
 
 class BackendError(TensoriaError, RuntimeError):

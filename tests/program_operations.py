@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from neural_operations import neural_examples
 
 import tensoria as tn
 from tensoria import dtypes
@@ -291,6 +292,8 @@ def _examples() -> list[Example]:
     ):  # fmt: skip
         (made,) = program.instructions
         add(made.operation, *operands, **made.attributes)
+    for operation, operands, attributes in neural_examples():
+        add(operation, *operands, **attributes)
     return out
 
 

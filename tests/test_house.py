@@ -79,6 +79,10 @@ programs.operations.elementwise
 programs.operations.reductions
 programs.operations.*
 programs.operations
+programs.definitions.performing
+programs.definitions.activations programs.definitions.normalisation
+programs.definitions.*
+programs.definitions
 programs.recorder
 programs.standard.operands
 programs.standard.indexing
@@ -93,7 +97,7 @@ programs.derivatives.rule
 programs.derivatives.elementwise programs.derivatives.reductions programs.derivatives.manipulation
 programs.derivatives.indexing programs.derivatives.creation programs.derivatives.contraction
 programs.derivatives.linear_algebra programs.derivatives.factorisations programs.derivatives.fourier
-programs.derivatives.control
+programs.derivatives.control programs.derivatives.neural
 programs.derivatives
 programs.derivatives.reverse
 programs.symbolic
@@ -106,6 +110,8 @@ programs.compiled
 programs.program
 programs.control
 programs.*
+porting
+parity
 tensoria
 startup
 tour.*

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from program_operations import EXAMPLES, Example, program_of
 
 from tensoria.backend import get
+from tensoria.programs.definitions import DEFINITIONS
 from tensoria.programs.operations import OPERATIONS
+from tensoria.programs.passes import apply_definitions
 
+DEFINED = [example for example in EXAMPLES if example.operation in DEFINITIONS]
 each = pytest.mark.parametrize("example", EXAMPLES, ids=[f"{n}-{x}" for n, x in enumerate(EXAMPLES)])
 GAUGE: dict[str, Callable[..., np.ndarray[Any, Any]]] = {
     "linalg.eigh": lambda w, v: v * w[..., None, :] @ v.swapaxes(-1, -2),
@@ -94,3 +98,21 @@ def test_generated_code_computes_the_same_in_a_graph_whose_sizes_are_unknown(sta
             assert found.dtype.name == value.type.dtype.name, example
             assert tuple(found.shape) == value.type.shape, example
         close(example, [x.numpy() for x in results], expected)
+@pytest.mark.parametrize("example", DEFINED, ids=[f"{n}-{x}" for n, x in enumerate(DEFINED)])
+def test_a_definition_in_simpler_operations_computes_what_kernels_do(example: Example) -> None:
+    program, numpy = program_of(example), get("numpy")
+    simple = apply_definitions(program, ())
+    assert not any(made.operation in DEFINITIONS for made in simple.instructions)
+    assert [x.type for x in simple.outputs] == [x.type for x in program.outputs]
+    close(example, simple.evaluate(numpy, example.operands), program.evaluate(numpy, example.operands))
+
+
+def test_the_error_function_is_accurate_to_the_last_places() -> None:
+    x = np.concatenate([np.linspace(-7, 7, 4001), np.logspace(-300, 0, 500), [0.0, -0.0, np.inf, -np.inf, np.nan]])
+    for dtype, ulps in (("float64", 2), ("float32", 4)):
+        given = x.astype(dtype)
+        (found,) = apply_definitions(program_of(Example("erf", (given,), {})), ()).evaluate(get("numpy"), [given])
+        expected = np.array([math.erf(number) for number in given.tolist()]).astype(dtype)
+        near = np.abs(found - expected) <= ulps * np.spacing(np.abs(expected))
+        assert np.all(near | (np.isnan(found) & np.isnan(expected)))
+        assert np.signbit(found[-4])

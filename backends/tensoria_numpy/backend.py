@@ -13,6 +13,7 @@ from tensoria.dtypes import DType, dtype, uint32
 from tensoria.errors import BackendError, ConversionError, DTypeError
 from tensoria_numpy import namespace as xp
 from tensoria_numpy.contraction import kernels
+from tensoria_numpy.neural import KERNELS
 
 __all__ = ["NumpyBackend", "backend"]
 
@@ -33,6 +34,7 @@ class NumpyBackend(Backend):
     immediate = True
     fixed = frozenset((np.ndarray,))
     operators = OPERATORS
+    primitives = KERNELS
     word = uint32
 
     # Mixed kinds promote in NumPy's own way, which is not the standard's.

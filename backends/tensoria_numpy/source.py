@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tensoria.dtypes import DType
-from tensoria.programs.source import Call, Dialect, Row
+from tensoria.programs.source import Call, Dialect, Row, kernel
+from tensoria_numpy import neural
+from tensoria_numpy.neural import KERNELS, NEEDS
 
 __all__ = ["DIALECT"]
 
@@ -196,6 +198,8 @@ def complexed(call: Call) -> str:
     return f"{call.typed[0]}.astype({call.writer.attribute(call.result.dtype)})"
 
 
+ROWS.update({name: kernel(function, *NEEDS.get(name, ())) for name, function in KERNELS.items()})
+
 DIALECT = Dialect(
     imports="import numpy as np",
     rows=ROWS,
@@ -204,6 +208,6 @@ DIALECT = Dialect(
     size="{0}.shape[{axis}]",
     literal="{dtype}({number})",
     array="np.asarray({array}, dtype={dtype})",
-    prelude=PRELUDE,
+    prelude={**PRELUDE, **neural.PRELUDE},
 )
 """NumPy's Python."""

@@ -18,6 +18,7 @@ from tensoria_tensorflow import kernels as native
 from tensoria_tensorflow import namespace as xp
 from tensoria_tensorflow.contraction import kernels
 from tensoria_tensorflow.namespace.shapes import extents, spread
+from tensoria_tensorflow.neural import KERNELS
 
 __all__ = ["TensorflowBackend", "backend"]
 
@@ -65,6 +66,7 @@ class TensorflowBackend(Backend):
     immutable = True
     max_dimensions = 254
     operators = OPERATORS
+    primitives = KERNELS
     word = uint32
 
     def __init__(self) -> None:

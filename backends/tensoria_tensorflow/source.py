@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from tensoria.dtypes import DType
 from tensoria.programs.operations.indexing import At, Cut
-from tensoria.programs.source import Call, Dialect, Row, number
+from tensoria.programs.source import Call, Dialect, Row, kernel, number
 from tensoria.programs.types import Shape
+from tensoria_tensorflow import neural
+from tensoria_tensorflow.neural import KERNELS, NEEDS
 
 __all__ = ["DIALECT"]
 
@@ -651,6 +653,8 @@ ROWS: dict[str, Row] = {
     **{f"fft.{name}": _fourier(name) for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")},
 }  # fmt: skip
 
+ROWS.update({name: kernel(function, *NEEDS.get(name, ())) for name, function in KERNELS.items()})
+
 DIALECT = Dialect(
     imports="import tensorflow as tf",
     rows=ROWS,
@@ -659,7 +663,7 @@ DIALECT = Dialect(
     size="size({0}, {axis})",
     literal="tf.constant({number}, {dtype})",
     array="tf.cast({array}, {dtype})",
-    prelude=PRELUDE,
+    prelude={**PRELUDE, **neural.PRELUDE},
     functions={"min": "tf.minimum", "max": "tf.maximum"},
 )
 """TensorFlow's Python."""

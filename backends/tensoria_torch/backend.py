@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from tensoria_torch import namespace as xp
 from tensoria_torch import subscripts
 from tensoria_torch.contraction import integer_kernels, kernels
 from tensoria_torch.corrections import OPERATORS
+from tensoria_torch.neural import KERNELS
 from tensoria_torch.unsigned import LIFTED, bits
 
 __all__ = ["TorchBackend", "backend"]
@@ -69,6 +70,7 @@ class TorchBackend(Backend):
     immutable = False
     immediate = True
     fixed = frozenset((torch.Tensor,))
+    primitives = KERNELS
     updating = UPDATING
     operators = OPERATORS | {
         "multiply": _by_number("multiply", torch.ops.aten.mul.Scalar),
@@ -233,6 +235,14 @@ class TorchBackend(Backend):
         from tensoria_torch.source import DIALECT
 
         return DIALECT
+
+    def captures(self, model: Any) -> bool:
+        return isinstance(model, torch.nn.Module)
+
+    def capture(self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any]) -> Any:
+        from tensoria_torch.capture import capture
+
+        return capture(model, args, kwargs, dynamic)
 
     def get_item(self, array: Array, key: Any) -> Array:
         if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from tensoria.dtypes import DType
 from tensoria.programs.operations.indexing import Cut
-from tensoria.programs.source import Call, Dialect, Row, number
+from tensoria.programs.source import Call, Dialect, Row, kernel, number
 from tensoria.programs.types import Literal
+from tensoria_torch import neural
+from tensoria_torch.neural import KERNELS, NEEDS
 
 __all__ = ["DIALECT"]
 
@@ -379,6 +381,8 @@ ROWS: dict[str, Row] = {
     )},
 }  # fmt: skip
 
+ROWS.update({name: kernel(function, *NEEDS.get(name, ())) for name, function in KERNELS.items()})
+
 DIALECT = Dialect(
     imports="import torch",
     rows=ROWS,
@@ -388,6 +392,6 @@ DIALECT = Dialect(
     literal="torch.tensor({number}, dtype={dtype}{placed})",
     array="torch.tensor({array}, dtype={dtype}, device=device)",
     device="{0}.device",
-    prelude=PRELUDE,
+    prelude={**PRELUDE, **neural.PRELUDE},
 )
 """PyTorch's Python."""

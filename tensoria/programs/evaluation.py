@@ -13,6 +13,7 @@ from typing import Any
 
 from tensoria.backend import Array, Backend
 from tensoria.dtypes import int64
+from tensoria.programs.definitions import DEFINITIONS
 from tensoria.programs.dimensions import Dim, evaluated
 from tensoria.programs.operations.indexing import At, Cut
 from tensoria.programs.types import Region
@@ -185,12 +186,16 @@ EVALUATE: dict[str, Evaluate] = {
     "linalg.matrix_power": lambda backend, x, *, n: backend.xp.linalg.matrix_power(x, n),
     "linalg.eig": lambda backend, x: backend.eig(x),
     "linalg.eigvals": lambda backend, x: backend.eigvals(x),
+    **DEFINITIONS,
 }  # fmt: skip
 """The operations that are not the backend's function of that name with these arguments."""
 
 
 def evaluate(backend: Backend, operation: str, operands: tuple[Array, ...], attributes: Mapping[str, Any]) -> Any:
     """The result of one instruction on native arrays: an array, or a tuple of them."""
+    kernel = backend.primitives.get(operation)
+    if kernel is not None:
+        return kernel(*operands, **attributes)
     row = EVALUATE.get(operation)
     if row is not None:
         return row(backend, *operands, **attributes)

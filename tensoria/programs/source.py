@@ -28,7 +28,7 @@ from tensoria.programs.passes import Chosen, lowered
 from tensoria.programs.statements import Statement, last_uses, nested
 from tensoria.programs.types import Instruction, Operand, Region, Source, Type, Value, assigned
 
-__all__ = ["Call", "Dialect", "Row", "Rows", "compiled", "written"]
+__all__ = ["Call", "Dialect", "Row", "Rows", "compiled", "kernel", "written"]
 
 
 @dataclass(frozen=True)
@@ -400,6 +400,16 @@ CONTROL: Mapping[str, Callable[[Writer, Instruction], list[str]]] = {
     "cond": _cond, "while_loop": _while_loop, "scan": _scan,
 }  # fmt: skip
 """Operations that are statements, and no expression of a dialect."""
+def kernel(function: Callable[..., Any], *needs: str) -> Row:
+    """The row of an operation that is a function of the prelude, with operands by position, attributes by name."""
+
+    def row(call: Call) -> str:
+        for name in (*needs, function.__name__):
+            call.writer.need(name)
+        given = (*call.typed, *(f"{name}={text}" for name, text in call.attributes.items()))
+        return f"{function.__name__}({', '.join(given)})"
+
+    return row
 
 
 def number(value: complex) -> str:
@@ -425,7 +435,7 @@ def written(program: P, dialect: Dialect, backend: str, passes: Chosen = True) -
         BackendError: the backend has no row for an operation.
         TracingError: there is no pass of that name.
     """
-    return _module(lowered(program, passes), dialect, backend)
+    return _module(lowered(program, passes, dialect.rows), dialect, backend)
 
 
 def _module(program: P, dialect: Dialect, backend: str) -> str:
@@ -474,7 +484,7 @@ def compiled(
     parameters are. Its source is registered with `linecache`, so that tracebacks show it.
     """
     global _count
-    program = lowered(program, passes)
+    program = lowered(program, passes, dialect.rows)
     text = _module(program, dialect, backend)
     with _counting:
         _count += 1

@@ -17,6 +17,7 @@ from tensoria.planning import Costs, Kernels, Pattern
 from tensoria.programs import recorder, standard
 from tensoria.programs.derivatives.reverse import pulled, pushed
 from tensoria.programs.dimensions import Dim
+from tensoria.programs.operations import neural
 from tensoria.programs.recorder import SymbolicArray, refuse
 
 __all__ = ["SymbolicBackend", "backend"]
@@ -36,6 +37,14 @@ KERNELS = Kernels(**{**dict.fromkeys(Kernels._fields, _refused), **RECORDED, "co
 """The few native calls that are made outside of contractions."""
 
 
+def _recorded(name: str) -> Callable[..., Any]:
+    def record(x: Array, *more: Array, **attributes: Any) -> Any:
+        results = x.recorder.record(name, (x, *more), **attributes)
+        return results if len(results) > 1 else results[0]
+
+    return record
+
+
 class SymbolicBackend(Backend):
     """Arrays of the program that is being recorded."""
 
@@ -45,6 +54,7 @@ class SymbolicBackend(Backend):
     kernels = KERNELS
     immutable = True
     lifts = True
+    primitives = {name: _recorded(name) for name in neural.ROWS}  # noqa: RUF012
     operators = {name: getattr(xp, name) for name in Backend.operators}  # noqa: RUF012
 
     add = staticmethod(xp.add)

@@ -17,6 +17,7 @@ from tensoria.programs.derivatives import (
     indexing,
     linear_algebra,
     manipulation,
+    neural,
     reductions,
 )
 from tensoria.programs.derivatives.rule import Call, Rule
@@ -25,7 +26,7 @@ __all__ = ["RULES", "WITHOUT", "Call", "Rule"]
 
 CHAPTERS = (
     elementwise, reductions, manipulation, indexing, creation, contraction, linear_algebra, factorisations, fourier,
-    control,
+    control, neural,
 )  # fmt: skip
 RULES: Final[dict[str, Rule]] = {name: rule for chapter in CHAPTERS for name, rule in chapter.RULES.items()}
 

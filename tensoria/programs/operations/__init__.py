@@ -16,11 +16,14 @@ from tensoria.programs.operations import (
     indexing,
     linear_algebra,
     manipulation,
+    neural,
     reductions,
 )
 from tensoria.programs.operations.row import Operation
 
 __all__ = ["CHAPTERS", "OPERATIONS"]
 
-CHAPTERS = (elementwise, reductions, manipulation, indexing, creation, contraction, linear_algebra, fourier, control)
+CHAPTERS = (
+    elementwise, reductions, manipulation, indexing, creation, contraction, linear_algebra, fourier, control, neural,
+)  # fmt: skip
 OPERATIONS: Final[dict[str, Operation]] = {name: row for chapter in CHAPTERS for name, row in chapter.ROWS.items()}

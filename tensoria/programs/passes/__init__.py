@@ -7,7 +7,7 @@ as fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any, Final, TypeAlias
 
 from tensoria.errors import TracingError
@@ -15,6 +15,7 @@ from tensoria.programs.base import P
 from tensoria.programs.passes.constants import fold_constants
 from tensoria.programs.passes.contraction import lower_contractions
 from tensoria.programs.passes.dead_code import remove_dead_code
+from tensoria.programs.passes.definitions import apply_definitions
 from tensoria.programs.passes.literals import spread_literals
 from tensoria.programs.passes.movement import collapse_movement
 from tensoria.programs.passes.order import order_contractions
@@ -23,6 +24,7 @@ from tensoria.programs.passes.subexpressions import share_subexpressions
 __all__ = [
     "OPTIMISATIONS",
     "Chosen",
+    "apply_definitions",
     "collapse_movement",
     "fold_constants",
     "lower_contractions",
@@ -60,8 +62,14 @@ def optimised(program: P, passes: Chosen = True) -> P:
     return program
 
 
-def lowered(program: P, passes: Chosen = True) -> P:
-    """The program in operations that every framework has: contractions become matrix products, between passes."""
+def lowered(program: P, passes: Chosen = True, known: Container[str] = ()) -> P:
+    """The program in operations that every framework has: contractions become matrix products, between passes.
+
+    Args:
+        passes: the passes.
+        known: operations that stay, although they have a definition in simpler ones.
+    """
+    program = apply_definitions(program, known)
     names = _names(passes)
     early, late = ([name for name in names if name in group] for group in (EARLY, LATE))
     # Lowering repeats moves of shared operands, which the late passes and one more look for repetition remove.

@@ -1,0 +1,146 @@
+"""Operations of neural networks by TensorFlow's own kernels, where they compute what the definition says.
+
+On the processor TensorFlow's convolutions want channels last; the definition's order is restored behind them. Left to
+the definitions are `gelu` (whose constants TensorFlow rounds to float32), transposed convolutions, and the resampling
+of images, whose coordinates TensorFlow has other rules for.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+__all__ = ["KERNELS", "NEEDS", "PRELUDE"]
+
+
+def erf(x):
+    """Error function."""
+    return tf.math.erf(x)
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x))."""
+    return tf.math.sigmoid(x)
+
+
+def relu(x):
+    """x where it is positive, else 0."""
+    return tf.nn.relu(x)
+
+
+def gelu(x, *, approximate):
+    """x times the normal distribution function, or its approximation by tanh."""
+    if approximate == "tanh":
+        return 0.5 * x * (1 + tf.tanh((2 / 3.141592653589793) ** 0.5 * (x + 0.044715 * (x * x * x))))
+    return 0.5 * x * (1 + tf.math.erf(x * 0.5**0.5))
+
+
+def softmax(x, *, axis):
+    """exp(x) / sum(exp(x))."""
+    return tf.nn.softmax(x, axis=axis)
+
+
+def log_softmax(x, *, axis):
+    """x - log(sum(exp(x)))."""
+    return tf.nn.log_softmax(x, axis=axis)
+
+
+def linear(x, weight, *bias):
+    """x times the transposed weight, as one matrix product, plus the bias."""
+    if x.shape.rank == 2:
+        found = tf.matmul(x, weight, transpose_b=True)
+    else:
+        shape = tf.shape(x)
+        flat = tf.matmul(tf.reshape(x, tf.stack([-1, shape[-1]])), weight, transpose_b=True)
+        found = tf.reshape(flat, tf.concat([shape[:-1], tf.shape(weight)[:1]], axis=0))
+        found = tf.ensure_shape(found, (*x.shape[:-1], weight.shape[0]))
+    return found + bias[0] if bias else found
+
+
+def embedding(weight, indices):
+    """Rows of a table; negative positions count from the end, as TensorFlow's do not."""
+    return tf.gather(weight, tf.where(indices < 0, indices + tf.shape(weight, indices.dtype)[0], indices))
+
+
+def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
+    """Images under a kernel, channels last; one axis of space is two for TensorFlow."""
+    space = len(strides)
+    letters = "".join(letter for letter in numbers[0] if letter not in "NC")
+    x = tf.transpose(x, [numbers[0].index(letter) for letter in "N" + letters + "C"])
+    kernel = tf.transpose(kernel, [numbers[1].index(letter) for letter in letters + "IO"])
+    if space == 1:
+        x, kernel = x[:, None], kernel[None]
+        strides, padding, dilation = (1, *strides), ((0, 0), *padding), (1, *dilation)
+    around = [[0, 0], *map(list, padding), [0, 0]]
+    if len(strides) == 3:
+        # Beside dilations there are no strides: every place is computed, and some are taken.
+        parts = tf.split(tf.pad(x, around), groups, axis=-1), tf.split(kernel, groups, axis=-1)
+        steps = (1, 1, 1) if max(dilation) > 1 else strides
+        if max(dilation) > 1:
+            results = [tf.nn.convolution(a, b, 1, "VALID", dilations=dilation) for a, b in zip(*parts, strict=True)]
+        else:
+            results = [tf.nn.conv3d(a, b, (1, *steps, 1), "VALID") for a, b in zip(*parts, strict=True)]
+        found = tf.concat(results, axis=-1)
+        if steps != strides:
+            found = found[:, :: strides[0], :: strides[1], :: strides[2]]
+    elif groups > 1 and kernel.shape[2] == 1 and kernel.shape[3] == groups and strides[0] == strides[1]:
+        # The depthwise kernel has no strides beside dilations, and no padding of its own on every device.
+        kernel = tf.transpose(kernel, (0, 1, 3, 2))
+        if max(dilation) > 1 and max(strides) > 1:
+            found = tf.nn.depthwise_conv2d(tf.pad(x, around), kernel, (1, 1, 1, 1), "VALID", dilations=dilation)
+            found = found[:, :: strides[0], :: strides[1]]
+        else:
+            found = tf.nn.depthwise_conv2d(tf.pad(x, around), kernel, (1, *strides, 1), "VALID", dilations=dilation)
+    else:
+        parts = tf.split(x, groups, axis=-1), tf.split(kernel, groups, axis=-1)
+        results = [tf.nn.conv2d(a, b, strides, around, dilations=dilation) for a, b in zip(*parts, strict=True)]
+        found = results[0] if groups == 1 else tf.concat(results, axis=-1)
+    if space == 1:
+        found = found[:, 0]
+    if bias:
+        found = found + bias[0]
+    return tf.transpose(found, [("N" + letters + "C").index(letter) for letter in numbers[2]])
+
+
+def max_pool(x, *, window, strides, padding, dilation):
+    """The largest component of each window."""
+    space = len(window)
+    if space == 3:
+        # One axis after the other: the kernel for three has no float64.
+        for axis in range(3):
+            around = [padding[axis] if n == axis + 2 else (0, 0) for n in range(5)]
+            x = tf.pad(x, around, constant_values=float("-inf"))
+            reach = (window[axis] - 1) * dilation[axis]
+            places = [slice(None)] * 5
+            parts = []
+            for k in range(window[axis]):
+                start = k * dilation[axis]
+                places[axis + 2] = slice(start, start - reach or None, strides[axis])
+                parts.append(x[tuple(places)])
+            x = tf.reduce_max(tf.stack(parts), axis=0)
+        return x
+    last = [0, *range(2, 2 + space), 1]
+    x = tf.transpose(tf.pad(x, [(0, 0), (0, 0), *padding], constant_values=float("-inf")), last)
+    x = tf.nn.pool(x, window, "MAX", strides=strides, padding="VALID", dilations=dilation)
+    return tf.transpose(x, [0, 1 + space, *range(1, 1 + space)])
+
+
+def pad(x, *, padding, value):
+    """A value around x."""
+    return tf.pad(x, padding, constant_values=tf.cast(value, x.dtype))
+
+
+KERNELS: Mapping[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        erf, sigmoid, relu, gelu, softmax, log_softmax, linear, embedding, convolution, max_pool, pad,
+    )
+}  # fmt: skip
+"""The kernels, by the operation's name."""
+NEEDS: Mapping[str, tuple[str, ...]] = {}
+"""Which other functions of this file a kernel calls."""
+PRELUDE = {function.__name__: inspect.getsource(function) for function in KERNELS.values()}
+"""Their text."""

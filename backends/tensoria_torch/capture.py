@@ -1,0 +1,389 @@
+"""A PyTorch module as a program: exported, made functional, and lowered operator by operator.
+
+`torch.export` gives a graph of ATen operators, in which every node knows the type of its result, the path of its
+module and its line. `run_decompositions({})` removes what happens in place and keeps `linear`, `layer_norm`, `lstm` and
+their like whole. An operator without a lowering is taken apart by PyTorch's own decomposition of it, if there is one.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from tensoria.errors import PortingError, TensoriaError
+from tensoria.indices import PLAIN
+from tensoria.programs.captured import Captured, Dynamic, Fixed, Operator
+from tensoria.programs.dimensions import Dim, Size, dim
+from tensoria.programs.naming import named_values
+from tensoria.programs.program import Program
+from tensoria.programs.recorder import Recorder, SymbolicArray, recording
+from tensoria.programs.trees import LEAF, Tree, flatten
+from tensoria.programs.types import Operand, Source, Type, Value
+from tensoria_torch.exporting import exported, is_size, name_of, named
+from tensoria_torch.leaves import derivatives_noted
+from tensoria_torch.lowerings import IGNORED, LOWERINGS, Call
+from tensoria_torch.lowerings.call import own_dtype
+from tensoria_torch.sizes import Sizes
+
+__all__ = ["capture"]
+
+FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+CALL = re.compile(r"@(\d+)$")
+TORCH = torch.__file__.rsplit("/", 1)[0] + "/"
+
+
+def capture(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Dynamic) -> Captured:
+    """What a module computes for arguments like these.
+
+    Raises:
+        PortingError: the module can not be exported; PyTorch's reason is in the message.
+    """
+    given = named(module, args, kwargs)
+    with derivatives_noted() as own:
+        program = exported(module, args, kwargs, dynamic, given)
+    refused = [f"a derivative of its own: the autograd.Function {name}" for name in dict.fromkeys(own)]
+    return _Capture(type(module).__name__, program, given, dynamic, refused).captured()
+
+
+class _Capture:
+    """An exported program on its way into ours."""
+
+    def __init__(
+        self, name: str, exported: Any, given: Mapping[str, Any], dynamic: Dynamic, refused: Sequence[str]
+    ) -> None:
+        self.name, self.exported, self.given, self.dynamic = name, exported, given, dynamic
+        self.recorder = Recorder()
+        self.inputs: list[Value] = []
+        self.parameters: dict[str, Value] = {}
+        self.arrays: dict[Value, Any] = {}
+        self.held: dict[Any, Any] = {}
+        """What each node has become."""
+        self.made: dict[str, set[str]] = {}
+        self.calls: dict[str, list[Source]] = {}
+        self.missing: set[str] = set()
+        self.refused = list(refused)
+        self.fixed: list[Fixed] = []
+        self.sizes = self._symbols()
+        self._storages: dict[Any, Value] = {}
+
+    # -- sizes ----------------------------------------------------------------------------------------------------
+
+    def _tensors(self) -> Iterator[tuple[str, Any, Any]]:
+        """The arguments' tensors: the path, what the argument is called, and the node."""
+        specs = [spec for spec in self.exported.graph_signature.input_specs if spec.kind.name == "USER_INPUT"]
+        nodes = {node.name: node for node in self.exported.graph.nodes if node.op == "placeholder"}
+        leaves = [(name, leaf) for name, value in self.given.items() for leaf in pytree.tree_leaves(value)]
+        for spec, (name, leaf) in zip(specs, leaves, strict=True):
+            if isinstance(leaf, torch.Tensor):
+                yield name, spec.arg.name, nodes[spec.arg.name]
+
+    def _symbols(self) -> Sizes:
+        ranges = self.exported.range_constraints
+        names: dict[Any, Any] = {}
+        for root, _, node in self._tensors():
+            for axis, wanted in enumerate(self.dynamic.get(root, ())):
+                if wanted is None:
+                    continue
+                size = node.meta["val"].shape[axis]
+                expression = size.node.expr if isinstance(size, torch.SymInt) else None
+                text = str(wanted)
+                if expression is None or expression.is_number:
+                    self.fixed.append(self._fixed(root, axis, text, int(size), node))
+                elif expression.is_Symbol and names.setdefault(expression, wanted) != wanted:
+                    self.fixed.append(Fixed(root, axis, text, str(names[expression])))
+        symbols: dict[Any, Size] = {}
+        for expression in ranges:
+            wanted = names.get(expression, str(expression))
+            symbols[expression] = wanted if isinstance(wanted, Dim) else self._bounded(wanted, names, ranges)
+        return Sizes(symbols)
+
+    def _bounded(self, name: str, names: Mapping[Any, Any], ranges: Mapping[Any, Any]) -> Dim:
+        """A size with the bounds of all symbols that are called so. 2 is PyTorch's least for any open size."""
+        own = [of for symbol, of in ranges.items() if names.get(symbol, str(symbol)) == name]
+        lower = max(int(of.lower) for of in own)
+        uppers = [int(of.upper) for of in own if of.upper.is_Integer]
+        return dim(name, lower=1 if lower <= 2 else lower, upper=min(uppers) if uppers else None)
+
+    def _fixed(self, root: str, axis: int, name: str, size: int, node: Any) -> Fixed:
+        """With the guard that fixed it, if PyTorch remembers one."""
+        shapes = node.meta["val"].fake_mode.shape_env
+        for guard in reversed(shapes.guards):
+            expression = guard.expr
+            if getattr(expression, "rel_op", "") == "==" and any(str(side) == str(size) for side in expression.args):
+                frame = guard.sloc.maybe_user_loc or ""
+                found = re.search(r'"?([^" ]+\.py)"?[:,] ?(?:line )?(\d+)', str(frame))
+                source = Source(found[1], int(found[2])) if found else Source()
+                return Fixed(root, axis, name, str(size), str(expression), source)
+        return Fixed(root, axis, name, str(size))
+
+    # -- the graph ------------------------------------------------------------------------------------------------
+
+    def captured(self) -> Captured:
+        """All of it."""
+        graph = self.exported.graph
+        for node in graph.nodes:
+            if node.op == "call_function" and not is_size(node) and node.target is not operator.getitem:
+                name = name_of(node)
+                if name not in IGNORED:
+                    self.calls.setdefault(name, []).append(_source(node))
+                    if name not in LOWERINGS:
+                        self.missing.add(name)
+        self._side_effects()
+        program = None
+        if not (self.missing or self.refused or self.fixed):
+            program = self._program(graph)
+        operators = tuple(
+            Operator(name, tuple(sources), name not in self.missing, tuple(sorted(self.made.get(name, ()))))
+            for name, sources in self.calls.items()
+        )
+        return Captured(program, operators, tuple(self.fixed), tuple(self.refused), self._replay)
+
+    def _side_effects(self) -> None:
+        for spec in self.exported.graph_signature.output_specs:
+            if spec.kind.name != "USER_OUTPUT":
+                what = spec.kind.name.lower().replace("_", " ")
+                self.refused.append(f"a side effect, {what} of {spec.target}")
+
+    def _program(self, graph: Any) -> Program:
+        self._arguments()
+        with recording(self.recorder):
+            for node in graph.nodes:
+                if node.op == "call_function":
+                    self._lower(node)
+                elif node.op == "get_attr":
+                    self.held[node] = self._constant(getattr(self.exported.graph_module, node.target))
+        leaves, tree = self._results(graph)
+        signature = tuple(name for name, value in self.given.items() if _has_tensors(value))
+        program = Program(
+            name=self.name,
+            signature=signature,
+            inputs=tuple(self.inputs),
+            parameters=self.parameters,
+            arrays={**self.arrays, **self.recorder.constants},
+            instructions=tuple(self.recorder.instructions),
+            outputs=tuple(leaves),
+            input_tree=Tree("tuple", (), tuple(_tree(self.given[name]) for name in signature)),
+            output_tree=tree,
+            output_axes=(PLAIN,) * len(leaves),
+        )
+        named_values(program)
+        return program
+
+    def _arguments(self) -> None:
+        nodes = {node.name: node for node in self.exported.graph.nodes if node.op == "placeholder"}
+        for spec in self.exported.graph_signature.input_specs:
+            node = nodes[spec.arg.name]
+            if spec.kind.name in ("PARAMETER", "BUFFER", "CONSTANT_TENSOR"):
+                found = self.exported.state_dict.get(spec.target)
+                self.held[node] = self._parameter(
+                    spec.target, self.exported.constants[spec.target] if found is None else found
+                )
+        paths = dict(zip((id(n) for _, _, n in self._tensors()), self._paths(), strict=True))
+        for root, _, node in self._tensors():
+            fake = node.meta["val"]
+            value = Value(Type(own_dtype(fake.dtype), self._declared(root, fake)), paths[id(node)])
+            self.inputs.append(value)
+            self.held[node] = SymbolicArray(value, self.recorder)
+
+    def _declared(self, root: str, fake: Any) -> tuple[Size, ...]:
+        return self.sizes.shape(fake.shape)
+
+    def _paths(self) -> Iterator[str]:
+        for name, value in self.given.items():
+            if _has_tensors(value):
+                yield from _tree(value).names(name)
+
+    def _parameter(self, path: str, tensor: Any) -> SymbolicArray:
+        """A parameter or buffer; those that share memory are one."""
+        tensor = tensor.detach()
+        if tensor.ndim == 0 and tensor.dtype in (torch.int64, torch.bool):
+            return self.recorder.literal(tensor.item(), own_dtype(tensor.dtype))
+        pointer = tensor.untyped_storage().data_ptr()
+        key = (pointer, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)
+        if key not in self._storages:
+            value = Value(Type(own_dtype(tensor.dtype), tuple(tensor.shape)), path)
+            self._storages[key] = self.parameters[self._first_name(path, tensor)] = value
+            self.arrays[value] = _numbers(tensor)
+        return SymbolicArray(self._storages[key], self.recorder)
+
+    def _first_name(self, path: str, tensor: Any) -> str:
+        """The first name under which the module has this tensor."""
+        pointer = tensor.untyped_storage().data_ptr()
+        for name, other in self.exported.state_dict.items():
+            if other.shape == tensor.shape and other.untyped_storage().data_ptr() == pointer:
+                return str(name) if name not in self.parameters else path
+        return path
+
+    def _constant(self, tensor: Any) -> SymbolicArray:
+        return self.recorder.constant(_numbers(tensor), own_dtype(tensor.dtype), origin=tensor)
+
+    def _lower(self, node: Any) -> None:
+        if is_size(node):
+            return
+        if node.target is operator.getitem:
+            found = self.held[node] = self.held[node.args[0]][node.args[1]]
+            if found is None and node.users:
+                of = node.args[0]
+                raise PortingError(f"result {node.args[1]} of {name_of(of)} is not ported, at {_source(of)}.")
+            return
+        name = name_of(node)
+        if name in IGNORED:
+            return
+        source = _source(node)
+        before = len(self.recorder.instructions)
+        fakes = tuple(a.meta["val"] if isinstance(a, torch.fx.Node) else a for a in node.args)
+        call = Call(self.recorder, node.meta["val"], fakes, self.sizes)
+        args = [self._argument(a) for a in node.args]
+        kwargs = {key: self._argument(a) for key, a in node.kwargs.items() if key not in PLACED}
+        try:
+            with self.recorder.sourced(source):
+                self.held[node] = result = LOWERINGS[name](call, *args, **kwargs)
+        except TensoriaError as error:
+            where = f", at {source}" if source.file else ""
+            raise PortingError(f"{name}{where}: {error.message}", legal=error.legal) from error
+        self._check(name, node, result)
+        made = self.recorder.instructions[before:]
+        self.made.setdefault(name, set()).update(instruction.operation for instruction in made)
+
+    def _check(self, name: str, node: Any, result: Any) -> None:
+        """PyTorch knows the types of all results: one that differs is a mistake in the table of lowerings."""
+        fakes = node.meta["val"]
+        for found, fake in zip(result, fakes, strict=True) if isinstance(result, tuple) else [(result, fakes)]:
+            if found is None or not isinstance(fake, torch.Tensor):
+                continue
+            sizes = zip(found.shape, self.sizes.shape(fake.shape), strict=False)
+            differ = any(m != n for m, n in sizes if isinstance(m, int) and isinstance(n, int))
+            if differ or found.dtype is not own_dtype(fake.dtype) or found.ndim != fake.ndim:
+                raise PortingError(
+                    f"{name} is {fake.dtype}{list(fake.shape)} in PyTorch and became {found.type}, at {_source(node)}."
+                )
+
+    def _argument(self, value: Any) -> Any:
+        """An argument of a node with arrays, sizes and data types of ours."""
+        if isinstance(value, torch.fx.Node):
+            found = value.meta.get("val")
+            if isinstance(found, (torch.SymInt, int)) and not isinstance(found, bool):
+                return self.sizes(found)
+            if isinstance(found, (torch.SymFloat, torch.SymBool)):
+                raise PortingError(f"a number that depends on open sizes, {found}, is not ported.")
+            return found if isinstance(found, (bool, float)) else self.held[value]
+        if isinstance(value, (list, tuple)):
+            return [self._argument(item) for item in value]
+        if isinstance(value, torch.SymInt):
+            return self.sizes(value)
+        return own_dtype(value) if isinstance(value, torch.dtype) else value
+
+    def _results(self, graph: Any) -> tuple[list[Operand], Tree]:
+        nodes = next(node for node in graph.nodes if node.op == "output").args[0]
+        specs = self.exported.graph_signature.output_specs
+        found = [
+            self.held[node].operand if isinstance(node, torch.fx.Node) and not is_size(node) else _Static(node)
+            for node, spec in zip(nodes, specs, strict=True) if spec.kind.name == "USER_OUTPUT"
+        ]  # fmt: skip
+        nested = pytree.tree_unflatten(found, self.exported.module_call_graph[0].signature.out_spec)
+        leaves, tree = flatten(_plain(nested), lambda item: isinstance(item, Operand))
+        if len(leaves) != sum(not isinstance(x, _Static) for x in found):
+            raise PortingError(
+                f"{self.name} returns a {type(nested).__name__} with tensors in containers that have no counterpart.",
+                legal="use_cache=False, or a module around it that returns tensors",
+            )
+        return leaves, tree
+
+    def _replay(self, arrays: Sequence[Any], wide: bool = False) -> Iterator[tuple[Value, Any]]:
+        """The exported graph run by PyTorch itself, with each value that an operator's result has become."""
+
+        def widened(x: Any) -> Any:
+            return x.double() if wide and isinstance(x, torch.Tensor) and x.dtype == torch.float32 else x
+
+        def wider(x: Any) -> Any:
+            return torch.float64 if wide and x is torch.float32 else x
+
+        values = dict(zip([id(node) for _, _, node in self._tensors()], map(widened, arrays), strict=True))
+        known: dict[Any, Any] = {}
+        state = {**self.exported.state_dict, **self.exported.constants}
+        specs = {spec.arg.name: spec for spec in self.exported.graph_signature.input_specs}
+        for node in self.exported.graph.nodes:
+            if node.op == "placeholder":
+                spec = specs[node.name]
+                if id(node) in values:
+                    known[node] = values[id(node)]
+                elif spec.target is not None:
+                    known[node] = widened(state[spec.target].detach())
+                else:
+                    known[node] = getattr(spec.arg, "value", None)
+            elif node.op == "get_attr":
+                known[node] = widened(getattr(self.exported.graph_module, node.target))
+            elif node.op == "call_function":
+                args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), known.__getitem__)
+                args, kwargs = pytree.tree_map(wider, (args, kwargs))
+                with torch.no_grad():
+                    known[node] = node.target(*args, **kwargs)
+                held = self.held.get(node)
+                for ours, theirs in _pairs(held, known[node]):
+                    if isinstance(ours.operand, Value):
+                        yield ours.operand, theirs
+
+
+PLACED = frozenset(("device", "layout", "pin_memory", "memory_format", "non_blocking", "implicit", "copy"))
+"""Arguments about memory, which no program has."""
+
+
+class _Static:
+    """A result that is no tensor."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _pairs(ours: Any, theirs: Any) -> Iterator[tuple[SymbolicArray, Any]]:
+    if isinstance(ours, SymbolicArray) and isinstance(theirs, torch.Tensor):
+        yield ours, theirs
+    elif isinstance(ours, tuple):
+        for a, b in zip(ours, theirs, strict=True):
+            yield from _pairs(a, b)
+
+
+def _plain(value: Any) -> Any:
+    """Containers as dictionaries, lists and tuples; a dictionary's subclass (a model's output) is one."""
+    if isinstance(value, _Static):
+        return value.value
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return tuple(_plain(item) for item in value)
+    return value
+
+
+def _has_tensors(value: Any) -> bool:
+    return any(isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(value))
+
+
+def _tree(value: Any) -> Tree:
+    return LEAF if isinstance(value, torch.Tensor) else flatten(value, lambda leaf: isinstance(leaf, torch.Tensor))[1]
+
+
+def _numbers(tensor: Any) -> Any:
+    """A tensor's numbers in memory of their own; bfloat16 as float32, which holds them all."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).contiguous().numpy().copy()
+
+
+def _source(node: Any) -> Source:
+    """The innermost line that is not PyTorch's, and the innermost module."""
+    frames = FRAME.findall(node.meta.get("stack_trace") or "")
+    own = [frame for frame in frames if not frame[0].startswith((TORCH, "<"))]
+    file, line = (own or frames or [("", "0")])[-1]
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path = str(stack[-1][0]) if stack else ""
+    if path.startswith("_empty_nn"):
+        path = ""
+    again = CALL.search(path)
+    return Source(file, int(line), CALL.sub("", path), int(again[1]) if again else 0)
+

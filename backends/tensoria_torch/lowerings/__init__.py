@@ -1,0 +1,37 @@
+"""From ATen's operators to the instructions of programs: one row for each overload."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+
+import tensoria_torch.leaves  # noqa: F401  (its operators are in the table)
+from tensoria_torch.lowerings import elementwise, neural, reductions, shapes
+from tensoria_torch.lowerings.call import Call, Lowering
+
+__all__ = ["IGNORED", "LOWERINGS", "Call"]
+
+CHAPTERS = (elementwise, reductions, shapes, neural)
+
+
+def _exists(name: str) -> bool:
+    """Whether this version of PyTorch has an overload for tensors."""
+    space, operator, overload = name.split(".")
+    packet = getattr(getattr(torch.ops, space), operator, None)
+    if packet is None or overload not in packet.overloads():
+        return False
+    return any("Tensor" in str(result.type) for result in getattr(packet, overload)._schema.returns)
+
+
+ROWS = {
+    name if name.startswith("tensoria.") else f"aten.{name}": lowering
+    for chapter in CHAPTERS for name, lowering in chapter.LOWERINGS.items()
+}  # fmt: skip
+LOWERINGS: Final[dict[str, Lowering]] = {name: lowering for name, lowering in ROWS.items() if _exists(name)}
+"""What each operator records; elementwise ones that change their argument have been replaced by then."""
+IGNORED: Final[frozenset[str]] = frozenset((
+    "aten._assert_tensor_metadata.default", "aten._assert_scalar.default", "aten.sym_constrain_range.default",
+    "aten.sym_constrain_range_for_size.default", "aten._assert_async.msg",
+))  # fmt: skip
+"""Operators that check and compute nothing; a program checks its inputs' types and shapes."""

@@ -1,0 +1,341 @@
+"""ATen's products, and its operators of neural networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tensoria.errors import PortingError
+from tensoria.programs.operations.neural import image
+from tensoria.programs.recorder import SymbolicArray
+from tensoria.programs.standard import cast, getitem
+from tensoria_torch.lowerings.call import Call, Lowering, one, positions, xp
+
+__all__ = ["LOWERINGS"]
+
+Array = SymbolicArray
+
+
+def _present(*arrays: Array | None) -> tuple[Array, ...]:
+    return tuple(x for x in arrays if x is not None)
+
+
+def _many(given: Any, count: int) -> tuple[int, ...]:
+    """One number for each axis of space, where PyTorch takes one for all."""
+    values = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    return values * count if len(values) == 1 else values
+
+
+# -- products ---------------------------------------------------------------------------------------------------------
+
+
+def _linear(call: Call, x: Array, weight: Array, bias: Array | None = None) -> Array:
+    return one(x, "linear", weight, *_present(bias))
+
+
+def _added(call: Call, x: Array, a: Array, b: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
+    found = one(a, "matmul", b)
+    if alpha != 1:
+        found = xp.multiply(found, call.array(alpha, call.dtype))
+    if beta == 0:
+        return found
+    return xp.add(found, x if beta == 1 else xp.multiply(x, call.array(beta, call.dtype)))
+
+
+# -- normalisation ----------------------------------------------------------------------------------------------------
+
+
+def _layer_norm(
+    call: Call, x: Array, shape: Any, weight: Array | None = None, bias: Array | None = None, epsilon: float = 1e-5,
+    *_: Any,
+) -> Array:  # fmt: skip
+    axes = tuple(range(x.ndim - len(shape), x.ndim))
+    if weight is None and bias is not None:
+        return xp.add(one(x, "layer_norm", axes=axes, epsilon=epsilon), bias)
+    return one(x, "layer_norm", *_present(weight, bias), axes=axes, epsilon=epsilon)
+
+
+def _rms_norm(call: Call, x: Array, shape: Any, weight: Array | None = None, epsilon: float | None = None) -> Array:
+    if epsilon is None:
+        epsilon = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}[x.dtype.name]
+    axes = tuple(range(x.ndim - len(shape), x.ndim))
+    return one(x, "rms_norm", *_present(weight), axes=axes, epsilon=epsilon)
+
+
+def _group_norm(
+    call: Call, x: Array, groups: int, weight: Array | None = None, bias: Array | None = None, epsilon: float = 1e-5,
+    *_: Any,
+) -> Array:  # fmt: skip
+    return one(x, "group_norm", *_present(weight, bias), groups=groups, epsilon=epsilon)
+
+
+def _weight_norm(call: Call, direction: Array, size: Array, axis: int = 0) -> Array:
+    """A weight by its direction and its norm over all axes but one (Salimans and Kingma 2016)."""
+    axes = tuple(n for n in range(direction.ndim) if n != axis % direction.ndim)
+    norm = one(direction, "linalg.vector_norm", axes=axes, keepdims=True, ord=2.0)
+    return xp.multiply(direction, xp.divide(size, norm))
+
+
+def _first(lowering: Lowering, count: int) -> Lowering:
+    """Of an operator with further results, which derivatives use, the first one."""
+    return lambda call, *args: (lowering(call, *args), *(None,) * (count - 1))
+
+
+def _sized_group_norm(
+    call: Call, x: Array, weight: Any, bias: Any, batch: Any, channels: Any, space: Any, groups: int, epsilon: float
+) -> Array:
+    return _group_norm(call, x, groups, weight, bias, epsilon)
+
+
+def _batch_norm(
+    call: Call, x: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, momentum: float,
+    epsilon: float,
+) -> tuple[Any, ...]:  # fmt: skip
+    found = one(x, "batch_norm", mean, variance, *_present(weight, bias), axis=1, epsilon=epsilon)
+    return (found, None, None)  # what the other results are is used while training only
+
+
+def _own_statistics(
+    call: Call, x: Array, weight: Array | None, bias: Array | None, training: bool, momentum: float, epsilon: float
+) -> tuple[Any, ...]:
+    """Batch normalisation by the batch's mean and variance, which nobody remembers (instance normalisation)."""
+    axes = tuple(n for n in range(x.ndim) if n != 1)
+    mean = one(x, "mean", axes=axes, keepdims=False)
+    variance = one(x, "var", axes=axes, keepdims=False, correction=0.0)
+    return (one(x, "batch_norm", mean, variance, *_present(weight, bias), axis=1, epsilon=epsilon), None, None)
+
+
+def _batch_norm_eval(
+    call: Call, x: Array, weight: Any, bias: Any, mean: Any, variance: Any, training: bool, momentum: float,
+    epsilon: float, *_: Any,
+) -> Array:  # fmt: skip
+    if training or mean is None:
+        raise PortingError("batch normalisation by the batch's own statistics is not ported.", legal="module.eval()")
+    return _batch_norm(call, x, weight, bias, mean, variance, momentum, epsilon)[0]
+
+
+def _attention(
+    call: Call, query: Array, key: Array, value: Array, mask: Array | None = None, dropout: float = 0.0,
+    causal: bool = False, *, scale: float | None = None, enable_gqa: bool = False,
+) -> Array:  # fmt: skip
+    _still(dropout)
+    if scale is None:
+        size = query.shape[-1]
+        if not isinstance(size, int):
+            raise PortingError("attention whose heads have a size that is not known.", legal="scale=")
+        scale = 1 / math.sqrt(size)
+    if enable_gqa and query.shape[-3] != key.shape[-3]:
+        key, value = (_shared(x, query.shape[-3]) for x in (key, value))
+    return one(query, "attention", key, value, *_present(mask), causal=causal, scale=float(scale))
+
+
+def _shared(x: Array, heads: Any) -> Array:
+    """Heads repeated one by one, for groups of queries."""
+    count = heads // x.shape[-3]
+    *lead, own, length, size = x.shape
+    wide = xp.broadcast_to(xp.expand_dims(x, axis=x.ndim - 2), (*lead, own, count, length, size))
+    return xp.reshape(wide, (*lead, heads, length, size))
+
+
+def _still(probability: float, train: bool = True) -> None:
+    if probability and train:
+        raise PortingError("dropout while training is not ported.", legal="module.eval()")
+
+
+def _dropout(call: Call, x: Array, probability: float, train: bool) -> Array:
+    _still(probability, train)
+    return x
+
+
+def _along(operation: str) -> Lowering:
+    def lower(call: Call, x: Array, axis: int, dtype: Any = None, **_: Any) -> Array:
+        (place,) = positions(axis, x.ndim)
+        return one(cast(x, call.dtype), operation, axis=place)
+
+    return lower
+
+
+# -- images -----------------------------------------------------------------------------------------------------------
+
+
+def _convolution(
+    call: Call, x: Array, kernel: Array, bias: Array | None = None, strides: Any = 1, padding: Any = 0,
+    dilation: Any = 1, groups: int = 1,
+) -> Array:  # fmt: skip
+    space = kernel.ndim - 2
+    wide = _many(dilation, space)
+    if isinstance(padding, str):
+        reach = [d * (k - 1) if padding == "same" else 0 for d, k in zip(wide, kernel.shape[2:], strict=True)]
+        around = tuple((n // 2, n - n // 2) for n in reach)
+    else:
+        around = tuple((n, n) for n in _many(padding, space))
+    alone = x.ndim == space + 1
+    x = xp.expand_dims(x, axis=0) if alone else x
+    found = one(
+        x, "convolution", kernel, *_present(bias), strides=_many(strides, space), padding=around, dilation=wide,
+        groups=groups, numbers=(image(space), image(space, "OI"), image(space)),
+    )  # fmt: skip
+    return xp.squeeze(found, axis=0) if alone else found
+
+
+def _transposed(
+    call: Call, x: Array, kernel: Array, bias: Array | None = None, strides: Any = 1, padding: Any = 0,
+    more: Any = 0, groups: int = 1, dilation: Any = 1,
+) -> Array:  # fmt: skip
+    space = kernel.ndim - 2
+    around = tuple((n, n - m) for n, m in zip(_many(padding, space), _many(more, space), strict=True))
+    below = tuple((0, -high) if high < 0 else (0, 0) for _, high in around)
+    if any(high < 0 for _, high in around):
+        # Output padding beyond the padding lies where the kernel does not reach: only the bias is there.
+        alone = one(
+            x, "convolution_transpose", kernel, strides=_many(strides, space), dilation=_many(dilation, space),
+            padding=tuple((low, max(high, 0)) for low, high in around), groups=groups,
+        )  # fmt: skip
+        found = one(alone, "pad", padding=((0, 0), (0, 0), *below), value=0.0)
+        return found if bias is None else xp.add(found, xp.reshape(bias, (-1, *(1,) * space)))
+    return one(
+        x, "convolution_transpose", kernel, *_present(bias), strides=_many(strides, space), padding=around,
+        dilation=_many(dilation, space), groups=groups,
+    )  # fmt: skip
+
+
+def _general(
+    call: Call, x: Array, kernel: Array, bias: Array | None, strides: Any, padding: Any, dilation: Any,
+    transposed: bool, more: Any, groups: int,
+) -> Array:  # fmt: skip
+    if transposed:
+        return _transposed(call, x, kernel, bias, strides, padding, more, groups, dilation)
+    return _convolution(call, x, kernel, bias, strides, padding, dilation, groups)
+
+
+def _around(call: Call, x: Array, window: Sequence[int], strides: Any, padding: Any, dilation: Any) -> Any:
+    """Padding by pairs; where PyTorch rounds the number of windows up, more of it at the end."""
+    space = len(window)
+    pairs = []
+    sizes, counts = x.shape[x.ndim - space :], call.shape[x.ndim - space :]
+    for n, m, k, s, p, d in zip(sizes, counts, window, strides, padding, dilation, strict=True):
+        high = p
+        if isinstance(n, int):
+            high = max(p, (m - 1) * s + d * (k - 1) + 1 - n - p)
+        pairs.append((p, high))
+    return tuple(pairs)
+
+
+def _max_pool(space: int) -> Lowering:
+    def lower(
+        call: Call, x: Array, window: Any, strides: Any = (), padding: Any = 0, dilation: Any = 1, ceil: bool = False
+    ) -> Array:
+        window = _many(window, space)
+        strides, wide = _many(strides or window, space), _many(dilation, space)
+        around = _around(call, x, window, strides, _many(padding, space), wide)
+        return one(x, "max_pool", window=window, strides=strides, padding=around, dilation=wide)
+
+    return lower
+
+
+def _mean_pool(space: int) -> Lowering:
+    def lower(
+        call: Call, x: Array, window: Any, strides: Any = (), padding: Any = 0, ceil: bool = False,
+        padded: bool = True, divisor: int | None = None,
+    ) -> Array:  # fmt: skip
+        window, beside = _many(window, space), _many(padding, space)
+        strides = _many(strides or window, space)
+        around = _around(call, x, window, strides, beside, (1,) * space)
+        if divisor is not None or (padded and any(high != low for low, high in around)):
+            raise PortingError("mean pooling with a divisor of its own, or rounded up with padding, is not ported.")
+        return one(x, "mean_pool", window=window, strides=strides, padding=around, padded=padded)
+
+    return lower
+
+
+def _adaptive(call: Call, x: Array, sizes: Any) -> Array:
+    chosen = tuple(
+        n if size is None else size for size, n in zip(sizes, x.shape[x.ndim - len(sizes) :], strict=True)
+    )
+    return one(x, "adaptive_mean_pool", sizes=chosen)
+
+
+def _resized(method: str, corners: bool) -> Lowering:
+    def lower(call: Call, x: Array, *given: Any) -> Array:
+        # (size, [align_corners], scales) or, one for each axis, (size, [align_corners], *scales).
+        aligned = bool(given[1]) if corners else False
+        rest = given[2:] if corners else given[1:]
+        space = x.ndim - 2
+        scales = list(rest[0]) if rest and isinstance(rest[0], (list, tuple)) else [*rest, *[None] * space][:space]
+        sizes = call.shape[2:]
+        steps = []
+        for n, m, scale in zip(x.shape[2:], sizes, scales, strict=True):
+            if not isinstance(n, int) or not isinstance(m, int):
+                raise PortingError("an image of open size is not resized yet.", legal="give its axes their sizes")
+            step = (n - 1) / (m - 1) if aligned and m > 1 else 0.0 if aligned else n / m if scale is None else 1 / scale
+            steps.append(step)
+        rule = "corners" if aligned else "asymmetric" if method == "nearest" else "half_pixel"
+        return one(x, "resize", sizes=sizes, method=method, rule=rule, steps=tuple(steps))
+
+    return lower
+
+
+# -- recurrence -------------------------------------------------------------------------------------------------------
+
+
+def _recurrent(name: str, states: int) -> Lowering:
+    def lower(
+        call: Call, x: Array, held: Any, weights: Any, biased: bool, layers: int, dropout: float, train: bool,
+        both: bool, batch_first: bool,
+    ) -> tuple[Array, ...]:  # fmt: skip
+        _still(dropout, train)
+        held = list(held) if isinstance(held, (list, tuple)) else [held]
+        x = xp.moveaxis(x, 0, 1) if batch_first else x
+        ways, count = 1 + both, 4 if biased else 2
+        ends: list[list[Array]] = [[] for _ in range(states)]
+        for layer in range(layers):
+            found = []
+            for way in range(ways):
+                n = layer * ways + way
+                own = weights[n * count : (n + 1) * count]
+                if len(own[1].shape) != 2 or own[1].shape[1] * (4 if name == "lstm" else 3) != own[1].shape[0]:
+                    raise PortingError(f"{name} with projections is not ported.")
+                begins = [getitem(state, (n, Ellipsis)) for state in held]
+                result, *last = x.recorder.record(name, (x, *begins, *own), reverse=bool(way))
+                found.append(result)
+                for state, end in zip(ends, last, strict=True):
+                    state.append(end)
+            x = found[0] if ways == 1 else xp.concat(found, axis=-1)
+        x = xp.moveaxis(x, 0, 1) if batch_first else x
+        return (x, *(xp.stack(state, axis=0) for state in ends))
+
+    return lower
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "linear.default": _linear, "addmm.default": _added, "baddbmm.default": _added,
+    **{f"{name}.default": lambda call, a, b: one(a, "matmul", b) for name in ("mm", "bmm", "matmul", "mv", "dot")},
+    "outer.default": lambda call, a, b: xp.linalg.outer(a, b),
+    "layer_norm.default": _layer_norm, "rms_norm.default": _rms_norm, "group_norm.default": _group_norm,
+    "_native_batch_norm_legit_no_training.default": _batch_norm, "batch_norm.default": _batch_norm_eval,
+    "_native_batch_norm_legit.no_stats": _own_statistics,
+    "_weight_norm.default": _weight_norm, "native_layer_norm.default": _first(_layer_norm, 3),
+    "native_group_norm.default": _first(_sized_group_norm, 3),
+    "max_pool2d_with_indices.default": _first(_max_pool(2), 2),
+    "max_pool3d_with_indices.default": _first(_max_pool(3), 2),
+    "_adaptive_avg_pool2d.default": _adaptive, "_adaptive_avg_pool3d.default": _adaptive,
+    "scaled_dot_product_attention.default": _attention,
+    "embedding.default": lambda call, weight, at, *_: one(weight, "embedding", at),
+    "dropout.default": _dropout,
+    "native_dropout.default": lambda call, x, probability, train: (_dropout(call, x, probability, bool(train)), None),
+    **{name: _along("softmax") for name in ("softmax.int", "_softmax.default")},
+    **{name: _along("log_softmax") for name in ("log_softmax.int", "_log_softmax.default")},
+    **{f"conv{n}d.{kind}": _convolution for n in (1, 2, 3) for kind in ("default", "padding")},
+    "conv_transpose1d.default": _transposed, "conv_transpose2d.input": _transposed,
+    "conv_transpose3d.input": _transposed, "convolution.default": _general,
+    **{f"max_pool{n}d.default": _max_pool(n) for n in (1, 2, 3)},
+    **{f"avg_pool{n}d.default": _mean_pool(n) for n in (1, 2, 3)},
+    **{f"adaptive_avg_pool{n}d.default": _adaptive for n in (1, 2, 3)},
+    "upsample_bilinear2d.vec": _resized("linear", True), "upsample_linear1d.vec": _resized("linear", True),
+    "upsample_trilinear3d.vec": _resized("linear", True),
+    **{f"upsample_nearest{n}d.vec": _resized("nearest", False) for n in (1, 2, 3)},
+    "lstm.input": _recurrent("lstm", 2), "gru.input": _recurrent("gru", 1),
+    "tensoria.lstm.default": _recurrent("lstm", 2), "tensoria.gru.default": _recurrent("gru", 1),
+}  # fmt: skip
+"""The lowerings of this chapter, by the operator's overload."""

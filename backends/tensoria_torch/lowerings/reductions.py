@@ -1,0 +1,116 @@
+"""ATen's operators along axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensoria.programs.recorder import SymbolicArray
+from tensoria.programs.standard import cast
+from tensoria_torch.lowerings.call import Call, Lowering, one, positions, xp
+
+__all__ = ["LOWERINGS"]
+
+Array = SymbolicArray
+
+
+def _accumulated(operation: str) -> Lowering:
+    def lower(call: Call, x: Array, axis: Any = None, keep: bool = False, *, dtype: Any = None) -> Array:
+        return one(cast(x, call.dtype), operation, axes=positions(axis, x.ndim), keepdims=keep)
+
+    return lower
+
+
+def _reduced(operation: str) -> Lowering:
+    def lower(call: Call, x: Array, axis: Any = None, keep: bool = False) -> Array:
+        return one(x, operation, axes=positions(axis, x.ndim), keepdims=keep)
+
+    return lower
+
+
+def _extreme(name: str) -> Lowering:
+    def lower(call: Call, x: Array, axis: int, keep: bool = False) -> tuple[Array, Array]:
+        (place,) = positions(axis, x.ndim)
+        return (
+            one(x, name, axes=(place,), keepdims=keep), one(x, f"arg{name}", axis=place, keepdims=keep),
+        )  # fmt: skip
+
+    return lower
+
+
+def _position(name: str) -> Lowering:
+    def lower(call: Call, x: Array, axis: int | None = None, keep: bool = False) -> Array:
+        return getattr(xp, name)(x, axis=axis, keepdims=keep)
+
+    return lower
+
+
+def _var(root: bool) -> Lowering:
+    def lower(call: Call, x: Array, axis: Any = None, *, correction: Any = None, keepdim: bool = False) -> Array:
+        given = 1.0 if correction is None else float(correction)
+        found = one(x, "var", axes=positions(axis, x.ndim), keepdims=keepdim, correction=given)
+        return one(found, "sqrt") if root else found
+
+    return lower
+
+
+def _unbiased(root: bool) -> Lowering:
+    def lower(call: Call, x: Array, axis: Any, unbiased: bool = True, keep: bool = False) -> Array:
+        return _var(root)(call, x, axis, correction=int(unbiased), keepdim=keep)
+
+    return lower
+
+
+def _running(operation: str) -> Lowering:
+    def lower(call: Call, x: Array, axis: int, *, dtype: Any = None) -> Array:
+        (place,) = positions(axis, x.ndim)
+        return one(cast(x, call.dtype), operation, axis=place, include_initial=False)
+
+    return lower
+
+
+def _norm(call: Call, x: Array, order: Any = 2, axis: Any = None, keep: bool = False, *, dtype: Any = None) -> Array:
+    return one(
+        cast(x, call.dtype), "linalg.vector_norm", axes=positions(axis, x.ndim), keepdims=keep, ord=float(order)
+    )
+
+
+def _logsumexp(call: Call, x: Array, axis: Any, keep: bool = False) -> Array:
+    axes = positions(axis, x.ndim)
+    largest = xp.max(x, axis=axes, keepdims=True)
+    largest = xp.where(xp.isinf(largest), xp.zeros_like(largest), largest)
+    total = xp.log(xp.sum(xp.exp(xp.subtract(x, largest)), axis=axes, keepdims=True))
+    found = xp.add(total, largest)
+    return found if keep else xp.squeeze(found, axis=axes)
+
+
+def _sort(call: Call, x: Array, axis: int = -1, descending: bool = False) -> tuple[Array, Array]:
+    order = xp.argsort(x, axis=axis, descending=descending, stable=True)
+    return xp.take_along_axis(x, order, axis=axis), order
+
+
+def _topk(
+    call: Call, x: Array, k: int, axis: int = -1, largest: bool = True, ordered: bool = True
+) -> tuple[Array, ...]:
+    (place,) = positions(axis, x.ndim)
+    return x.recorder.record("top_k", (x,), k=k, axis=place, largest=largest)
+
+
+LOWERINGS: dict[str, Lowering] = {
+    **{f"sum.{kind}": _accumulated("sum") for kind in ("default", "dim_IntList")},
+    **{f"mean.{kind}": _accumulated("mean") for kind in ("default", "dim")},
+    **{f"prod.{kind}": _accumulated("prod") for kind in ("default", "dim_int")},
+    "amax.default": _reduced("max"), "amin.default": _reduced("min"),
+    "max.default": _reduced("max"), "min.default": _reduced("min"), "max.dim": _extreme("max"),
+    "min.dim": _extreme("min"), "argmax.default": _position("argmax"), "argmin.default": _position("argmin"),
+    **{f"{name}.{kind}": _reduced(name) for name in ("all", "any") for kind in ("default", "dim", "dims")},
+    "var.correction": _var(False), "std.correction": _var(True),
+    "var.dim": _unbiased(False), "std.dim": _unbiased(True),
+    "cumsum.default": _running("cumulative_sum"), "cumprod.default": _running("cumulative_prod"),
+    "linalg_vector_norm.default": _norm,
+    "norm.ScalarOpt_dim": lambda call, x, order, *rest: _norm(call, x, 2 if order is None else order, *rest),
+    "logsumexp.default": _logsumexp, "sort.default": _sort, "topk.default": _topk,
+    "sort.stable": lambda call, x, *, stable=None, dim=-1, descending=False: _sort(call, x, dim, descending),
+    "argsort.default": lambda call, x, dim=-1, descending=False: _sort(call, x, dim, descending)[1],
+    **{f"count_nonzero.{kind}": _reduced("count_nonzero") for kind in ("default", "dim_IntList")},
+}  # fmt: skip
+"""The lowerings of this chapter, by the operator's overload."""

@@ -1,0 +1,132 @@
+"""Models of other frameworks as programs.
+
+A backend knows the models of its framework (`Backend.captures`) and makes programs of them (`Backend.capture`). What
+is missing is told before anything is run: every operator without a counterpart and every axis that was to stay open.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tensoria.backend import Backend, available, get
+from tensoria.errors import BackendNotFoundError, PortingError
+from tensoria.programs.captured import Captured, Dynamic, Fixed, Operator
+from tensoria.programs.definitions import DEFINITIONS
+from tensoria.programs.program import Program
+from tensoria.programs.types import Source
+
+__all__ = ["Coverage", "capturing", "coverage", "port"]
+
+
+def port(
+    module: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, dynamic: Dynamic | None = None
+) -> Program:
+    """The program that a model of another framework computes, with its parameters by name.
+
+    The model is run once, on examples, by its own framework; it stays as it is, and the program has a copy of its
+    parameters. Arguments that are no tensors become part of the program.
+
+    Args:
+        module: a model, such as a `torch.nn.Module`.
+        args, kwargs: examples of its arguments, native tensors.
+        dynamic: for the name of an argument one entry for each axis: the name of an open size, a `tn.dim`, or None
+            for the example's size. Axes with the same name have the same size.
+
+    Raises:
+        PortingError: operators have no counterpart (all of them are listed, with their lines), or an axis that was to
+            stay open is fixed by the model.
+        BackendNotFoundError: no backend knows this model.
+    """
+    _, found = capturing(module, args, kwargs, dynamic)
+    if found.program is None:
+        raise PortingError("\n".join([f"{type(module).__name__} can not be ported.", *_lacking(found)]))
+    return found.program
+
+
+def coverage(
+    module: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, dynamic: Dynamic | None = None,
+    to: Sequence[str] = (),
+) -> Coverage:  # fmt: skip
+    """What of a model can be ported, operator by operator, before it is.
+
+    Args:
+        module, args, kwargs, dynamic: as for `port`.
+        to: backends; for each of them it is said which operations run by its own kernels.
+    """
+    _, found = capturing(module, args, kwargs, dynamic)
+    kernels = {}
+    for name in to:
+        own = get(name).primitives
+        used = {operation for of in found.operators for operation in of.operations}
+        kernels[name] = tuple(sorted(n for n in used if n in DEFINITIONS and n not in own))
+    return Coverage(found.operators, found.fixed, found.refused, kernels)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What of a model can be ported.
+
+    Attributes:
+        operators: the framework's operators in the model.
+        fixed: axes that were to stay open.
+        refused: what else stands against it.
+        composed: for each backend that was asked for, the operations that it computes by their definition, for want
+            of a kernel.
+    """
+
+    operators: tuple[Operator, ...]
+    fixed: tuple[Fixed, ...]
+    refused: tuple[str, ...]
+    composed: Mapping[str, tuple[str, ...]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model can be ported."""
+        return not (self.missing or self.fixed or self.refused)
+
+    @property
+    def missing(self) -> tuple[Operator, ...]:
+        """The operators without a counterpart."""
+        return tuple(of for of in self.operators if not of.ported)
+
+    def __str__(self) -> str:
+        calls = sum(len(of.sources) for of in self.operators)
+        lacking = sum(len(of.sources) for of in self.missing)
+        lines = [f"{len(self.operators)} operators, {calls} calls; {calls - lacking} calls are ported"]
+        lines += _lacking(self)
+        lines += [f"  {name} composes {', '.join(of)}" for name, of in self.composed.items() if of]
+        return "\n".join(lines)
+
+
+def _lacking(of: Captured | Coverage) -> list[str]:
+    lines = []
+    for missing in (operator for operator in of.operators if not operator.ported):
+        lines.append(f"  {missing.name}, {len(missing.sources)} times: {_places(missing.sources)}")
+    lines += [f"  {fixed}" for fixed in of.fixed]
+    return lines + [f"  {what}" for what in of.refused]
+
+
+def _places(sources: Sequence[Source]) -> str:
+    places = list(dict.fromkeys(map(str, sources)))
+    return "; ".join(places[:3]) + (f" and {len(places) - 3} more" if len(places) > 3 else "")
+
+
+def capturing(
+    module: Any, args: Sequence[Any], kwargs: Mapping[str, Any] | None, dynamic: Dynamic | None
+) -> tuple[Backend, Captured]:
+    """The backend that knows a model, and what it makes of it."""
+    backend = _backend(module)
+    return backend, backend.capture(module, tuple(args), dict(kwargs or {}), dict(dynamic or {}))
+
+
+def _backend(module: Any) -> Backend:
+    """The backend that knows a model: its framework is loaded, for the model exists."""
+    for name in available():
+        if name in sys.modules:
+            backend = get(name)
+            if backend.captures(module):
+                return backend
+    raise BackendNotFoundError(f"no backend knows models of the type {type(module).__name__}.")

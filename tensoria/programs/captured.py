@@ -1,0 +1,79 @@
+"""What a backend makes of a model of its framework: a program, and where it could not follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tensoria.backend import Array
+from tensoria.programs.dimensions import Dim
+from tensoria.programs.program import Program
+from tensoria.programs.types import Source, Value
+
+__all__ = ["Captured", "Dynamic", "Fixed", "Operator"]
+
+Dynamic: TypeAlias = Mapping[str, Sequence[str | Dim | None]]
+"""For the name of an argument one entry for each axis: the name of an open size, or None."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of the framework, as a model uses it.
+
+    Attributes:
+        name: the framework's name.
+        sources: where the model calls it, once for each call.
+        ported: whether it becomes instructions.
+        operations: the instructions that it became.
+    """
+
+    name: str
+    sources: tuple[Source, ...]
+    ported: bool
+    operations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """An axis that was to stay open, and that the model fixes.
+
+    Attributes:
+        argument, axis: which one.
+        name: what its size was to be called.
+        size: what the model makes of it: a number, or the name of another size.
+        reason: the condition that the model demands, as the framework states it; empty if it does not say.
+        source: the line that demands it.
+    """
+
+    argument: str
+    axis: int
+    name: str
+    size: str
+    reason: str = ""
+    source: Source = Source()  # noqa: RUF009
+
+    def __str__(self) -> str:
+        because = f" ({self.reason})" if self.reason else ""
+        where = f", at {self.source}" if self.source.file else ""
+        return f"{self.name}, axis {self.axis} of {self.argument}, is {self.size}{because}{where}"
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A model as its framework shows it.
+
+    Attributes:
+        program: what it computes; None if something is missing.
+        operators: the framework's operators in it, in order of appearance.
+        fixed: axes that were to stay open.
+        refused: what is missing beside operators: side effects, results that are no tensors.
+        replay: runs the model itself on native arguments (one for each input of the program) and yields the
+            program's values with the arrays that the framework has for them; in float64 for float32 if it is told.
+    """
+
+    program: Program | None
+    operators: tuple[Operator, ...]
+    fixed: tuple[Fixed, ...]
+    refused: tuple[str, ...]
+    replay: Callable[[Sequence[Array], bool], Iterator[tuple[Value, Array]]]

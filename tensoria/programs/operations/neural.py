@@ -1,0 +1,334 @@
+"""Operations of neural networks: activations, normalisation, attention, convolution, pooling, resampling.
+
+Each has a definition in operations of the other chapters (`programs.definitions`), which says what it means on every
+backend; a backend may have a kernel for it. Optional operands stand last and may be left out.
+
+Images have a batch axis, an axis of channels, and axes of space behind them: (batch, channels, *space). A convolution
+carries dimension numbers, three words that name the axes of input, kernel and result: `N` for batch, `C` for channels,
+`I` and `O` for a kernel's input and output channels, `D`, `H`, `W` for space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tensoria.dtypes import int64
+from tensoria.errors import DTypeError, ShapeError
+from tensoria.programs.dimensions import Dim, Size
+from tensoria.programs.operations.elementwise import WHOLE, broadcast
+from tensoria.programs.operations.reductions import checked_axes
+from tensoria.programs.operations.row import Operation, same_dtype
+from tensoria.programs.types import Shape, Type
+
+__all__ = ["ROWS", "Pairs", "image", "windows"]
+
+Pairs = tuple[tuple[int, int], ...]
+SPACE = "DHW"
+
+
+def image(space: int, channels: str = "NC") -> str:
+    """The dimension number of (batch, channels, *space), or with `OI` of a kernel.
+
+    >>> image(2), image(1, "OI")
+    ('NCHW', 'OIW')
+    """
+    return channels + SPACE[len(SPACE) - space :]
+
+
+def windows(
+    sizes: Shape, window: Sequence[int], strides: Sequence[int], padding: Pairs, dilation: Sequence[int]
+) -> Shape:
+    """How many windows fit along each axis: floor((size + padding - dilation (window - 1) - 1) / stride) + 1."""
+    return tuple(
+        (n + low + high - d * (k - 1) - 1) // s + 1
+        for n, k, s, (low, high), d in zip(sizes, window, strides, padding, dilation, strict=True)
+    )
+
+
+def _floating(name: str, types: Sequence[Type]) -> None:
+    same_dtype(name, types)
+    if types[0].dtype.kind != "float":
+        raise DTypeError(f"{name} takes float components, not {types[0].dtype}.")
+
+
+def _vectors(name: str, size: Size, types: Sequence[Type]) -> None:
+    for of in types:
+        if of.shape != (size,):
+            raise ShapeError(f"{name} of {size} channels with a vector of shape {of.shape}.")
+
+
+def _elementwise(name: str, meaning: str, *attributes: str) -> Operation:
+    def infer(x: Type, **_: object) -> tuple[Type, ...]:
+        _floating(name, (x,))
+        return (x,)
+
+    return Operation(name, ("x",), meaning, infer, attributes)
+
+
+def _along(name: str, meaning: str) -> Operation:
+    def infer(x: Type, *, axis: int) -> tuple[Type, ...]:
+        _floating(name, (x,))
+        checked_axes(name, x.ndim, (axis,))
+        return (x,)
+
+    return Operation(name, ("x",), meaning, infer, ("axis",))
+
+
+def _linear(x: Type, weight: Type, *bias: Type) -> tuple[Type, ...]:
+    same_dtype("linear", (x, weight, *bias))
+    if weight.ndim != 2 or not x.shape or x.shape[-1] != weight.shape[1]:
+        raise ShapeError(f"linear of the shape {x.shape} with a weight of shape {weight.shape}, (out, in).")
+    _vectors("linear", weight.shape[0], bias)
+    return (Type(x.dtype, (*x.shape[:-1], weight.shape[0])),)
+
+
+def _normalised(name: str) -> object:
+    def infer(x: Type, *scale: Type, axes: tuple[int, ...], epsilon: float) -> tuple[Type, ...]:
+        _floating(name, (x, *scale))
+        checked_axes(name, x.ndim, axes)
+        if axes != tuple(range(x.ndim - len(axes), x.ndim)) or not axes:
+            raise ShapeError(f"{name} is over the last axes, not over {axes} of {x.ndim}.")
+        for of in scale:
+            if of.shape != x.shape[axes[0] :]:
+                raise ShapeError(f"{name} over the shape {x.shape[axes[0] :]} with a weight of shape {of.shape}.")
+        return (x,)
+
+    return infer
+
+
+def _group_norm(x: Type, *scale: Type, groups: int, epsilon: float) -> tuple[Type, ...]:
+    _floating("group_norm", (x, *scale))
+    if x.ndim < 2 or x.shape[1] % groups != 0:
+        raise ShapeError(f"group_norm of the shape {x.shape} in {groups} groups of channels, which are axis 1.")
+    _vectors("group_norm", x.shape[1], scale)
+    return (x,)
+
+
+def _batch_norm(
+    x: Type, mean: Type, variance: Type, *scale: Type, axis: int, epsilon: float
+) -> tuple[Type, ...]:
+    _floating("batch_norm", (x, mean, variance, *scale))
+    checked_axes("batch_norm", x.ndim, (axis,))
+    _vectors("batch_norm", x.shape[axis], (mean, variance, *scale))
+    return (x,)
+
+
+def _attention(
+    query: Type, key: Type, value: Type, *mask: Type, causal: bool, scale: float
+) -> tuple[Type, ...]:
+    _floating("attention", (query, key, value))
+    if min(query.ndim, key.ndim, value.ndim) < 2 or query.shape[-1] != key.shape[-1]:
+        raise ShapeError(f"attention of queries {query.shape} with keys {key.shape}.")
+    if key.shape[-2] != value.shape[-2]:
+        raise ShapeError(f"attention of keys {key.shape} with values {value.shape}: as many of each.")
+    lead = broadcast((query.shape[:-2], key.shape[:-2], value.shape[:-2]), "attention")
+    scores = (*lead, query.shape[-2], key.shape[-2])
+    for of in mask:
+        if of.dtype.kind != "bool" and of.dtype is not query.dtype:
+            raise DTypeError(f"attention of {query.dtype} with a mask of {of.dtype}; a mask is bool, or is added.")
+        if broadcast((scores, of.shape), "attention's mask") != scores:
+            raise ShapeError(f"attention with scores of shape {scores} and a mask of shape {of.shape}.")
+    return (Type(query.dtype, (*lead, query.shape[-2], value.shape[-1])),)
+
+
+def _embedding(weight: Type, indices: Type) -> tuple[Type, ...]:
+    if indices.dtype.kind not in WHOLE:
+        raise DTypeError(f"embedding looks up positions, not {indices.dtype}.")
+    if weight.ndim != 2:
+        raise ShapeError(f"embedding looks up in a table of vectors, not in the shape {weight.shape}.")
+    return (Type(weight.dtype, (*indices.shape, weight.shape[1])),)
+
+
+def _convolution(
+    x: Type, kernel: Type, *bias: Type, strides: tuple[int, ...], padding: Pairs, dilation: tuple[int, ...],
+    groups: int, numbers: tuple[str, str, str],
+) -> tuple[Type, ...]:  # fmt: skip
+    same_dtype("convolution", (x, kernel, *bias))
+    of_x, of_kernel, of_result = numbers
+    space = of_x.replace("N", "").replace("C", "")
+    if len(of_x) != x.ndim or sorted(of_kernel) != sorted("OI" + space) or sorted(of_result) != sorted("NC" + space):
+        raise ShapeError(f"convolution of {x} with {kernel}: the dimension numbers {numbers} name other axes.")
+    size = dict(zip(of_x, x.shape, strict=True))
+    along = dict(zip(of_kernel, kernel.shape, strict=True))
+    if size["C"] != along["I"] * groups or along["O"] % groups != 0:
+        raise ShapeError(
+            f"convolution of {size['C']} channels in {groups} groups with a kernel {kernel.shape} ({of_kernel})."
+        )
+    _vectors("convolution", along["O"], bias)
+    window = tuple(_known("convolution", along[letter]) for letter in space)
+    count = windows(tuple(size[letter] for letter in space), window, strides, padding, dilation)
+    found = {"N": size["N"], "C": along["O"], **dict(zip(space, count, strict=True))}
+    return (Type(x.dtype, tuple(found[letter] for letter in of_result)),)
+
+
+def _known(name: str, size: Size) -> int:
+    if isinstance(size, Dim):
+        raise ShapeError(f"{name} with a window of the size {size}, which has to be known.")
+    return size
+
+
+def _convolution_transpose(
+    x: Type, kernel: Type, *bias: Type, strides: tuple[int, ...], padding: Pairs, dilation: tuple[int, ...],
+    groups: int,
+) -> tuple[Type, ...]:  # fmt: skip
+    same_dtype("convolution_transpose", (x, kernel, *bias))
+    if x.ndim != kernel.ndim or x.shape[1] != kernel.shape[0] or x.shape[1] % groups != 0:
+        raise ShapeError(f"convolution_transpose of {x} with {kernel}, (in, out, *space).")
+    channels = kernel.shape[1] * groups
+    _vectors("convolution_transpose", channels, bias)
+    space = tuple(
+        (n - 1) * s + d * (k - 1) + 1 - low - high
+        for n, k, s, (low, high), d in zip(x.shape[2:], kernel.shape[2:], strides, padding, dilation, strict=True)
+    )
+    return (Type(x.dtype, (x.shape[0], channels, *space)),)
+
+
+def _max_pool(
+    x: Type, *, window: tuple[int, ...], strides: tuple[int, ...], padding: Pairs, dilation: tuple[int, ...]
+) -> tuple[Type, ...]:
+    _floating("max_pool", (x,))
+    lead = x.ndim - len(window)
+    return (Type(x.dtype, (*x.shape[:lead], *windows(x.shape[lead:], window, strides, padding, dilation))),)
+
+
+def _mean_pool(
+    x: Type, *, window: tuple[int, ...], strides: tuple[int, ...], padding: Pairs, padded: bool
+) -> tuple[Type, ...]:
+    _floating("mean_pool", (x,))
+    lead = x.ndim - len(window)
+    ones = (1,) * len(window)
+    return (Type(x.dtype, (*x.shape[:lead], *windows(x.shape[lead:], window, strides, padding, ones))),)
+
+
+def _resampled(name: str) -> object:
+    def infer(x: Type, *, sizes: Shape, **_: object) -> tuple[Type, ...]:
+        _floating(name, (x,))
+        if len(sizes) >= x.ndim:
+            raise ShapeError(f"{name} of the shape {x.shape} to {sizes}.")
+        return (Type(x.dtype, (*x.shape[: x.ndim - len(sizes)], *sizes)),)
+
+    return infer
+
+
+def _pad(x: Type, *, padding: Pairs, value: complex) -> tuple[Type, ...]:
+    if len(padding) != x.ndim or any(n < 0 for pair in padding for n in pair):
+        raise ShapeError(f"pad of the shape {x.shape} by {padding}: two numbers for each axis, none negative.")
+    return (Type(x.dtype, tuple(low + n + high for n, (low, high) in zip(x.shape, padding, strict=True))),)
+
+
+def _top_k(x: Type, *, k: int, axis: int, largest: bool) -> tuple[Type, ...]:
+    checked_axes("top_k", x.ndim, (axis,))
+    size = x.shape[axis]
+    if isinstance(size, int) and not 0 <= k <= size:
+        raise ShapeError(f"top_k takes {k} of {size} components.")
+    shape = tuple(k if n == axis else size for n, size in enumerate(x.shape))
+    return Type(x.dtype, shape), Type(int64, shape)
+
+
+def _scatter(x: Type, indices: Type, updates: Type, *, axis: int, add: bool) -> tuple[Type, ...]:
+    same_dtype("scatter", (x, updates))
+    checked_axes("scatter", x.ndim, (axis,))
+    if indices.shape != updates.shape or indices.ndim != x.ndim:
+        raise ShapeError(f"scatter of updates {updates.shape} at {indices.shape} into {x.shape}.")
+    if any(m != n for i, (m, n) in enumerate(zip(indices.shape, x.shape, strict=True)) if i != axis):
+        raise ShapeError(f"scatter into {x.shape} along axis {axis} at {indices.shape}: the other axes agree.")
+    return (x,)
+
+
+def _gated(name: str, gates: int, states: int) -> object:
+    def infer(x: Type, *more: Type, reverse: bool) -> tuple[Type, ...]:
+        held, weights = more[:states], more[states:]
+        _floating(name, (x, *more))
+        if x.ndim != 3 or len(weights) not in (2, 4) or weights[0].shape[1:] != x.shape[2:]:
+            raise ShapeError(f"{name} of the shape {x.shape}, (time, batch, features).")
+        size = weights[1].shape[1]
+        for of, wanted in zip(weights[1:], ((gates * size, size), (gates * size,), (gates * size,)), strict=False):
+            if of.shape != wanted:
+                raise ShapeError(f"{name} with {size} units has a weight of shape {of.shape}, not {wanted}.")
+        for of in held:
+            if of.shape != (x.shape[1], size):
+                raise ShapeError(f"{name} of {x} begins with a state of shape {of.shape}.")
+        return (Type(x.dtype, (*x.shape[:2], size)), *held)
+
+    return infer
+
+
+def _row(name: str, operands: str, meaning: str, infer: object, attributes: str = "") -> Operation:
+    return Operation(name, tuple(operands.split()), meaning, infer, tuple(attributes.split()))  # type: ignore[arg-type]
+
+
+ROWS = {
+    row.name: row
+    for row in (
+        _elementwise("erf", "error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x"),
+        _elementwise("sigmoid", "1 / (1 + exp(-x))"),
+        _elementwise("relu", "x where it is positive, else 0; the derivative at 0 is 0"),
+        _elementwise("silu", "x sigmoid(x)"),
+        _elementwise(
+            "gelu", "x times the normal distribution function; `tanh` approximates it (Hendrycks and Gimpel 2016)",
+            "approximate",
+        ),
+        _along("softmax", "exp(x) / sum(exp(x)) along an axis"),
+        _along("log_softmax", "x - log(sum(exp(x))) along an axis"),
+        _row("linear", "x weight bias*", "x times the transposed weight, plus the bias", _linear),
+        _row(
+            "layer_norm", "x scale*",
+            "(x - mean) / sqrt(variance + epsilon) over the last axes, times weight, plus bias",
+            _normalised("layer_norm"), "axes epsilon",
+        ),
+        _row(
+            "rms_norm", "x scale*", "x / sqrt(mean(x^2) + epsilon) over the last axes, times weight",
+            _normalised("rms_norm"), "axes epsilon",
+        ),
+        _row("group_norm", "x scale*", "layer_norm of groups of channels, weight and bias by channel", _group_norm,
+             "groups epsilon"),
+        _row(
+            "batch_norm", "x mean variance scale*", "(x - mean) / sqrt(variance + epsilon) by channel, scaled",
+            _batch_norm, "axis epsilon",
+        ),
+        _row(
+            "attention", "query key value mask*",
+            "softmax(scale query key^T + mask) value; a row without anything to attend to is 0",
+            _attention, "causal scale",
+        ),
+        _row("embedding", "weight indices", "rows of a table; negative positions count from the end", _embedding),
+        _row(
+            "convolution", "x kernel bias*", "cross-correlation of images with a kernel, zeros around them",
+            _convolution, "strides padding dilation groups numbers",
+        ),
+        _row(
+            "convolution_transpose", "x kernel bias*",
+            "the adjoint of a convolution with the kernel (in, out, *space); padding is cut from the result",
+            _convolution_transpose, "strides padding dilation groups",
+        ),
+        _row("max_pool", "x", "the largest component of each window", _max_pool, "window strides padding dilation"),
+        _row(
+            "mean_pool", "x", "the mean of each window; `padded` counts the zeros around the image",
+            _mean_pool, "window strides padding padded",
+        ),
+        _row(
+            "adaptive_mean_pool", "x", "means of as many bins: bin i is floor(i n / m) to ceil((i + 1) n / m)",
+            _resampled("adaptive_mean_pool"), "sizes",
+        ),
+        _row(
+            "resize", "x",
+            "interpolated between `nearest` or `linear` neighbours; position i of the result is at i step (corners), "
+            "(i + 1/2) step - 1/2 (half_pixel) or floor(i step) (asymmetric)",
+            _resampled("resize"), "sizes method rule steps",
+        ),
+        _row("pad", "x", "a value repeated around x", _pad, "padding value"),
+        _row("top_k", "x", "the k largest (or smallest) components along an axis in order, and their positions",
+             _top_k, "k axis largest"),
+        _row("scatter", "x indices updates", "x with updates written (or added) at positions along an axis", _scatter,
+             "axis add"),
+        _row(
+            "lstm", "x hidden cell weights*",
+            "long short-term memory over time: input, forget, cell and output gates; weights by input and by state, "
+            "and their biases",
+            _gated("lstm", 4, 2), "reverse",
+        ),
+        _row("gru", "x hidden weights*", "gated recurrent unit over time: reset, update and new gates",
+             _gated("gru", 3, 1), "reverse"),
+    )
+}  # fmt: skip
+"""The operations of this chapter, by name."""

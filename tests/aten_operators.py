@@ -1,0 +1,325 @@
+"""Arguments for every operator of PyTorch that is ported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+__all__ = ["aten_examples"]
+
+torch.manual_seed(0)
+Found = tuple[str, tuple[Any, ...], dict[str, Any]]
+
+
+def real(*shape: int, low: float = -2, high: float = 2) -> torch.Tensor:
+    return torch.rand(shape, dtype=torch.float64) * (high - low) + low
+
+
+def whole(*shape: int, low: int = -5, high: int = 6) -> torch.Tensor:
+    return torch.randint(low, high, shape)
+
+
+def truth(*shape: int) -> torch.Tensor:
+    return torch.rand(shape) < 0.5
+
+
+POSITIVE = ("log", "log10", "log1p", "log2", "sqrt", "rsqrt", "reciprocal")
+SMALL = ("acos", "asin", "atanh")
+UNARY = (
+    "abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "erf", "erfc", "exp", "exp2",
+    "expm1", "floor", "frac", "hardsigmoid", "hardswish", "hardtanh", "isfinite", "isinf", "isnan", "leaky_relu", "log",
+    "log10", "log1p", "log2", "log_sigmoid", "mish", "neg", "reciprocal", "relu", "relu6", "round", "rsqrt", "sgn",
+    "sigmoid", "sign", "signbit", "silu", "sin", "sinh", "softplus", "sqrt", "square", "tan", "tanh", "trunc", "elu",
+    "gelu", "conj",
+)  # fmt: skip
+FLOAT_BINARY = ("atan2", "copysign", "hypot", "logaddexp", "maximum", "minimum")
+
+
+def aten_examples() -> Iterator[Found]:
+    """Operator, positional arguments, named ones."""
+    for name, args, kwargs in _all():
+        yield f"aten.{name}", args, kwargs
+
+
+def _all() -> Iterator[Found]:
+    for name in UNARY:
+        low, high = (0.1, 3) if name in POSITIVE else (-0.9, 0.9) if name in SMALL else (1.1, 3) if name == "acosh" \
+            else (-5, 5)  # fmt: skip
+        yield f"{name}.default", (real(3, 4, low=low, high=high),), {}
+    yield "exp.default", (whole(3),), {}
+    yield "gelu.default", (real(3),), {"approximate": "tanh"}
+    yield "softplus.default", (real(9, low=-30, high=30), 2.0, 10.0), {}
+    yield "elu.default", (real(9), 0.7, 1.1, 1.3), {}
+    for of in (truth(3), whole(3)):
+        yield "bitwise_not.default", (of,), {}
+        yield "logical_not.default", (of,), {}
+    yield "prelu.default", (real(2, 3, 2), real(3)), {}
+    for name in FLOAT_BINARY:
+        if name != "copysign":
+            yield f"{name}.default", (real(3, 1), real(4)), {}
+    for name in ("maximum", "minimum"):
+        yield f"{name}.default", (whole(3), whole(3)), {}
+    yield "copysign.Tensor", (real(3), real(3)), {}
+    yield "copysign.Scalar", (real(3), -1.0), {}
+    for name in ("mul", "add", "sub"):
+        yield f"{name}.Tensor", (real(3, 1), real(4)), {}
+        yield f"{name}.Tensor", (real(3), whole(3)), {}
+        yield f"{name}.Scalar", (real(3), 2), {}
+        yield f"{name}.Tensor", (whole(3), 1.5), {}
+        yield f"{name}.Tensor", (real(3).float(), torch.tensor(1.5, dtype=torch.float64)), {}
+    yield "add.Tensor", (truth(3), truth(3)), {}
+    yield "mul.Tensor", (truth(3), truth(3)), {}
+    yield "mul.Tensor", (truth(3), real(3)), {}
+    yield "add.Tensor", (real(3), real(3)), {"alpha": 2}
+    yield "rsub.Scalar", (real(3), 1.0), {}
+    yield "rsub.Tensor", (real(3), real(3)), {}
+    for given in ((real(3), real(3, low=1)), (whole(3), whole(3, low=1))):
+        yield "div.Tensor", given, {}
+        yield "div.Scalar", (given[0], 3), {}
+        for mode in ("floor", "trunc"):
+            yield "div.Tensor_mode", given, {"rounding_mode": mode}
+            yield "div.Scalar_mode", (given[0], 2), {"rounding_mode": mode}
+        yield "fmod.Tensor", given, {}
+        yield "fmod.Scalar", (given[0], 2), {}
+        yield "floor_divide.default", given, {}
+        yield "floor_divide.Scalar", (given[0], 2), {}
+        yield "remainder.Tensor", given, {}
+        yield "remainder.Scalar", (given[0], -2), {}
+        yield "remainder.Scalar_Tensor", (5, given[1]), {}
+    for power in (-1, 0.5, 1, 2, 3, 1.5):
+        yield "pow.Tensor_Scalar", (real(3, low=0.5), power), {}
+    yield "pow.Tensor_Scalar", (whole(3), 2), {}
+    yield "pow.Tensor_Tensor", (real(3, low=0.5), real(3)), {}
+    yield "pow.Scalar", (2.0, real(3)), {}
+    for name in ("and", "or", "xor"):
+        yield f"__{name}__.Tensor", (truth(3, 1), truth(2)), {}
+        yield f"__{name}__.Scalar", (whole(3), 3), {}
+        yield f"bitwise_{name}.Tensor", (whole(3), whole(3)), {}
+        yield f"bitwise_{name}.Scalar", (whole(3), 3), {}
+        yield f"bitwise_{name}.Scalar_Tensor", (3, whole(3)), {}
+        yield f"logical_{name}.default", (whole(5, low=0, high=2), truth(5)), {}
+    for side in ("left", "right"):
+        for kind, b in (("Tensor", whole(3, low=0)), ("Tensor_Scalar", 2)):
+            yield f"bitwise_{side}_shift.{kind}", (whole(3), b), {}
+        yield f"bitwise_{side}_shift.Scalar_Tensor", (9, whole(3, low=0)), {}
+    for name in ("eq", "ne", "lt", "le", "gt", "ge"):
+        yield f"{name}.Tensor", (whole(3, 1), whole(4)), {}
+        yield f"{name}.Tensor", (real(3).float(), whole(3)), {}
+        yield f"{name}.Scalar", (whole(4), 1), {}
+        yield f"{name}.Scalar", (whole(4), 0.5), {}
+    yield "max.other", (real(3), real(3)), {}
+    yield "min.other", (real(3), real(3)), {}
+    yield "where.self", (truth(3, 1), real(3, 2), real(2)), {}
+    yield "where.ScalarOther", (truth(3), real(3), 2), {}
+    yield "where.ScalarSelf", (truth(3), 2.5, real(3)), {}
+    yield "where.Scalar", (truth(3), 2.0, 1.0), {}
+    yield "masked_fill.Scalar", (real(3, 2), truth(2), -float("inf")), {}
+    yield "masked_fill.Tensor", (real(3, 2), truth(2), torch.tensor(1.5)), {}
+    yield "clamp.default", (real(5), -1, 1.0), {}
+    yield "clamp.default", (real(5), None, 1), {}
+    yield "clamp.Tensor", (real(5), real(5, high=0), real(5, low=0)), {}
+    yield "clamp_min.default", (real(5), 0), {}
+    yield "clamp_max.default", (real(5), 0), {}
+    yield "fill.Scalar", (real(3), 2), {}
+    yield "fill.Tensor", (real(3), torch.tensor(2.0)), {}
+    yield "lerp.Scalar", (real(3), real(3), 0.25), {}
+    yield from _reductions()
+    yield from _shapes()
+    yield from _neural()
+
+
+def _reductions() -> Iterator[Found]:
+    x = real(2, 3, 4)
+    for name in ("sum", "mean", "prod", "max", "min", "all", "any", "argmax", "argmin", "count_nonzero"):
+        yield f"{name}.default", (x,), {}
+    yield "sum.default", (truth(4),), {}
+    yield "sum.dim_IntList", (x, [0, -1], True), {}
+    yield "sum.dim_IntList", (whole(3, 2), [1]), {"dtype": torch.float32}
+    yield "mean.dim", (x, [-1], True), {}
+    yield "mean.default", (whole(3),), {"dtype": torch.float64}
+    yield "prod.dim_int", (x, 1), {}
+    for name in ("amax", "amin"):
+        yield f"{name}.default", (x, [0, 2]), {}
+    for name in ("max", "min"):
+        yield f"{name}.dim", (x, 1, True), {}
+    for name in ("argmax", "argmin"):
+        yield f"{name}.default", (x, 1), {}
+    for name in ("all", "any"):
+        yield f"{name}.dim", (truth(3, 4), 1), {}
+        yield f"{name}.dims", (truth(3, 4), [0, 1]), {}
+    yield "count_nonzero.dim_IntList", (whole(3, 4, low=0, high=2), [1]), {}
+    for name in ("var", "std"):
+        yield f"{name}.correction", (x, [1]), {"correction": 0, "keepdim": True}
+        yield f"{name}.correction", (x,), {}
+        yield f"{name}.dim", (x, [1, 2], False), {}
+    for name in ("cumsum", "cumprod"):
+        yield f"{name}.default", (x, -1), {}
+        yield f"{name}.default", (whole(3).int(), 0), {}
+    yield "linalg_vector_norm.default", (x, 3, [1]), {}
+    yield "linalg_vector_norm.default", (x,), {}
+    yield "norm.ScalarOpt_dim", (x, 2, [1], True), {}
+    yield "logsumexp.default", (x, [0, 1]), {}
+    yield "sort.default", (x, 1, True), {}
+    yield "sort.stable", (x,), {"stable": True, "dim": 0, "descending": False}
+    yield "argsort.default", (x, 1), {}
+    yield "topk.default", (x, 2), {}
+    yield "topk.default", (x, 2, 1, False), {}
+
+
+def _shapes() -> Iterator[Found]:
+    x = real(2, 3, 4)
+    for name in ("view", "_unsafe_view", "reshape", "_reshape_copy", "view_copy"):
+        yield f"{name}.default", (x, [6, -1]), {}
+    yield "flatten.using_ints", (x, 1), {}
+    yield "unflatten.int", (x, 2, [2, 2]), {}
+    yield "view_as.default", (x, real(6, 4)), {}
+    yield "reshape_as.default", (x, real(6, 4)), {}
+    for name in ("clone", "contiguous", "alias", "lift_fresh_copy", "lift_fresh", "detach", "t"):
+        yield f"{name}.default", (x[0],), {}
+    yield "copy.default", (x, whole(4)), {}
+    yield "transpose.int", (x, 0, -1), {}
+    yield "permute.default", (x, [2, 0, -2]), {}
+    yield "movedim.int", (x, 0, -1), {}
+    yield "unsqueeze.default", (x, -1), {}
+    y = real(1, 3, 1)
+    yield "squeeze.default", (y,), {}
+    yield "squeeze.dim", (y, 0), {}
+    yield "squeeze.dim", (y, 1), {}
+    yield "squeeze.dims", (y, [0, -1]), {}
+    yield "expand.default", (y, [2, -1, 4]), {}
+    yield "expand_as.default", (y, x), {}
+    yield "broadcast_to.default", (y, [5, 1, 3, 2]), {}
+    yield "cat.default", ([x, x[:, :1]], 1), {}
+    yield "cat.default", ([real(0), real(3), whole(2)],), {}
+    yield "stack.default", ([x, x], -1), {}
+    yield "slice.Tensor", (x, 2, 1, 2**63 - 1, 2), {}
+    yield "slice.Tensor", (x, 1, -2, -1), {}
+    yield "select.int", (x, 1, -1), {}
+    yield "narrow.default", (x, 1, 1, 2), {}
+    yield "split.Tensor", (x, 3, 2), {}
+    yield "split_with_sizes.default", (x, [1, 3], 2), {}
+    yield "chunk.default", (x, 3, 2), {}
+    yield "unbind.int", (x, 1), {}
+    yield "repeat.default", (x, [2, 1, 2, 3]), {}
+    yield "repeat_interleave.self_int", (x, 2, 1), {}
+    yield "repeat_interleave.self_int", (x, 2), {}
+    yield "roll.default", (x, [1, -2], [0, 2]), {}
+    yield "roll.default", (x, [5]), {}
+    yield "flip.default", (x, [0, -1]), {}
+    for name in ("tril", "triu"):
+        yield f"{name}.default", (x, 1), {}
+        yield f"{name}.default", (truth(3, 3),), {}
+    for mode in ("reflect", "replicate", "circular"):
+        yield "pad.default", (x, [1, 2], mode), {}
+    yield "pad.default", (x, [1, 2, 0, 1]), {}
+    yield "constant_pad_nd.default", (x, [1, -1, -1, 2], 1.5), {}
+    for mode in ("reflection", "replication"):
+        for space in (1, 2, 3):
+            image = real(2, 2, *(4, 3, 5)[:space])
+            yield f"{mode}_pad{space}d.default", (image, [1, 2, 0, 1, 2, 0][: 2 * space]), {}
+    yield "index.Tensor", (x, [None, torch.tensor([0, -1, 2]), None]), {}
+    yield "index.Tensor", (x, [torch.tensor([[0], [1]]), None, torch.tensor([1, 2])]), {}
+    yield "index_put.default", (x, [None, torch.tensor([0, -1])], real(2, 2, 4)), {}
+    yield "index_put.default", (x, [truth(2, 3)], torch.tensor(2.5, dtype=torch.float64)), {}
+    yield "index_select.default", (x, 1, torch.tensor([2, 0])), {}
+    yield "gather.default", (x, 2, whole(1, 3, 2, low=0, high=4)), {}
+    at = torch.tensor([[0, 2], [1, 0]])
+    yield "scatter.src", (real(2, 3), 1, at, real(2, 2)), {}
+    yield "scatter.value", (real(2, 3), 1, at, 1.5), {}
+    yield "scatter_add.default", (real(2, 3), 1, torch.tensor([[0, 0], [1, 0]]), real(2, 2)), {}
+    yield "select_scatter.default", (x, real(2, 4), 1, -1), {}
+    yield "slice_scatter.default", (x, real(2, 2, 4), 1, 1), {}
+    yield "full.default", ([2, 3], 1.5), {}
+    yield "full.default", ([2, 3], True), {}
+    yield "full_like.default", (x, 2), {}
+    yield "new_full.default", (x, [2], 3), {}
+    yield "scalar_tensor.default", (2.5,), {"dtype": torch.float64}
+    for name in ("zeros", "ones"):
+        yield f"{name}.default", ([2, 3],), {"dtype": torch.int32}
+        yield f"{name}_like.default", (x,), {}
+        yield f"new_{name}.default", (x, [2, 2]), {"dtype": torch.bool}
+    yield "arange.default", (5,), {}
+    yield "arange.start", (2, 5), {"dtype": torch.float32}
+    yield "arange.start_step", (5, 0, -2), {}
+    yield "arange.start_step", (0, 1.0, 0.25), {"dtype": torch.float64}
+    yield "eye.default", (3,), {}
+    yield "eye.m", (3, 4), {"dtype": torch.float64}
+    for of in (torch.float32, torch.int64, torch.bool):
+        yield "_to_copy.default", (x,), {"dtype": of}
+        yield "to.dtype", (x, of), {}
+    yield "to.dtype_layout", (x,), {"dtype": torch.float32, "layout": torch.strided}
+    yield "to.device", (x, torch.device("cpu"), torch.float32), {}
+    yield "to.other", (x, whole(1)), {}
+    yield "type_as.default", (x, whole(1)), {}
+    yield "diagonal.default", (x, 1, 0, 2), {}
+
+
+def _neural() -> Iterator[Found]:
+    a, b = real(3, 4), real(4, 2)
+    yield "linear.default", (real(2, 3, 4), real(5, 4), real(5)), {}
+    yield "addmm.default", (real(2), a, b), {"beta": 0.5, "alpha": 2}
+    yield "addmm.default", (real(2), a, b), {"beta": 0}
+    yield "baddbmm.default", (real(1, 3, 2), a[None], b[None]), {}
+    yield "mm.default", (a, b), {}
+    yield "bmm.default", (real(2, 3, 4), real(2, 4, 5)), {}
+    yield "matmul.default", (real(2, 3, 4), b), {}
+    yield "mv.default", (a, real(4)), {}
+    yield "dot.default", (real(4), real(4)), {}
+    yield "outer.default", (real(4), real(3)), {}
+    x = real(2, 4, 6)
+    yield "layer_norm.default", (x, [6], real(6), real(6)), {}
+    yield "layer_norm.default", (x, [4, 6], None, real(4, 6), 1e-3), {}
+    yield "native_layer_norm.default", (x, [6], real(6), real(6), 1e-5), {}
+    yield "rms_norm.default", (x, [6], real(6), 1e-6), {}
+    yield "rms_norm.default", (x, [6]), {}
+    yield "group_norm.default", (x, 2, real(4), real(4)), {}
+    yield "native_group_norm.default", (x, real(4), real(4), 2, 4, 6, 2, 1e-5), {}
+    statistics = real(4), real(4, low=0.1)
+    yield "_native_batch_norm_legit_no_training.default", (x, real(4), real(4), *statistics, 0.1, 1e-5), {}
+    yield "_native_batch_norm_legit.no_stats", (x, real(4), real(4), True, 0.1, 1e-5), {}
+    yield "batch_norm.default", (x, None, None, *statistics, False, 0.1, 1e-5, False), {}
+    yield "_weight_norm.default", (real(3, 4), real(3, 1)), {}
+    heads = real(2, 4, 5, 3), real(2, 4, 6, 3), real(2, 4, 6, 3)
+    mask = truth(2, 1, 5, 6)
+    mask[0, 0, 0] = False
+    yield "scaled_dot_product_attention.default", heads, {}
+    yield "scaled_dot_product_attention.default", (*heads, mask), {}
+    yield "scaled_dot_product_attention.default", (*heads, real(5, 6)), {"scale": 0.3}
+    yield "scaled_dot_product_attention.default", (heads[0], heads[0], heads[0], None, 0.0, True), {}
+    shared = (heads[0], heads[1][:, :2], heads[2][:, :2])
+    yield "scaled_dot_product_attention.default", shared, {"enable_gqa": True}
+    yield "embedding.default", (real(5, 3), whole(2, 2, low=0, high=5)), {}
+    yield "dropout.default", (x, 0.5, False), {}
+    yield "native_dropout.default", (x, 0.5, False), {}
+    for name in ("softmax", "log_softmax"):
+        yield f"{name}.int", (x, -1), {}
+        yield f"{name}.int", (x.float(), 1, torch.float64), {}
+        yield f"_{name}.default", (x, 1, False), {}
+    for space in (1, 2, 3):
+        image, kernel = real(2, 4, *(7, 6, 5)[:space]), real(6, 2, *(3, 2, 3)[:space])
+        yield f"conv{space}d.default", (image, kernel, real(6), [2], [1], [1], 2), {}
+        yield f"conv{space}d.padding", (image, kernel, None, [1], "same", [1], 2), {}
+        yield f"max_pool{space}d.default", (image, [3] * space, [2], [1], [1], True), {}
+        yield f"max_pool{space}d.default", (image, [2] * space), {}
+        yield f"avg_pool{space}d.default", (image, [2] * space, [2] * space, [1] * space, False, False), {}
+        yield f"adaptive_avg_pool{space}d.default", (image, [3] * space), {}
+        wide = [9, 4, 11][:space]
+        yield f"upsample_nearest{space}d.vec", (image, wide, None), {}
+        yield f"upsample_nearest{space}d.vec", (image, None, [1.5] * space), {}
+        overload = ("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d")[space - 1]
+        for corners in (False, True):
+            yield f"{overload}.vec", (image, wide, corners, None), {}
+        yield f"{overload}.vec", (image, None, False, [1.7] * space), {}
+        name = f"conv_transpose{space}d.{'default' if space == 1 else 'input'}"
+        yield name, (image, real(4, 3, *(3, 2, 3)[:space]), real(6), [3], [1], [1], 2), {}
+        yield name, (image, real(4, 3, *(3, 2, 3)[:space]), real(6), [2], [0], [1], 2), {}
+    image = real(2, 4, 7, 6)
+    yield "convolution.default", (image, real(6, 4, 3, 3), real(6), [1, 1], [1, 1], [1, 1], False, [0, 0], 1), {}
+    yield "convolution.default", (image, real(4, 6, 3, 3), None, [2, 2], [1, 1], [1, 1], True, [1, 1], 1), {}
+    yield "conv2d.default", (image[0], real(6, 4, 3, 3)), {}
+    for space in (2, 3):
+        volume = real(2, 3, *(6, 5, 4)[:space])
+        yield f"max_pool{space}d_with_indices.default", (volume, [2] * space), {}
+        yield f"_adaptive_avg_pool{space}d.default", (volume, [2] * space), {}
