@@ -133,10 +133,39 @@ def pad(x, *, padding, value):
     return tf.pad(x, padding, constant_values=tf.cast(value, x.dtype))
 
 
+def lstm(x, hidden, cell, *weights, reverse):
+    """Long short-term memory over the first axis, of any length."""
+
+    def step(state, given):
+        own = tf.matmul(state[0], weights[1], transpose_b=True)
+        enter, forget, new, leave = tf.split(given + own + (weights[3] if weights[2:] else 0), 4, axis=1)
+        memory = tf.sigmoid(forget) * state[1] + tf.sigmoid(enter) * tf.tanh(new)
+        return tf.sigmoid(leave) * tf.tanh(memory), memory
+
+    gates = tf.matmul(x, weights[0], transpose_b=True) + (weights[2] if weights[2:] else 0)
+    states, memories = tf.scan(step, gates, (hidden, cell), reverse=reverse)
+    last = 0 if reverse else -1
+    return states, states[last], memories[last]
+
+
+def gru(x, hidden, *weights, reverse):
+    """Gated recurrent unit over the first axis, of any length."""
+
+    def step(state, given):
+        own = tf.matmul(state, weights[1], transpose_b=True) + (weights[3] if weights[2:] else 0)
+        first, second = tf.split(given, 3, axis=1), tf.split(own, 3, axis=1)
+        new = tf.tanh(first[2] + tf.sigmoid(first[0] + second[0]) * second[2])
+        return new + tf.sigmoid(first[1] + second[1]) * (state - new)
+
+    gates = tf.matmul(x, weights[0], transpose_b=True) + (weights[2] if weights[2:] else 0)
+    states = tf.scan(step, gates, hidden, reverse=reverse)
+    return states, states[0 if reverse else -1]
+
+
 KERNELS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        erf, sigmoid, relu, gelu, softmax, log_softmax, linear, embedding, convolution, max_pool, pad,
+        erf, sigmoid, relu, gelu, softmax, log_softmax, linear, embedding, convolution, max_pool, pad, lstm, gru,
     )
 }  # fmt: skip
 """The kernels, by the operation's name."""
