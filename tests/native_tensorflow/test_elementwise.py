@@ -277,3 +277,10 @@ def test_traced_with_unknown_lengths(operands):
     x, y = operands
     for got in both_ways(lambda a, b: xp.add(xp.multiply(a, 2.0), xp.hypot(a, b)), x, y):
         same(got, x * x.dtype.type(2) + np.hypot(x, y), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
+def test_minus_wraps_around_in_unsigned_integers_in_graphs_too(dtype: str) -> None:
+    x = np.array([0, 1, 200], dtype)
+    for negative in (xp.negative, tf.function(xp.negative)):
+        np.testing.assert_array_equal(negative(tf.constant(x)).numpy(), -x)

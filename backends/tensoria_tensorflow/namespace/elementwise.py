@@ -460,7 +460,8 @@ abs = unary(
 )
 negative = unary(
     "negative", "numeric", raw.Neg, "The number with the other sign; unsigned integers wrap around.",
-    {"unsigned integer": lambda x: raw.Sub(x=_like(x, 0), y=x)},
+    # Not 0 - x, which the optimiser of graphs turns into Neg, for which short unsigned integers have no kernel.
+    {"unsigned integer": lambda x: raw.AddV2(x=raw.Invert(x=x), y=_like(x, 1))},
 )  # fmt: skip
 positive = unary("positive", "numeric", _same, "The number itself.")
 sign = unary(
