@@ -202,13 +202,16 @@ class Tensor(BaseTensor):
         if not isinstance(other, BaseTensor):
             return NotImplemented
         if self._axes is PLAIN and other._axes is PLAIN:
-            first, second = same_backend(self, other)
-            check_domain("matmul", first.dtype)
+            backend = self._backend
+            if backend is not other._backend:
+                first, second = same_backend(self, other)
+                return first @ second
+            check_domain("matmul", self.dtype)
             try:
-                return new(first, first._backend.matmul(first._array, second._array), PLAIN)
+                return new(self, backend.matmul(self._array, other._array), PLAIN)
             except Exception:
-                check_domain("matmul", second.dtype)
-                check_devices((first._array, second._array), first._backend, "'@'")
+                check_domain("matmul", other.dtype)
+                check_devices((self._array, other._array), backend, "'@'")
                 check_matmul(self.shape, other.shape)
                 raise
         return contraction.compose(self, other)

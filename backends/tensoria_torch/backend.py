@@ -259,6 +259,9 @@ class TorchBackend(Backend):
         return torch.index_add(array, 0, positions, values)
 
     def set_item(self, array: Array, key: Any, value: Any) -> Array:
+        if type(key) is int and not array.requires_grad and array.dtype not in LIFTED:
+            array[key] = value  # the commonest assignment needs none of what follows
+            return array
         if array.requires_grad and array.is_leaf:
             array = array.clone()  # PyTorch forbids writing into a leaf; the tensor is bound to a copy
         if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):
