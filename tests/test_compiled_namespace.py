@@ -51,7 +51,7 @@ NO_OPERATIONS = {
     "__array_namespace__", "__array_ufunc__", "__copy__", "__deepcopy__", "__reduce__", "__format__", "__repr__",
     "__init__", "__call__", "__len__", "__iter__", "__doc__", "__module__", "__slots__", "__hash__",
     "__dlpack_device__", "__tf_flatten__", "__tf_unflatten__", "__tf_tracing_type__", "__firstlineno__",
-    "__static_attributes__",
+    "__static_attributes__", "__annotations__",
 }  # fmt: skip
 """What a tensor has beside operators: protocols, sizes, and what is about indices."""
 
