@@ -206,10 +206,10 @@ class Tensor(BaseTensor):
             if backend is not other._backend:
                 first, second = same_backend(self, other)
                 return first @ second
-            check_domain("matmul", self.dtype)
             try:
                 return new(self, backend.matmul(self._array, other._array), PLAIN)
             except Exception:
+                check_domain("matmul", self.dtype)
                 check_domain("matmul", other.dtype)
                 check_devices((self._array, other._array), backend, "'@'")
                 check_matmul(self.shape, other.shape)

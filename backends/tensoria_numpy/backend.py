@@ -48,7 +48,11 @@ class NumpyBackend(Backend):
         return a * b if a.dtype is b.dtype else operator.mul(*self.promoted(a, b))
 
     def matmul(self, a: Array, b: Array) -> Array:
-        return a @ b if a.dtype is b.dtype else operator.matmul(*self.promoted(a, b))
+        if a.dtype is not b.dtype:
+            a, b = self.promoted(a, b)
+        if a.dtype.kind == "b":
+            raise TypeError("NumPy multiplies matrices of truth values, and the standard does not")
+        return a @ b
 
     # -- arrays ---------------------------------------------------------------------------------------------------
 
