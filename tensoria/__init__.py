@@ -1,4 +1,10 @@
-"""One tensor type that knows what its axes mean, on NumPy, PyTorch and TensorFlow."""
+"""One tensor type that knows what its axes mean, on NumPy, PyTorch and TensorFlow.
+
+The upper floors (calculus, decompositions, programs, porting) are imported when a name of theirs is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 from tensoria import errors, random
 from tensoria.algebra.exterior import hodge
@@ -7,33 +13,6 @@ from tensoria.algebra.forms import det, interior, wedge
 from tensoria.algebra.patterns import rearrange, reduce
 from tensoria.algebra.raising import inner
 from tensoria.backend import available, use
-from tensoria.calculus.connection import Connection
-from tensoria.calculus.covariant import covariant_derivative, divergence, laplace_beltrami
-from tensoria.calculus.curvature import (
-    Curvature,
-    curvature,
-    einstein,
-    kretschmann,
-    ricci,
-    riemann,
-    scalar_curvature,
-    weyl,
-)
-from tensoria.calculus.exterior import codifferential, exterior_derivative, laplace_de_rham, pullback, pushforward
-from tensoria.calculus.fields import from_components
-from tensoria.calculus.geodesics import Geodesic, geodesic, parallel_transport
-from tensoria.calculus.gradient import grad, value_and_grad
-from tensoria.calculus.jacobian import hessian, jacobian
-from tensoria.calculus.lie import lie_derivative
-from tensoria.calculus.lifting import engine
-from tensoria.calculus.mapping import vmap
-from tensoria.calculus.metric_field import christoffel
-from tensoria.calculus.products import jvp, vjp
-from tensoria.decompositions.cp import CP, cp
-from tensoria.decompositions.products import hadamard, khatri_rao, kronecker
-from tensoria.decompositions.tensor_train import TensorTrain, tensor_train
-from tensoria.decompositions.tucker import Tucker, tucker
-from tensoria.decompositions.unfolding import fold, mode_product, unfold
 from tensoria.dtypes import (
     DType,
     bfloat16,
@@ -220,17 +199,87 @@ from tensoria.namespace.utility import (
     any,
     diff,
 )
-from tensoria.parity import parity
-from tensoria.porting import coverage, port
-from tensoria.programs.control import cond, scan, while_loop
-from tensoria.programs.dimensions import dim
-from tensoria.programs.program import Program, load
-from tensoria.programs.trace import trace
 from tensoria.registration import register as _register
 from tensoria.spaces import Basis, ProductSpace, Space
 from tensoria.tensor import Tensor
 
+if TYPE_CHECKING:
+    from tensoria.calculus.connection import Connection
+    from tensoria.calculus.covariant import covariant_derivative, divergence, laplace_beltrami
+    from tensoria.calculus.curvature import (
+        Curvature,
+        curvature,
+        einstein,
+        kretschmann,
+        ricci,
+        riemann,
+        scalar_curvature,
+        weyl,
+    )
+    from tensoria.calculus.exterior import codifferential, exterior_derivative, laplace_de_rham, pullback, pushforward
+    from tensoria.calculus.fields import from_components
+    from tensoria.calculus.geodesics import Geodesic, geodesic, parallel_transport
+    from tensoria.calculus.gradient import grad, value_and_grad
+    from tensoria.calculus.jacobian import hessian, jacobian
+    from tensoria.calculus.lie import lie_derivative
+    from tensoria.calculus.lifting import engine
+    from tensoria.calculus.mapping import vmap
+    from tensoria.calculus.metric_field import christoffel
+    from tensoria.calculus.products import jvp, vjp
+    from tensoria.decompositions.cp import CP, cp
+    from tensoria.decompositions.products import hadamard, khatri_rao, kronecker
+    from tensoria.decompositions.tensor_train import TensorTrain, tensor_train
+    from tensoria.decompositions.tucker import Tucker, tucker
+    from tensoria.decompositions.unfolding import fold, mode_product, unfold
+    from tensoria.porting.models import coverage, port
+    from tensoria.porting.parity import parity
+    from tensoria.programs.control import cond, scan, while_loop
+    from tensoria.programs.dimensions import dim
+    from tensoria.programs.program import Program, load
+    from tensoria.programs.trace import trace
+
 __version__ = "0.1.0"
+
+LATER: Final = {
+    "calculus.connection": "Connection",
+    "calculus.covariant": "covariant_derivative divergence laplace_beltrami",
+    "calculus.curvature": "Curvature curvature einstein kretschmann ricci riemann scalar_curvature weyl",
+    "calculus.exterior": "codifferential exterior_derivative laplace_de_rham pullback pushforward",
+    "calculus.fields": "from_components",
+    "calculus.geodesics": "Geodesic geodesic parallel_transport",
+    "calculus.gradient": "grad value_and_grad",
+    "calculus.jacobian": "hessian jacobian",
+    "calculus.lie": "lie_derivative",
+    "calculus.lifting": "engine",
+    "calculus.mapping": "vmap",
+    "calculus.metric_field": "christoffel",
+    "calculus.products": "jvp vjp",
+    "decompositions.cp": "CP cp",
+    "decompositions.products": "hadamard khatri_rao kronecker",
+    "decompositions.tensor_train": "TensorTrain tensor_train",
+    "decompositions.tucker": "Tucker tucker",
+    "decompositions.unfolding": "fold mode_product unfold",
+    "porting.models": "coverage port",
+    "porting.parity": "parity",
+    "programs.control": "cond scan while_loop",
+    "programs.dimensions": "dim",
+    "programs.program": "Program load",
+    "programs.trace": "trace",
+}
+"""The modules of the upper floors, and what is taken from them."""
+_module_of = {name: module for module, names in LATER.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _module_of:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_module_of[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_module_of})
+
 
 _register()
 

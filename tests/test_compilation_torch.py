@@ -31,7 +31,8 @@ def test_an_operation_compiles_to_one_graph_and_never_again(name: str) -> None:
         A, v = operands(seed)
         got, expected = compiled(A, v), function(A, v)
         assert got.axes is expected.axes
-        torch.testing.assert_close(got.array, expected.array)
+        # Processors round inverses and determinants differently: what is compared is which graph ran.
+        torch.testing.assert_close(got.array, expected.array, rtol=1e-5, atol=1e-5)
     assert counter.frame_count == 1
 
 

@@ -110,8 +110,9 @@ programs.compiled
 programs.program
 programs.control
 programs.*
+porting.models
+porting.parity
 porting
-parity
 tensoria
 startup
 tour.*
@@ -205,6 +206,30 @@ def test_every_line_of_the_order_is_in_use() -> None:
 
 
 # -- importing --------------------------------------------------------------------------------------------------------
+
+
+def test_the_upper_floors_are_named_once_for_types_and_once_for_use() -> None:
+    tree = ast.parse(modules()["tensoria"].read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    typed = {
+        node.module.removeprefix("tensoria."): {alias.name for alias in node.names}
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module is not None
+    }
+    assert {module: set(names.split()) for module, names in tn.LATER.items()} == typed
+    assert set(tn.__all__) <= set(dir(tn))
+    for name in tn.__all__:
+        assert hasattr(tn, name), name
+
+
+def test_the_upper_floors_are_imported_when_they_are_used() -> None:
+    code = (
+        "import sys, tensoria as tn; "
+        "above = [m for m in sys.modules if m.split('.')[1:2] and m.split('.')[:2] in "
+        "[['tensoria', floor] for floor in ('calculus', 'decompositions', 'porting', 'programs')]]; "
+        "assert not above, above; tn.dim; assert 'tensoria.programs.dimensions' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_importing_tensoria_imports_numpy_and_nothing_else() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from tensoria.backend import Array, Backend, convert, get
 from tensoria.dtypes import DType, float32, float64
 from tensoria.errors import PortingError
-from tensoria.porting import capturing
+from tensoria.porting.models import capturing
 from tensoria.programs.base import described
 from tensoria.programs.captured import Captured
 from tensoria.programs.dimensions import Dim
