@@ -303,6 +303,10 @@ class Backend:
         """Whether the array has numbers that can be looked at now: not while a framework traces or maps."""
         return self.tracing is None or not self.tracing()
 
+    def watched(self, array: Array) -> bool:
+        """Whether somebody may ask for derivatives by the array, now or later."""
+        return self.differentiates
+
     def requires_grad(self, array: Array) -> bool:
         """Whether the array is part of a graph of derivatives that leaving the framework would cut."""
         return False
@@ -345,6 +349,13 @@ class Backend:
         """The eigenvalues and eigenvectors (as columns) of square matrices, complex."""
         values, vectors = self.xp.linalg.eig(array)
         return values, vectors
+
+    def svd(self, array: Array, close: float) -> tuple[Array, Array, Array]:
+        """The reduced singular value decomposition, whose derivative takes values that are relatively so close as
+        equal (see `spectral`).
+        """
+        u, s, vh = self.xp.linalg.svd(array, full_matrices=False)
+        return u, s, vh
 
     def get_item(self, array: Array, key: Any) -> Array:
         """`array[key]`."""

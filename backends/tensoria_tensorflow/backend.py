@@ -17,6 +17,7 @@ from tensoria.structure import Cache
 from tensoria_tensorflow import kernels as native
 from tensoria_tensorflow import namespace as xp
 from tensoria_tensorflow.contraction import kernels
+from tensoria_tensorflow.namespace import edges, linalg
 from tensoria_tensorflow.namespace.shapes import extents, spread
 from tensoria_tensorflow.neural import KERNELS
 
@@ -235,6 +236,9 @@ class TensorflowBackend(Backend):
     def detach(self, array: Array) -> Array:
         return tf.stop_gradient(array)
 
+    def watched(self, array: Array) -> bool:
+        return edges.recorded(array)
+
     # -- operations -----------------------------------------------------------------------------------------------
 
     def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:
@@ -253,6 +257,9 @@ class TensorflowBackend(Backend):
 
     def eigvals(self, array: Array) -> Array:
         return xp.linalg.eigvals(array)
+
+    def svd(self, array: Array, close: float) -> tuple[Array, Array, Array]:
+        return linalg.near_svd(native.read(array), close)
 
     def get_item(self, array: Array, key: Any) -> Array:
         return xp.getitem(array, key)

@@ -16,7 +16,7 @@ from tensoria.dtypes import DType, dtype, int32, int64
 from tensoria.errors import BackendError, ConversionError, DTypeError
 from tensoria.planning import Pattern
 from tensoria_torch import namespace as xp
-from tensoria_torch import subscripts
+from tensoria_torch import factorisations, subscripts
 from tensoria_torch.contraction import integer_kernels, kernels
 from tensoria_torch.corrections import OPERATORS
 from tensoria_torch.neural import KERNELS
@@ -226,6 +226,9 @@ class TorchBackend(Backend):
             and not torch._C._functorch.is_functorch_wrapped_tensor(array)
         )
 
+    def watched(self, array: Array) -> bool:
+        return factorisations.watched(array)
+
     def requires_grad(self, array: Array) -> bool:
         return bool(array.requires_grad)
 
@@ -243,6 +246,9 @@ class TorchBackend(Backend):
         from tensoria_torch.capture import capture
 
         return capture(model, args, kwargs, dynamic)
+
+    def svd(self, array: Array, close: float) -> tuple[Array, Array, Array]:
+        return factorisations.svd(array, close)
 
     def get_item(self, array: Array, key: Any) -> Array:
         if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):

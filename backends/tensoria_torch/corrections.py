@@ -15,7 +15,7 @@ import array_api_compat.torch as base
 import torch
 
 from tensoria import special_values
-from tensoria_torch import unsigned
+from tensoria_torch import factorisations, unsigned
 from tensoria_torch.unsigned import LIFTED, UNSIGNED, bits, lifted, of_bits, unified, widened
 
 __all__ = ["CORRECTED", "FFT", "LINALG", "OPERATORS"]
@@ -433,7 +433,7 @@ LINALG = SimpleNamespace(**{
     "outer": _promoting(base.linalg.outer),
     "cross": _promoting(base.linalg.cross),
     "solve": _promoting(base.linalg.solve),
-    "trace": _trace, "det": _det, "slogdet": _slogdet,
+    "trace": _trace, "det": _det, "slogdet": _slogdet, **factorisations.LINALG,
 })  # fmt: skip
 """The extension `linalg`, corrected."""
 

@@ -23,6 +23,7 @@ from tensoria.indices import Axes, Index, plain, primed
 from tensoria.matching import check_same_frame
 from tensoria.metric import applied, split_names
 from tensoria.spaces import Basis, Field, Space
+from tensoria.spectral import ALL, nearly, precision
 from tensoria.structure import Cache, Structure, structural
 
 __all__ = [
@@ -100,14 +101,13 @@ def svd(
     array([5.446573, 0.367203])
     """
     matrix, groups = _matrix(t, rows, columns, metric, (True, True))
-    xp = t._backend.xp
-    u, s, vh = xp.linalg.svd(matrix, full_matrices=False)
+    if rank is not None and rank < 1:
+        raise ShapeError(f"a rank of {rank}: at least one singular value is kept.")
+    u, s, vh = t._backend.svd(matrix, nearly(precision(t.dtype.kind, t.dtype.itemsize), blocks=True))
     if rank is not None:
-        if rank < 1:
-            raise ShapeError(f"a rank of {rank}: at least one singular value is kept.")
         u, s, vh = u[..., :, :rank], s[..., :rank], vh[..., :rank, :]
     first, second = _bond(t, groups, bond, t._backend.shape(s)[-1])
-    diagonal = _diagonal(t, s, matrix)
+    diagonal = _scales(t, matrix, u, s, vh)
     return SVD(
         _rebuilt(t, u, groups, groups.rows, (), (-first,), metric),
         new(t, diagonal, (*groups.batch, first, -second)),
@@ -150,8 +150,9 @@ def polar(t: T, rows: Names, columns: Names, *, metric: Whitening = "spaces") ->
             legal="the polar decomposition of adjoint(t)",
         )
     xp = t._backend.xp
-    u, s, vh = xp.linalg.svd(matrix, full_matrices=False)
-    v = xp.matrix_transpose(xp.conj(vh) if t._backend.dtype(vh).kind == "complex" else vh)
+    # No single singular vector matters, so that derivatives need no differences of singular values.
+    u, s, vh = t._backend.svd(matrix, ALL)
+    v = _adjoint(t, vh)
     taken = list(t._axes.names)
     inner: list[Index] = []
     sizes: dict[str, int] = {}
@@ -161,7 +162,7 @@ def polar(t: T, rows: Names, columns: Names, *, metric: Whitening = "spaces") ->
         inner.append(index.renamed(name))
         sizes[name] = t.shape[t.lead + t._axes.find(index.name)]
     isometry = _rebuilt(t, xp.matmul(u, vh), groups, groups.rows, tuple(inner), (), metric, sizes)
-    scaled = xp.multiply(v, xp.expand_dims(xp.astype(s, v.dtype), axis=-2))
+    scaled = xp.matmul(v, _scales(t, matrix, u, s, vh))
     upper = tuple(-index for index in inner)
     return Polar(isometry, _rebuilt(t, xp.matmul(scaled, vh), groups, upper, groups.columns, (), metric, sizes))
 
@@ -299,6 +300,22 @@ def _diagonal(t: BaseTensor, s: Array, matrix: Array) -> Array:
     s = xp.astype(s, matrix.dtype)
     identity = t._backend.constant(_eye(size), t._backend.dtype(matrix), matrix)
     return xp.multiply(xp.expand_dims(s, axis=-1), identity)
+
+
+def _scales(t: BaseTensor, matrix: Array, u: Array, s: Array, vh: Array) -> Array:
+    """S as a matrix. It is U^H T V, which tells its derivatives; those off the diagonal are not zero where singular
+    values are equal (see `spectral`).
+    """
+    backend, diagonal = t._backend, _diagonal(t, s, matrix)
+    if not backend.watched(matrix):
+        return diagonal
+    product = backend.xp.matmul(backend.xp.matmul(_adjoint(t, u), matrix), _adjoint(t, vh))
+    return backend.add(backend.detach(diagonal), backend.subtract(product, backend.detach(product)))
+
+
+def _adjoint(t: BaseTensor, matrix: Array) -> Array:
+    xp = t._backend.xp
+    return xp.matrix_transpose(xp.conj(matrix) if t._backend.dtype(matrix).kind == "complex" else matrix)
 
 
 @structural

@@ -124,6 +124,10 @@ def _vector_norm(backend: Backend, x: Array, *, axes: tuple[int, ...], keepdims:
     return backend.xp.linalg.vector_norm(x, axis=axes, keepdims=keepdims, ord=ord)
 
 
+def _svd(backend: Backend, x: Array, *, full_matrices: bool, close: float | None = None) -> Any:
+    return backend.xp.linalg.svd(x, full_matrices=full_matrices) if close is None else backend.svd(x, close)
+
+
 def _cond(backend: Backend, condition: Array, *operands: Array, then: Run, otherwise: Run) -> Any:
     return _results((then if bool(condition) else otherwise)(backend, operands))
 
@@ -184,6 +188,7 @@ EVALUATE: dict[str, Evaluate] = {
     "cond": _cond, "while_loop": _while_loop, "scan": _scan,
     "linalg.vector_norm": _vector_norm,
     "linalg.matrix_power": lambda backend, x, *, n: backend.xp.linalg.matrix_power(x, n),
+    "linalg.svd": _svd,
     "linalg.eig": lambda backend, x: backend.eig(x),
     "linalg.eigvals": lambda backend, x: backend.eigvals(x),
     **DEFINITIONS,

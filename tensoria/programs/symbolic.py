@@ -93,6 +93,9 @@ class SymbolicBackend(Backend):
     def readable(self, array: Array) -> bool:
         return False
 
+    def watched(self, array: Array) -> bool:
+        return True
+
     def to_device(self, array: Array, device: str) -> Array:
         return array
 
@@ -146,6 +149,10 @@ class SymbolicBackend(Backend):
         return array
 
     # -- operations -----------------------------------------------------------------------------------------------
+
+    def svd(self, array: Array, close: float) -> tuple[Array, Array, Array]:
+        u, s, vh = xp.linalg.svd(array, full_matrices=False, close=close)
+        return u, s, vh
 
     def get_item(self, array: Array, key: Any) -> Array:
         return standard.getitem(array, key)

@@ -13,7 +13,7 @@ from tensorflow.python.eager.record import could_possibly_record
 
 from ..kernels import EagerTensor, cast, raw
 
-__all__ = ["determinant", "directions", "reduced_qr", "reduced_svd"]
+__all__ = ["determinant", "directions", "reduced_qr"]
 
 Array = Any
 
@@ -58,35 +58,6 @@ def _determinant(x: Array) -> Any:
         return (up * tf.math.conj(out))[..., None, None] * raw.MatrixInverse(input=x, adjoint=True)
 
     return out, gradient
-
-
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def reduced_svd(x: Array) -> Any:
-    """Singular values (real), left and right singular vectors (as columns), of matrices whose sizes are not known.
-
-    The gradient is that of Townsend, "Differentiating the singular value decomposition" (2016), and for complex
-    matrices of Wan and Zhang, arXiv:1909.02659; singular values are distinct and not zero.
-    """
-    values, u, v = raw.Svd(input=x, compute_uv=True, full_matrices=False)
-    values = tf.math.real(values)
-
-    def gradient(up_values: Array, up_u: Array, up_v: Array) -> Array:
-        s = cast(values, x.dtype)
-        rows, columns = s[..., :, None], s[..., None, :]
-        # 1 / (s_j^2 - s_i^2), zero on the diagonal
-        gaps = tf.math.divide_no_nan(tf.ones((), x.dtype), (columns - rows) * (columns + rows))
-        of_u, of_v = _matmul(u, up_u, adjoint_a=True), _matmul(v, up_v, adjoint_a=True)
-        turn_u, turn_v = of_u - tf.linalg.adjoint(of_u), of_v - tf.linalg.adjoint(of_v)
-        inner = turn_u * gaps * columns + rows * gaps * turn_v + tf.linalg.diag(cast(up_values, x.dtype))
-        if x.dtype.is_complex:
-            inner += tf.linalg.diag(tf.linalg.diag_part(turn_u) / (2 * s))
-        out = _matmul(u, _matmul(inner, v, adjoint_b=True))
-        # What leaves the spaces spanned by the vectors; nothing, where these are whole.
-        off_u, off_v = up_u / columns, up_v / columns
-        out += _matmul(off_u - _matmul(u, _matmul(u, off_u, adjoint_a=True)), v, adjoint_b=True)
-        return out + _matmul(u, off_v - _matmul(v, _matmul(v, off_v, adjoint_a=True)), adjoint_b=True)
-
-    return (values, u, v), gradient
 
 
 def reduced_qr(x: Array) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from .. import kernels
 from ..kernels import cast, ints, raw, read
-from . import derivatives, edges
+from . import derivatives, edges, factorisations
 from .creation import eye
 from .data_types import COMPLEX_OF, COMPONENT, HALVES, astype, check, common, finfo
 from .elementwise import abs as absolute
@@ -239,8 +239,8 @@ def matrix_power(x: Array, n: int, /) -> Array:
 def eigh(x: Array, /) -> EighResult:
     """Ascending eigenvalues (real) and orthonormal eigenvectors of each Hermitian matrix (its lower triangle)."""
     x, back = _matrices("eigh", x, square=True)
-    values, vectors = raw.SelfAdjointEigV2(input=x, compute_v=True)
-    return EighResult(back(real(values)), back(vectors))
+    values, vectors = factorisations.eigh(x)
+    return EighResult(back(values), back(vectors))
 
 
 def eigvalsh(x: Array, /) -> Array:
@@ -251,7 +251,7 @@ def eigvalsh(x: Array, /) -> Array:
 def eig(x: Array, /) -> EigResult:
     """Eigenvalues and right eigenvectors of each square matrix, complex, in no particular order."""
     x, _ = _matrices("eig", x, square=True)
-    return EigResult(*raw.Eig(input=x, compute_v=True, Tout=COMPLEX_OF.get(x.dtype, x.dtype)))
+    return EigResult(*factorisations.eig(x, COMPLEX_OF.get(x.dtype, x.dtype)))
 
 
 def eigvals(x: Array, /) -> Array:
@@ -262,21 +262,19 @@ def eigvals(x: Array, /) -> Array:
 def svd(x: Array, /, *, full_matrices: bool = True) -> SVDResult:
     """The singular value decomposition x = U diag(S) Vh, S descending; U and Vh square if `full_matrices`."""
     x, back = _matrices("svd", x)
-    values, u, v = _svd(x, full_matrices)
-    return SVDResult(back(u), back(real(values)), back(_adjoint(v)))
+    return SVDResult(*map(back, factorisations.svd(x, full_matrices)))
+
+
+def near_svd(x: Array, close: float) -> SVDResult:
+    """The reduced decomposition, whose derivative takes singular values that are relatively so close as equal."""
+    x, back = _matrices("svd", x)
+    return SVDResult(*map(back, factorisations.svd(x, False, close)))
 
 
 def svdvals(x: Array, /) -> Array:
     """Descending singular values of each matrix."""
     x, back = _matrices("svdvals", x)
-    values, _, _ = _svd(x, False)  # with vectors, because this gradient exists
-    return back(real(values))
-
-
-def _svd(x: Array, full_matrices: bool) -> tuple[Array, Array, Array]:
-    if None in static(x)[-2:] and not full_matrices:
-        return derivatives.reduced_svd(x)  # type: ignore[no-any-return]
-    return raw.Svd(input=x, compute_uv=True, full_matrices=full_matrices)  # type: ignore[no-any-return]
+    return back(factorisations.svdvals(x))
 
 
 def qr(x: Array, /, *, mode: str = "reduced") -> QRResult:

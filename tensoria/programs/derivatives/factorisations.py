@@ -2,8 +2,7 @@
 the rules are those of functions that do not depend on the choice (signs, phases, vectors of one eigenvalue).
 
 Sources: M. B. Giles, Collected matrix derivative results (2008), and for Cholesky I. Murray, arXiv:1602.07527; QR:
-H. Walter and L. Lehmann, arXiv:1009.6112; SVD of complex matrices: Z.-Q. Wan and S.-X. Zhang, arXiv:1909.02659; eig:
-C. Boeddeker et al., arXiv:1701.00392. These papers conjugate cotangents, and so do the rules while they follow them:
+H. Walter and L. Lehmann, arXiv:1009.6112; those of SVD and eigenvalue problems are in `spectral`. These papers conjugate cotangents, and so do the rules while they follow them:
 `bar` is the conjugate of ours. Functions of Hermitian matrices have Hermitian gradients, half in each triangle.
 """
 
@@ -11,7 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tensoria import spectral
 from tensoria.programs.derivatives.rule import Array, Call, Rule, adjoint, xp
+from tensoria.spectral import Arithmetic, nearly, precision
 
 __all__ = ["RULES"]
 
@@ -33,16 +34,15 @@ def _diagonal(of: Array) -> Array:
     return xp.expand_dims(of, axis=-1) * _eye(of.shape[-1], of)
 
 
-def _inverse_gaps(of: Array) -> Array:
-    """1 / (w_j - w_i), and 0 on the diagonal."""
-    gaps = xp.expand_dims(of, axis=-2) - xp.expand_dims(of, axis=-1)
-    eye = _eye(of.shape[-1], of)
-    return (1 - eye) / (gaps + eye)
+def _stopped(x: Array) -> Array:
+    return x.recorder.record("stop_gradient", (x,))[0]
 
 
-def _imaginary_diagonal(x: Array) -> Array:
-    """i Im x_jj as diagonal matrices."""
-    return _diagonal(1j * xp.imag(xp.linalg.diagonal(x)))
+MATHS = Arithmetic(xp, _stopped, lambda of, like: _eye(of.shape[-1], like), lambda x: x.dtype.kind == "complex")
+
+
+def _close(x: Array) -> float:
+    return nearly(precision(x.dtype.kind, x.dtype.itemsize))
 
 
 def _cholesky(call: Call, g: Array) -> list[Array | None]:
@@ -58,60 +58,43 @@ def _cholesky(call: Call, g: Array) -> list[Array | None]:
 
 
 def _eigh(call: Call, g_values: Array | None, g_vectors: Array | None) -> list[Array | None]:
-    w, v = call.results
-    inner = None if g_values is None else _diagonal(g_values)
-    if g_vectors is not None:
-        turned = _inverse_gaps(w) * (adjoint(v) @ _bar(g_vectors))
-        inner = turned if inner is None else inner + turned
-    return [xp.conj(_hermitian(v @ xp.astype(inner, v.dtype) @ adjoint(v)))]
+    (x,) = call.operands
+    cotangents = (g_values, _bar(g_vectors))
+    return [_bar(spectral.eigh_pulled(MATHS, x, call.results, cotangents, _close(x), True))]  # type: ignore[arg-type]
+
+
+def _eigvalsh(call: Call, g: Array) -> list[Array | None]:
+    (x,) = call.operands
+    factors = tuple(xp.linalg.eigh(x))
+    return [_bar(spectral.eigh_pulled(MATHS, x, factors, (g, None), _close(x), True))]  # type: ignore[arg-type]
 
 
 def _eig(call: Call, g_values: Array | None, g_vectors: Array | None) -> list[Array | None]:
     """Vectors have length 1."""
-    w, v = call.results
-    inner = None if g_values is None else _diagonal(_bar(g_values))
-    if g_vectors is not None:
-        product = adjoint(v) @ _bar(g_vectors)
-        lengths = xp.expand_dims(xp.astype(xp.real(xp.linalg.diagonal(product)), v.dtype), axis=-2)
-        turned = (product - (adjoint(v) @ v) * lengths) * xp.conj(_inverse_gaps(w))
-        inner = turned if inner is None else inner + turned
-    return [xp.conj(xp.linalg.solve(adjoint(v), inner @ adjoint(v)))]
+    factors, cotangents = call.results, (_bar(g_values), _bar(g_vectors))
+    return [xp.conj(spectral.eig_pulled(MATHS, factors, cotangents, _close(call.operands[0])))]  # type: ignore[arg-type]
+
+
+def _eigvals(call: Call, g: Array) -> list[Array | None]:
+    (x,) = call.operands
+    factors = tuple(xp.linalg.eig(x))
+    return [xp.conj(spectral.eig_pulled(MATHS, factors, (_bar(g), None), _close(x)))]  # type: ignore[arg-type]
 
 
 def _svd(call: Call, g_u: Array | None, g_s: Array | None, g_vh: Array | None) -> list[Array | None]:
-    u, s, vh = call.results
-    k, of = s.shape[-1], u.dtype
-    u1, u2, v = u[..., :, :k], u[..., :, k:], adjoint(vh)
-    v1, v2 = v[..., :, :k], v[..., :, k:]
-    sizes = xp.astype(s, of)
-    gaps = xp.astype(_inverse_gaps(xp.square(s)), of)
-    inverse = xp.expand_dims(1 / sizes, axis=-2)
-    inner = xp.astype(_diagonal(xp.zeros_like(s) if g_s is None else g_s), of)
-    outer = None
-    if g_u is not None:
-        bar = _bar(g_u)
-        bar1, bar2 = bar[..., :, :k], bar[..., :, k:]
-        product = adjoint(u1) @ bar1
-        inner = inner + gaps * (product - adjoint(product)) * xp.expand_dims(sizes, axis=-2)
-        if of.kind == "complex":
-            inner = inner + _imaginary_diagonal(product) * inverse
-        # What turns u1 towards its complement, and in full matrices the complement towards u1.
-        away = bar1 - u1 @ product
-        if call["full_matrices"]:
-            away = away - u2 @ (adjoint(bar2) @ u1)
-        outer = (away * inverse) @ adjoint(v1)
-    if g_vh is not None:
-        bar = adjoint(_bar(g_vh))
-        bar1, bar2 = bar[..., :, :k], bar[..., :, k:]
-        product = adjoint(v1) @ bar1
-        inner = inner + xp.expand_dims(sizes, axis=-1) * gaps * (product - adjoint(product))
-        away = bar1 - v1 @ product
-        if call["full_matrices"]:
-            away = away - v2 @ (adjoint(bar2) @ v1)
-        right = u1 @ adjoint(away * inverse)
-        outer = right if outer is None else outer + right
-    total = u1 @ inner @ adjoint(v1)
-    return [_bar(total if outer is None else total + outer)]
+    (x,), cotangents = call.operands, (_bar(g_u), g_s, _bar(g_vh))
+    close = call.attributes.get("close")
+    found = spectral.svd_pulled(
+        MATHS, x, call.results, cotangents, _close(x) if close is None else close, True,  # type: ignore[arg-type]
+        call["full_matrices"],
+    )  # fmt: skip
+    return [_bar(found)]
+
+
+def _svdvals(call: Call, g: Array) -> list[Array | None]:
+    (x,) = call.operands
+    factors = tuple(xp.linalg.svd(x, full_matrices=False))
+    return [_bar(spectral.svdvals_pulled(MATHS, factors, g, _close(x)))]  # type: ignore[arg-type]
 
 
 def _qr(call: Call, g_q: Array | None, g_r: Array | None) -> list[Array | None]:
@@ -145,5 +128,6 @@ def _tall(q: Array, r: Array, bar_q: Array, bar_r: Array) -> Array:
 
 RULES: dict[str, Rule] = {
     "linalg.cholesky": _cholesky, "linalg.eigh": _eigh, "linalg.eig": _eig, "linalg.svd": _svd, "linalg.qr": _qr,
+    "linalg.eigvalsh": _eigvalsh, "linalg.eigvals": _eigvals, "linalg.svdvals": _svdvals,
 }  # fmt: skip
 """The rules of this chapter, by operation."""

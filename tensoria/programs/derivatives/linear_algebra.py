@@ -130,34 +130,9 @@ def _matrix_norm(call: Call, g: Array) -> list[Array | None]:
     return list(call.through(norm, (g,), *call.operands))
 
 
-def _scaled(of: Array, vectors: Array) -> Array:
-    """Vectors scaled by numbers, column by column."""
-    return vectors * xp.expand_dims(of, axis=-2)
-
-
-def _eigvals(call: Call, g: Array) -> list[Array | None]:
-    (x,) = call.operands
-    _, v = xp.linalg.eig(x)
-    # dw = diag(v^-1 dx v)
-    return [matrix_transpose(_scaled(g, v) @ xp.linalg.inv(v))]
-
-
-def _eigvalsh(call: Call, g: Array) -> list[Array | None]:
-    (x,) = call.operands
-    _, v = xp.linalg.eigh(x)
-    return [xp.conj(v) @ matrix_transpose(_scaled(g, v))]
-
-
-def _svdvals(call: Call, g: Array) -> list[Array | None]:
-    (x,) = call.operands
-    u, _, vh = xp.linalg.svd(x, full_matrices=False)
-    return [xp.conj(_scaled(g, u) @ vh)]
-
-
 RULES: dict[str, Rule] = {
     "linalg.det": _det, "linalg.slogdet": _slogdet, "linalg.inv": _inv, "linalg.solve": _solve, "linalg.pinv": _pinv,
     "linalg.matrix_power": _matrix_power, "linalg.diagonal": _diagonal, "linalg.cross": _cross,
-    "linalg.vector_norm": _vector_norm, "linalg.matrix_norm": _matrix_norm, "linalg.eigvals": _eigvals,
-    "linalg.eigvalsh": _eigvalsh, "linalg.svdvals": _svdvals,
+    "linalg.vector_norm": _vector_norm, "linalg.matrix_norm": _matrix_norm,
 }  # fmt: skip
 """The rules of this chapter, by operation."""

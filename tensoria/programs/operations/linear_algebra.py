@@ -47,7 +47,7 @@ def _qr(x: Type, *, mode: str) -> tuple[Type, ...]:
     return Type(x.dtype, (*lead, m, inner)), Type(x.dtype, (*lead, inner, n))
 
 
-def _svd(x: Type, *, full_matrices: bool) -> tuple[Type, ...]:
+def _svd(x: Type, *, full_matrices: bool, close: float | None = None) -> tuple[Type, ...]:
     lead, m, n = _matrix("linalg.svd", x, False)
     k = minimum(m, n)
     left, right = (m, n) if full_matrices else (k, k)
@@ -132,7 +132,7 @@ ROWS = {
             lambda x, lead, m, n: (Type(int64, lead),), ("rtol",), False,
         ),
         Operation("linalg.qr", ("x",), "orthonormal and triangular factors", _qr, ("mode",)),
-        Operation("linalg.svd", ("x",), "singular vectors and values", _svd, ("full_matrices",)),
+        Operation("linalg.svd", ("x",), "singular vectors and values", _svd, ("full_matrices", "close")),
         Operation("linalg.solve", ("x1", "x2"), "solution of linear equations", _solve),
         Operation("linalg.diagonal", ("x",), "the diagonal of the last two axes", _diagonal, ("offset",)),
         Operation("linalg.cross", ("x1", "x2"), "product of vectors in three dimensions", _cross, ("axis",)),
