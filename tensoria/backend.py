@@ -51,6 +51,8 @@ __all__ = [
     "get",
     "loaded",
     "register",
+    "run_on",
+    "takes",
     "use",
 ]
 
@@ -661,6 +663,33 @@ def use(backend: str) -> Iterator[Backend]:
         yield found
     finally:
         _current.reset(token)
+
+
+_moved: contextvars.ContextVar[frozenset[tuple[Backend, Backend]]] = contextvars.ContextVar(
+    "tensoria moved functions", default=frozenset()
+)
+
+
+@contextlib.contextmanager
+def run_on(engine: Backend, own: Backend) -> Iterator[Backend]:
+    """Run a function of one backend's tensors on another one, for the duration of a `with` block.
+
+    New tensors are made there, and the former backend's that the function holds become constants beside its arguments.
+    """
+    with use(engine.name) as found:
+        if own is engine:
+            yield found
+            return
+        token = _moved.set(_moved.get() | {(own, engine)})
+        try:
+            yield found
+        finally:
+            _moved.reset(token)
+
+
+def takes(target: Backend, source: Backend) -> bool:
+    """Whether tensors of one backend become constants beside those of another: a program's, or a moved function's."""
+    return target.lifts or (source, target) in _moved.get()
 
 
 def convert(array: Array, source: Backend, target: Backend, copy: bool | None = None) -> Array:

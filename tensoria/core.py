@@ -8,9 +8,10 @@ name them. No method here computes anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeVar
 
-from tensoria.backend import FORMS, Array, Backend, Form, backend_of
+from tensoria.backend import FORMS, Array, Backend, Form, backend_of, convert, takes
 from tensoria.declared import carried, reordered
 from tensoria.dtypes import DType, float64
 from tensoria.errors import AxisError, BackendError, ModeError, ShapeError
@@ -40,11 +41,13 @@ _create = object.__new__
 class BaseTensor:
     """A native array with labels on its last axes (none for a plain tensor)."""
 
-    __slots__ = ("__weakref__", "_array", "_axes", "_backend", "_form", "_whole")
+    __slots__ = ("__weakref__", "_array", "_axes", "_backend", "_engine", "_form", "_whole")
 
     _array: Any
     _axes: Axes
     _backend: Backend
+    _engine: str
+    """The name of the backend that computed the array, where it is not its own; not set otherwise (see `engine`)."""
     _form: Form
     """The array's form, once a contraction has asked for it (see `form`); not set before."""
     _whole: Any
@@ -79,6 +82,13 @@ class BaseTensor:
     def backend(self) -> str:
         """The backend's name."""
         return self._backend.name
+
+    @property
+    def engine(self) -> str:
+        """The name of the backend that computed the components: another one than the tensor's own for derivatives of
+        functions of NumPy tensors, as they come back. What is made of these says its own again.
+        """
+        return getattr(self, "_engine", None) or self._backend.name
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -176,18 +186,19 @@ def require_labelled(t: BaseTensor, what: str) -> None:
 
 
 def same_backend(a: T, b: U) -> tuple[T, U]:
-    """Two tensors of one backend: themselves; beside a symbolic one, another is lifted to a constant of its program.
+    """Two tensors of one backend: themselves; where one's backend takes the other's (`backend.takes`), that a constant.
 
     Raises:
         BackendError: they live on two backends.
     """
     if a._backend is b._backend:
         return a, b
-    for symbolic, other in ((a, b), (b, a)):
-        if symbolic._backend.lifts:
-            array = symbolic._backend.import_array(other._array, other._backend)
-            lifted = adopt(type(symbolic), array, other._axes, symbolic._backend)
-            return (a, lifted) if symbolic is a else (lifted, b)  # type: ignore[return-value]
+    for first, other in ((a, b), (b, a)):
+        target, source = first._backend, other._backend
+        if takes(target, source) and other._array is not None:
+            lift = target.import_array if target.lifts else partial(convert, target=target)
+            lifted = adopt(type(first), lift(other._array, source), other._axes, target)
+            return (a, lifted) if first is a else (lifted, b)  # type: ignore[return-value]
     raise BackendError(
         f"one operand is on {a._backend.name}, the other on {b._backend.name}.",
         legal=f"b.to(backend={a._backend.name!r})",
@@ -200,7 +211,10 @@ def one_backend(tensors: Sequence[T]) -> list[T]:
     Raises:
         BackendError: they live on several backends.
     """
-    first = next((t for t in tensors if t._backend.lifts), tensors[0])
+    first = tensors[0]
+    for t in tensors:
+        if t._backend is not first._backend and takes(t._backend, first._backend):
+            first = t
     return [same_backend(first, t)[1] for t in tensors]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tensoria.backend import NATIVE_TYPES, Array, Backend, backend_of
+from tensoria.backend import NATIVE_TYPES, Array, Backend, backend_of, takes
 from tensoria.core import BaseTensor, T, adopt, kept, same_backend
 from tensoria.declared import Groups, carried, declare
 from tensoria.errors import BackendError, ModeError, NotationError, ShapeError, TensoriaError, VarianceError
@@ -155,10 +155,18 @@ def _operands(
     arrays: list[Array] = []
     of: list[Axes | None] = []
     ranks: list[int] = []
-    lifting = next((t for t in operands if isinstance(t, BaseTensor) and t._backend.lifts), None)
+    lifting: BaseTensor | None = None
+    for operand in operands:
+        if isinstance(operand, BaseTensor) and (
+            lifting is None
+            or (operand._backend is not lifting._backend and takes(operand._backend, lifting._backend))
+        ):
+            lifting = operand
     for number, operand in enumerate(operands):
         if isinstance(operand, BaseTensor):
-            if lifting is not None:
+            if lifting is not None and operand._backend is not lifting._backend and takes(
+                lifting._backend, operand._backend
+            ):
                 operand = same_backend(lifting, operand)[1]
             found, array, axes_ = operand._backend, operand._array, operand._axes
             rank = len(array.shape)
@@ -171,6 +179,8 @@ def _operands(
                     legal="tn.asarray(x)",
                 )
             found, array = native, operand
+            if lifting is not None and native is not lifting._backend and takes(lifting._backend, native):
+                found, array = lifting._backend, same_backend(lifting, adopt(type(lifting), operand))[1]._array
             rank = len(array.shape)
             of.append(None)
         if backend is not None and found is not backend:

@@ -16,7 +16,7 @@ from tensoria.coordinatewise import fitting, is_scalar, number
 from tensoria.core import BaseTensor, T, labelled, new, relabelled, same_backend
 from tensoria.dtypes import bool_, check_assignable, dtype
 from tensoria.einsum import relabel
-from tensoria.errors import AxisError, ModeError, PositionError, SpaceError, VarianceError
+from tensoria.errors import AxisError, BackendError, ModeError, PositionError, SpaceError, VarianceError
 from tensoria.indices import PLAIN, Index, axes, bare, plain
 from tensoria.keys import check_key, check_value, native_key
 from tensoria.literals import check_literal
@@ -101,7 +101,7 @@ def put(t: BaseTensor, key: Any, value: Any) -> None:
         return
     cut, kept = _cut(t, parts)
     if isinstance(value, BaseTensor):
-        t, value = same_backend(t, value)
+        value = _beside(t, value)
         if bare(value._axes) is not axes(kept):
             raise ModeError(
                 f"the place has the axes {axes(kept)!s:.60} and the value {value._axes!s:.60}.",
@@ -130,11 +130,26 @@ def _write(t: BaseTensor, key: Any, value: Any) -> None:
     rebound(t, written)
 
 
+def _beside(t: BaseTensor, value: BaseTensor) -> BaseTensor:
+    """A value that can be written into a tensor, on its backend.
+
+    Raises:
+        BackendError: it is on another one.
+    """
+    found = same_backend(t, value)[1]
+    if found._backend is not t._backend:  # a constant, which a function has from outside, and something of its own
+        raise BackendError(
+            f"a value on {found._backend.name} can not be written into a tensor on {t._backend.name}.",
+            legal=f"t = t.to(backend={found._backend.name!r}) first",
+        )
+    return found
+
+
 def _native_value(t: BaseTensor, value: Any) -> Any:
     """A value in the tensor's data type, if that loses no part of it: a smaller kind becomes a larger one."""
     backend, kind = t._backend, t.dtype
     if isinstance(value, BaseTensor):
-        value = same_backend(t, value)[1]._array
+        value = _beside(t, value)._array
     elif is_scalar(value):
         value = number(value)
         check_assignable(dtype(type(value)), kind)

@@ -46,7 +46,13 @@ def _part(t: BaseTensor, part: Any) -> Any:
     if isinstance(part, BaseTensor):
         if part._axes is not PLAIN:
             raise ModeError(f"a labelled tensor ({part._axes}) can not select components.", legal="its .components")
-        array = same_backend(t, part)[1]._array
+        part = same_backend(t, part)[1]
+        array = part._array
+        if part._backend is not backend:  # the tensor is a constant beside its key
+            raise BackendError(
+                f"a tensor on {backend.name} has a key on {part._backend.name}.",
+                legal=f"t.to(backend={part._backend.name!r})[key]",
+            )
     elif isinstance(part, (list, tuple)):
         array = _listed(t, part)
     elif isinstance(part, np.ndarray) and part.dtype.kind not in "biu":

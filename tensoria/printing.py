@@ -14,6 +14,8 @@ __all__ = ["as_html", "as_latex", "as_text"]
 def header(t: BaseTensor) -> str:
     """One line: axes with their spaces, sizes, data type, backend and device."""
     where = t.backend if t.device in ("cpu", "unknown") else f"{t.backend} on {t.device}"
+    if t.engine != t.backend:
+        where += f" by {t.engine}"
     sizes = "x".join("?" if n is None else str(n) for n in t.shape) or "scalar"
     if t._axes is PLAIN:
         return f"{sizes} {t.dtype}, {where}"

@@ -9,8 +9,10 @@ choice of vectors within a block has its right derivative, provided it takes S a
 (`S = U^H A V` says it all, see `changing`). Singular values as a list have no place for dS_ij: of functions of these,
 what is right at equal values is what treats them alike (sums of functions of them) or leaves them out (U V^H).
 
-Values count as equal if they differ by no more than `close` times the greatest one; 1 / 0 is 0 where a singular value,
-or the sum of two, is 0 exactly. Eigenvectors of Hermitian matrices go by the same rule: V^H dV = 0 between equal ones.
+Values count as equal if they differ by little in proportion to the greatest one, and as 0 if they are little. Then
+1 / 0 is 0, and dS_ij = H_ij + K_ij between two that are 0. This leaves out what turns vectors of singular value 0 out
+of the span of all, of matrices that are not square. Eigenvectors of Hermitian matrices go by the same rule:
+V^H dV = 0 between equal ones.
 
 The functions take a framework's Array API functions, so that one formula serves all. Gradients come and go as
 d/dx + i d/dy, the conjugate of tensoria's, and as in the sources: J. Townsend, Differentiating the singular value
@@ -25,14 +27,19 @@ from typing import Any, NamedTuple
 __all__ = [
     "ALL",
     "Arithmetic",
+    "Near",
     "changing",
     "counted",
+    "eig_followed",
     "eig_pulled",
     "eig_pushed",
+    "eigh_followed",
     "eigh_pulled",
     "eigh_pushed",
+    "in_blocks",
     "nearly",
     "precision",
+    "svd_followed",
     "svd_pulled",
     "svd_pushed",
     "svdvals_pulled",
@@ -40,18 +47,34 @@ __all__ = [
 
 Array = Any
 ALL = 1.0
-"""`close` by which all singular values count as equal: for functions that need no single singular vectors."""
+"""By this relative difference all singular values count as equal: for what needs no single singular vectors."""
 
 
-def nearly(eps: float, blocks: bool = False) -> float:
-    """The relative difference up to which values count as equal.
+class Near(NamedTuple):
+    """Up to which relative difference values count as equal, and up to which relative size as zero."""
+
+    equal: float
+    zero: float
+
+
+def nearly(kind: str, itemsize: int, equal: float | None = None) -> Near:
+    """What counts as equal and as zero in a data type.
 
     Args:
-        eps: the data type's.
-        blocks: whether S is used as a matrix, so that to count values as equal costs nothing; quotients by smaller
-            differences would lose more than a third of the digits.
+        kind, itemsize: the data type's, of floating-point or complex numbers.
+        equal: another relative difference up to which values count as equal.
     """
-    return float(eps ** (2 / 3)) if blocks else 16 * eps
+    zero = 16 * precision(kind, itemsize)
+    return Near(zero if equal is None else equal, zero)
+
+
+def in_blocks(kind: str, itemsize: int) -> float:
+    """The relative difference up to which values count as equal where S is used as a matrix.
+
+    To count them as equal costs nothing then, and quotients by smaller differences would lose more than a third of the
+    digits.
+    """
+    return float(precision(kind, itemsize) ** (2 / 3))
 
 
 def precision(kind: str, itemsize: int) -> float:
@@ -96,6 +119,10 @@ class Arithmetic(NamedTuple):
         """Numbers as diagonal matrices, in the data type of others."""
         return _row(self, self.xp.astype(numbers, like.dtype)) * self.eye(numbers, like)
 
+    def kept(self, numbers: Array, derivatives: Array) -> Array:
+        """The numbers of one array and the derivatives of another, which is the same but for rounding."""
+        return self.stop(numbers) + (derivatives - self.stop(derivatives))
+
     def reciprocal(self, x: Array, without: Array) -> Array:
         """1 / x, and 0 where `without` holds (numbers 0 or 1 of the same data type)."""
         kept = 1 - without
@@ -114,9 +141,9 @@ def _column(m: Arithmetic, x: Array) -> Array:
     return m.xp.expand_dims(x, axis=-1)
 
 
-def counted(m: Arithmetic, s: Array, close: float) -> Array:
+def counted(m: Arithmetic, s: Array, near: Near) -> Array:
     """The singular values whose derivative is not 0 by convention, as |x|'s is at 0: 1, and 0 for the others."""
-    return m.holds(m.xp.greater(s, close * m.xp.max(s, axis=-1, keepdims=True)), s)
+    return m.holds(m.xp.greater(s, near.zero * m.xp.max(s, axis=-1, keepdims=True)), s)
 
 
 class _Gaps(NamedTuple):
@@ -127,26 +154,28 @@ class _Gaps(NamedTuple):
     single: Array
 
 
-def _differences(m: Arithmetic, values: Array, close: float) -> Array:
-    xp = m.xp
+def _greatest(m: Arithmetic, values: Array) -> Array:
+    return m.xp.max(m.xp.abs(values), axis=-1, keepdims=True)
+
+
+def _differences(m: Arithmetic, values: Array, near: Near) -> Array:
     gaps = _row(m, values) - _column(m, values)
-    size = _column(m, xp.max(xp.abs(values), axis=-1, keepdims=True))
-    return m.reciprocal(gaps, m.holds(xp.less_equal(xp.abs(gaps), close * size), gaps))
+    size = near.equal * _column(m, _greatest(m, values))
+    return m.reciprocal(gaps, m.holds(m.xp.less_equal(m.xp.abs(gaps), size), gaps))
 
 
-def _gaps(m: Arithmetic, s: Array, close: float, like: Array) -> _Gaps:
-    xp = m.xp
-    sums = _row(m, s) + _column(m, s)
-    none = m.holds(xp.equal(sums, xp.zeros_like(sums)), sums)
-    single = m.reciprocal(s, m.holds(xp.equal(s, xp.zeros_like(s)), s))
-    found = (_differences(m, s, close), m.reciprocal(sums, none), _row(m, single))
-    return _Gaps(*[xp.astype(x, like.dtype) for x in found])
+def _gaps(m: Arithmetic, s: Array, near: Near, like: Array) -> _Gaps:
+    sums, size = _row(m, s) + _column(m, s), near.zero * _greatest(m, s)
+    single = m.reciprocal(s, m.holds(m.xp.less_equal(s, size), s))
+    both = m.reciprocal(sums, m.holds(m.xp.less_equal(sums, _column(m, size)), sums))
+    found = (_differences(m, s, near), both, _row(m, single))
+    return _Gaps(*[m.xp.astype(x, like.dtype) for x in found])
 
 
 def changing(m: Arithmetic, values: Array, left: Array, x: Array, right: Array) -> Array:
     """diag(values) as the matrix left @ x @ right that it is: the numbers of the one, the derivatives of the other."""
     product = left @ x @ right
-    return m.stop(m.matrix(values, product)) + (product - m.stop(product))
+    return m.kept(m.matrix(values, product), product)
 
 
 def _solved(m: Arithmetic, given: Array, s: Array | None, inverse: Array, sign: int) -> Array:
@@ -171,7 +200,7 @@ def _right(m: Arithmetic, given: Array, s: Array | None, inverse: Array) -> Arra
 
 
 def svd_pulled(
-    m: Arithmetic, x: Array, factors: tuple[Array, Array, Array], cotangents: tuple[Any, Any, Any], close: float,
+    m: Arithmetic, x: Array, factors: tuple[Array, Array, Array], cotangents: tuple[Any, Any, Any], near: Near,
     again: bool, full: bool = False,
 ) -> Array:  # fmt: skip
     """The gradient by x from those by U, s and V^H.
@@ -181,14 +210,14 @@ def svd_pulled(
         x: matrices.
         factors: their U, s, V^H.
         cotangents: the gradients by these, None for one that is zero.
-        close: which singular values count as equal.
+        near: which singular values count as equal, and as zero.
         again: whether the gradient may be differentiated again.
         full: whether U and V are square; their further vectors are a basis of no importance.
     """
     (u, s, vh), (gu, gs, gvh) = factors, cotangents
     if s.shape[-1] == 0:
         return m.xp.zeros_like(x)
-    gaps = _gaps(m, s, close, u)
+    gaps = _gaps(m, s, near, u)
     v, gv = m.adjoint(vh), None if gvh is None else m.adjoint(gvh)
     whole = (u, v)
     if full:
@@ -235,22 +264,22 @@ def _away(m: Arithmetic, vectors: Array, cotangent: Array, turned: Array, whole:
     return cotangent[..., :, :k] - vectors @ turned - others @ (m.adjoint(along) @ vectors)
 
 
-def svdvals_pulled(m: Arithmetic, factors: tuple[Array, Array, Array], gs: Array, close: float) -> Array:
+def svdvals_pulled(m: Arithmetic, factors: tuple[Array, Array, Array], gs: Array, near: Near) -> Array:
     """The gradient by x from that by s alone: singular values of 0 have the derivative 0, as |x| has."""
     u, s, vh = factors
     if s.shape[-1] == 0:
         return (u @ vh) * 0
-    return (u * _row(m, m.xp.astype(gs * counted(m, s, close), u.dtype))) @ vh
+    return (u * _row(m, m.xp.astype(gs * counted(m, s, near), u.dtype))) @ vh
 
 
 def svd_pushed(
-    m: Arithmetic, x: Array, factors: tuple[Array, Array, Array], tangent: Array, close: float, full: bool = False
+    m: Arithmetic, x: Array, factors: tuple[Array, Array, Array], tangent: Array, near: Near, full: bool = False
 ) -> tuple[Array, Array, Array]:
     """The derivatives of U, s and V^H along a tangent of x; arguments as for `svd_pulled`."""
     u, s, vh = factors
     if s.shape[-1] == 0:
         return m.xp.zeros_like(u), m.xp.zeros_like(s), m.xp.zeros_like(vh)
-    v, k, gaps = m.adjoint(vh), s.shape[-1], _gaps(m, s, close, u)
+    v, k, gaps = m.adjoint(vh), s.shape[-1], _gaps(m, s, near, u)
     u1, v1 = (u[..., :, :k], v[..., :, :k]) if full else (u, v)
     one = changing(m, s, m.adjoint(u1), x, v1)
     change = m.adjoint(u1) @ tangent @ v1
@@ -272,11 +301,59 @@ def _completed(m: Arithmetic, vectors: Array, whole: Array, change: Array, k: An
     return m.xp.concat([change, -(vectors @ (m.adjoint(change) @ others))], axis=-1)
 
 
+def svd_followed(
+    m: Arithmetic, x: Array, factors: tuple[Array, Array, Array], near: Near, order: int, full: bool = False
+) -> tuple[Array, Array, Array]:
+    """The factors as functions of x written in plain operations, for frameworks that take no rules where this is used.
+
+    Args:
+        m, x, factors, near, full: as for `svd_pulled`.
+        order: up to which order their derivatives are asked for. Newton's method for the nearest decomposition, with
+            the slope at x, gains one in each step.
+    """
+    u, s, vh = (m.stop(part) for part in factors)
+    if s.shape[-1] == 0:
+        return m.kept(u, u @ x @ m.adjoint(vh)), s, vh
+    v, k, gaps = m.adjoint(vh), s.shape[-1], _gaps(m, s, near, u)
+    u1, v1 = (u[..., :, :k], v[..., :, :k]) if full else (u, v)
+    others = [part[..., :, k:] if full else None for part in (u, v)]
+    for _ in range(order):
+        product, rest = m.adjoint(u1) @ x @ v1, [_excess(m, part, s) for part in (u1, v1)]
+        change = product - (rest[0] @ product + product @ rest[1]) / 2
+        both, opposite = gaps.differences * m.hermitian(change), gaps.sums * m.skew(change)
+        du = u1 @ (both + opposite - rest[0] / 2)
+        dv = v1 @ (both - opposite - rest[1] / 2)
+        if _beyond(u1):
+            du = du + (x @ v1 - u1 @ product) * gaps.single
+        if _beyond(v1):
+            dv = dv + (m.adjoint(x) @ u1 - v1 @ m.adjoint(product)) * gaps.single
+        if full:
+            others = [_followed(m, part, along) for part, along in zip((u1, v1), others, strict=True)]
+        u1, v1 = u1 + du, v1 + dv
+    values = m.diagonal(m.adjoint(u1) @ x @ v1)
+    if full:
+        others = [_followed(m, part, along) for part, along in zip((u1, v1), others, strict=True)]
+        u1, v1 = (m.xp.concat([part, along], axis=-1) for part, along in zip((u1, v1), others, strict=True))
+    return m.kept(u, u1), m.kept(s, values), m.kept(vh, m.adjoint(v1))
+
+
+def _excess(m: Arithmetic, vectors: Array, s: Array) -> Array:
+    """How far vectors are from being orthonormal."""
+    return m.adjoint(vectors) @ vectors - m.eye(s, vectors)
+
+
+def _followed(m: Arithmetic, vectors: Array, others: Array) -> Array:
+    """The further vectors of a square matrix, one step nearer to being orthonormal, also to the first ones."""
+    product = m.adjoint(others) @ others
+    within = others @ ((3 * m.eye(m.diagonal(product), others) - product) / 2)
+    return within - vectors @ (m.adjoint(vectors) @ others)
+
+
 # -- eigenvalues ------------------------------------------------------------------------------------------------------
 
 
 def eigh_pulled(
-    m: Arithmetic, x: Array, factors: tuple[Array, Array], cotangents: tuple[Any, Any], close: float, again: bool
+    m: Arithmetic, x: Array, factors: tuple[Array, Array], cotangents: tuple[Any, Any], near: Near, again: bool
 ) -> Array:
     """The gradient by Hermitian matrices, half in each triangle, from those by eigenvalues and eigenvectors."""
     (w, v), (gw, gv) = factors, cotangents
@@ -285,14 +362,14 @@ def eigh_pulled(
     inner = None if gw is None else m.matrix(gw, v)
     if gv is not None:
         one = changing(m, w, m.adjoint(v), m.hermitian(x), v) if again else None
-        inverse = m.xp.astype(_differences(m, w, close), v.dtype)
+        inverse = m.xp.astype(_differences(m, w, near), v.dtype)
         turned = _solved(m, m.skew(m.adjoint(v) @ gv), one, inverse, -1)
         inner = turned if inner is None else inner + turned
     return v @ inner @ m.adjoint(v)
 
 
 def eigh_pushed(
-    m: Arithmetic, x: Array, factors: tuple[Array, Array], tangent: Array, close: float
+    m: Arithmetic, x: Array, factors: tuple[Array, Array], tangent: Array, near: Near
 ) -> tuple[Array, Array]:
     """The derivatives of eigenvalues and eigenvectors along the Hermitian part of a tangent."""
     w, v = factors
@@ -300,11 +377,26 @@ def eigh_pushed(
         return m.xp.zeros_like(w), m.xp.zeros_like(v)
     change = m.adjoint(v) @ m.hermitian(tangent) @ v
     one = changing(m, w, m.adjoint(v), m.hermitian(x), v)
-    inverse = m.xp.astype(_differences(m, w, close), v.dtype)
+    inverse = m.xp.astype(_differences(m, w, near), v.dtype)
     return m.diagonal(change), v @ _solved(m, change, one, inverse, -1)
 
 
-def eig_pulled(m: Arithmetic, factors: tuple[Array, Array], cotangents: tuple[Any, Any], close: float) -> Array:
+def eigh_followed(
+    m: Arithmetic, x: Array, factors: tuple[Array, Array], near: Near, order: int
+) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors as functions of x in plain operations (see `svd_followed`)."""
+    w, v = start = tuple(m.stop(part) for part in factors)
+    if w.shape[-1] == 0:
+        return w, v
+    x, inverse = m.hermitian(x), m.xp.astype(_differences(m, w, near), v.dtype)
+    for _ in range(order):
+        product, rest = m.adjoint(v) @ x @ v, _excess(m, v, w)
+        change = product - (rest @ product + product @ rest) / 2
+        v = v + v @ (inverse * change - rest / 2)
+    return m.kept(start[0], m.diagonal(m.adjoint(v) @ x @ v)), m.kept(start[1], v)
+
+
+def eig_pulled(m: Arithmetic, factors: tuple[Array, Array], cotangents: tuple[Any, Any], near: Near) -> Array:
     """The gradient by square matrices from those by eigenvalues and eigenvectors, which have length 1; complex."""
     (w, v), (gw, gv) = factors, cotangents
     if w.shape[-1] == 0:
@@ -313,25 +405,36 @@ def eig_pulled(m: Arithmetic, factors: tuple[Array, Array], cotangents: tuple[An
     if gv is not None:
         product = m.adjoint(v) @ gv
         lengths = _row(m, m.xp.astype(m.diagonal(product), v.dtype))
-        turned = (product - (m.adjoint(v) @ v) * lengths) * m.xp.conj(_differences_of_complex(m, w, close))
+        turned = (product - (m.adjoint(v) @ v) * lengths) * m.xp.conj(_differences_of_complex(m, w, near))
         inner = turned if inner is None else inner + turned
     return m.xp.linalg.solve(m.adjoint(v), inner @ m.adjoint(v))
 
 
-def eig_pushed(m: Arithmetic, factors: tuple[Array, Array], tangent: Array, close: float) -> tuple[Array, Array]:
+def eig_pushed(m: Arithmetic, factors: tuple[Array, Array], tangent: Array, near: Near) -> tuple[Array, Array]:
     """The derivatives of eigenvalues and eigenvectors along a tangent."""
     w, v = factors
     if w.shape[-1] == 0:
         return m.xp.zeros_like(w), m.xp.zeros_like(v)
     change = m.xp.linalg.solve(v, m.xp.astype(tangent, v.dtype) @ v)
-    along = v @ (_differences_of_complex(m, w, close) * change)
+    along = v @ (_differences_of_complex(m, w, near) * change)
     lengths = _row(m, m.xp.astype(m.diagonal(m.adjoint(v) @ along), v.dtype))
     return m.xp.linalg.diagonal(change), along - v * lengths
 
 
-def _differences_of_complex(m: Arithmetic, w: Array, close: float) -> Array:
-    xp = m.xp
-    gaps = _row(m, w) - _column(m, w)
-    size = _column(m, xp.max(xp.abs(w), axis=-1, keepdims=True))
-    equal = m.stop(xp.astype(xp.less_equal(xp.abs(m.stop(gaps)), close * size), w.dtype))
-    return m.reciprocal(gaps, equal)
+def _differences_of_complex(m: Arithmetic, w: Array, near: Near) -> Array:
+    gaps, size = _row(m, w) - _column(m, w), near.equal * _column(m, _greatest(m, m.stop(w)))
+    return m.reciprocal(gaps, m.holds(m.xp.less_equal(m.xp.abs(m.stop(gaps)), size), w))
+
+
+def eig_followed(
+    m: Arithmetic, x: Array, factors: tuple[Array, Array], near: Near, order: int
+) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors as functions of x in plain operations (see `svd_followed`)."""
+    w, v = start = tuple(m.stop(part) for part in factors)
+    if w.shape[-1] == 0:
+        return w, v
+    x, inverse = m.xp.astype(x, v.dtype), _differences_of_complex(m, w, near)
+    for _ in range(order):
+        v = v + v @ (inverse * m.xp.linalg.solve(v, x @ v))
+        v = v / _row(m, m.xp.astype(m.diagonal(m.adjoint(v) @ v) ** 0.5, v.dtype))
+    return m.kept(start[0], m.xp.linalg.diagonal(m.xp.linalg.solve(v, x @ v))), m.kept(start[1], v)

@@ -33,7 +33,7 @@ from tensoria.core import BaseTensor, adopt, kept, new, relabelled, require_labe
 from tensoria.domains import check_domain
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
-from tensoria.errors import AxisError, ConversionError, ModeError
+from tensoria.errors import AxisError, BackendError, ConversionError, ModeError
 from tensoria.indices import PLAIN, Axes, bare
 from tensoria.matching import PRODUCTS
 from tensoria.metric import conj, to_basis
@@ -53,6 +53,11 @@ def _in_place(operation: Callable[[Any, Any], Any], symbol: str) -> Callable[[Te
         if self._backend.immutable:
             refresh(self)
         result = operation(self, other)
+        if result._backend is not self._backend:
+            raise BackendError(
+                f"'{symbol}' would write what is on {result._backend.name} into a tensor on {self._backend.name}.",
+                legal="t = t + u",
+            )
         if result._axes is not self._axes and bare(result._axes) is not bare(self._axes):
             raise ModeError(f"'{symbol}' would change the indices {self._axes} to {result._axes}.", legal="t = t * u")
         if result.dtype is not self.dtype or result.shape != self.shape:

@@ -151,8 +151,6 @@ def test_slices_along_an_axis_of_unknown_length_are_refused() -> None:
 TOGETHER = 40
 """How many rows make one compiled function: compiling each by itself would take minutes."""
 GROUPS = [list(CASES)[start : start + TOGETHER] for start in range(0, len(CASES), TOGETHER)]
-NOT_COMPILED = {"linalg.svd/complex"}
-"""PyTorch's derivative of complex singular vectors branches on numbers (is the function gauge invariant?)."""
 
 
 @pytest.fixture
@@ -208,7 +206,7 @@ def compiled(torch: Any, cases: list[str]) -> None:
 @pytorch
 @pytest.mark.parametrize("group", range(len(GROUPS)), ids=[group[0] for group in GROUPS])
 def test_functions_compile_to_one_graph(group: int, dynamo: Any) -> None:
-    cases = [case for case in GROUPS[group] if case not in NOT_COMPILED]
+    cases = GROUPS[group]
     try:
         compiled(dynamo, cases)
     except AssertionError:

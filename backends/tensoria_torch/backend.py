@@ -15,8 +15,8 @@ from tensoria.components import Components, flat
 from tensoria.dtypes import DType, dtype, int32, int64
 from tensoria.errors import BackendError, ConversionError, DTypeError
 from tensoria.planning import Pattern
-from tensoria_torch import namespace as xp
 from tensoria_torch import factorisations, subscripts
+from tensoria_torch import namespace as xp
 from tensoria_torch.contraction import integer_kernels, kernels
 from tensoria_torch.corrections import OPERATORS
 from tensoria_torch.neural import KERNELS

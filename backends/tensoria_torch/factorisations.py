@@ -15,7 +15,7 @@ import torch
 from torch.autograd import Function, forward_ad
 
 from tensoria import spectral
-from tensoria.spectral import Arithmetic, nearly
+from tensoria.spectral import Arithmetic, Near, nearly
 
 __all__ = ["LINALG", "svd", "watched"]
 
@@ -44,10 +44,10 @@ def _eye(of: Array, like: Array) -> Array:
 MATHS = Arithmetic(
     SimpleNamespace(**{
         name: getattr(base, name) for name in (
-            "abs", "astype", "concat", "conj", "equal", "expand_dims", "greater", "less_equal", "matrix_transpose",
+            "abs", "astype", "concat", "equal", "expand_dims", "greater", "less_equal", "matrix_transpose",
             "max", "real", "zeros_like",
         )
-    }, linalg=SimpleNamespace(diagonal=base.linalg.diagonal, solve=torch.linalg.solve)),
+    }, conj=torch.conj, linalg=SimpleNamespace(diagonal=base.linalg.diagonal, solve=torch.linalg.solve)),
     lambda x: x.detach(), _eye, lambda x: bool(x.is_complex()),
 )  # fmt: skip
 
@@ -70,10 +70,21 @@ def watched(x: Array) -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
+def _order(x: Array) -> int:
+    """Up to which order derivatives are asked for inside of a transform that TorchDynamo traces, else 0.
+
+    It would trace a function's forward part there, and take the derivatives of that.
+    """
+    if not torch.compiler.is_compiling():
+        return 0
+    levels = _levels()
+    return levels + int(x.requires_grad) if levels else 0
+
+
 def _applied(of: tuple[type[Function], type[Function]], x: Array, *options: Any) -> Any:
-    """TorchDynamo takes no function with a forward derivative, but inside of transforms."""
+    """TorchDynamo takes no function with a forward derivative, and outside of transforms has none of these."""
     both, reverse = of
-    chosen = reverse if x.requires_grad and torch.compiler.is_compiling() else both
+    chosen = reverse if torch.compiler.is_compiling() else both
     return chosen.apply(x, *options)  # type: ignore[no-untyped-call]
 
 
@@ -107,18 +118,18 @@ class _Reverse(Function):
 
 class _SVD(_Reverse):
     @staticmethod
-    def forward(x: Array, close: float, full: bool) -> tuple[Array, Array, Array]:
+    def forward(x: Array, near: Near, full: bool) -> tuple[Array, Array, Array]:
         u, s, vh = torch.linalg.svd(x, full_matrices=full)
         return u, s, vh
 
     @staticmethod
     def backward(ctx: Any, gu: Any, gs: Any, gvh: Any) -> Any:
         x, *factors = ctx.saved_tensors
-        close, full = ctx.options
+        near, full = ctx.options
         if gu is None and gs is None and gvh is None:
             return None, None, None
         again = torch.is_grad_enabled()
-        return spectral.svd_pulled(MATHS, x, factors, (gu, gs, gvh), close, again, full), None, None  # type: ignore[arg-type]
+        return spectral.svd_pulled(MATHS, x, factors, (gu, gs, gvh), near, again, full), None, None  # type: ignore[arg-type]
 
 
 class _PushedSVD(_SVD):
@@ -126,30 +137,33 @@ class _PushedSVD(_SVD):
     def jvp(ctx: Any, tangent: Array, *_: Any) -> Any:
         with _pushing():
             x, *factors = _saved(ctx)
-            close, full = ctx.options
-            return spectral.svd_pushed(MATHS, x, factors, tangent, close, full)  # type: ignore[arg-type]
+            near, full = ctx.options
+            return spectral.svd_pushed(MATHS, x, factors, tangent, near, full)  # type: ignore[arg-type]
 
 
-def svd(x: Array, close: float, full_matrices: bool = False) -> SVDResult:
+def svd(x: Array, close: float | None, full_matrices: bool = False) -> SVDResult:
     """The singular value decomposition; singular values count as equal that are relatively so close."""
     if not watched(x):
         return SVDResult(*torch.linalg.svd(x, full_matrices=full_matrices))
-    return SVDResult(*_applied((_PushedSVD, _SVD), x, close, full_matrices))
+    if order := _order(x):
+        found = torch.linalg.svd(x.detach(), full_matrices=full_matrices)
+        return SVDResult(*spectral.svd_followed(MATHS, x, found, _near(x, close), order, full_matrices))
+    return SVDResult(*_applied((_PushedSVD, _SVD), x, _near(x, close), full_matrices))
 
 
-def _close(x: Array) -> float:
-    return nearly(torch.finfo(x.dtype).eps)
+def _near(x: Array, close: float | None = None) -> Near:
+    return nearly("complex" if x.is_complex() else "float", x.dtype.itemsize, close)
 
 
 def _svd(x: Array, /, *, full_matrices: bool = True) -> SVDResult:
-    return svd(x, _close(x), full_matrices) if watched(x) else SVDResult(*torch.linalg.svd(x, full_matrices))
+    return svd(x, None, full_matrices) if watched(x) else SVDResult(*torch.linalg.svd(x, full_matrices))
 
 
 class _Values(_Reverse):
     """Singular values alone, whose derivative at 0 is 0."""
 
     @staticmethod
-    def forward(x: Array, close: float) -> Any:
+    def forward(x: Array, near: Near) -> Any:
         return torch.linalg.svdvals(x)
 
     @staticmethod
@@ -157,8 +171,8 @@ class _Values(_Reverse):
         if gs is None:
             return None, None
         x, _ = ctx.saved_tensors
-        (close,) = ctx.options
-        return spectral.svdvals_pulled(MATHS, svd(x, close), gs, close), None
+        (near,) = ctx.options
+        return spectral.svdvals_pulled(MATHS, svd(x, None), gs, near), None
 
 
 class _PushedValues(_Values):
@@ -166,16 +180,19 @@ class _PushedValues(_Values):
     def jvp(ctx: Any, tangent: Array, *_: Any) -> Any:
         with _pushing():
             x, _ = _saved(ctx)
-            (close,) = ctx.options
-            found = svd(x, close)
-            change = spectral.svd_pushed(MATHS, x, found, tangent, close)[1]
-            return change * spectral.counted(MATHS, found.S, close)
+            (near,) = ctx.options
+            found = svd(x, None)
+            change = spectral.svd_pushed(MATHS, x, found, tangent, near)[1]
+            return change * spectral.counted(MATHS, found.S, near)
 
 
 def _svdvals(x: Array, /) -> Array:
     if not watched(x) or 0 in x.shape:
         return torch.linalg.svdvals(x)
-    return _applied((_PushedValues, _Values), x, _close(x))
+    if _order(x):
+        found = svd(x, None)
+        return MATHS.kept(found.S, found.S * spectral.counted(MATHS, found.S, _near(x)))
+    return _applied((_PushedValues, _Values), x, _near(x))
 
 
 def _matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
@@ -192,7 +209,7 @@ def _matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Ar
 
 class _EigH(_Reverse):
     @staticmethod
-    def forward(x: Array, close: float) -> tuple[Array, Array]:
+    def forward(x: Array, near: Near) -> tuple[Array, Array]:
         w, v = torch.linalg.eigh(x)
         return w, v
 
@@ -214,7 +231,11 @@ class _PushedEigH(_EigH):
 
 
 def _eigh(x: Array, /) -> EigResult:
-    return EigResult(*(_applied((_PushedEigH, _EigH), x, _close(x)) if watched(x) else torch.linalg.eigh(x)))
+    if not watched(x):
+        return EigResult(*torch.linalg.eigh(x))
+    if order := _order(x):
+        return EigResult(*spectral.eigh_followed(MATHS, x, torch.linalg.eigh(x.detach()), _near(x), order))
+    return EigResult(*_applied((_PushedEigH, _EigH), x, _near(x)))
 
 
 def _eigvalsh(x: Array, /) -> Array:
@@ -223,7 +244,7 @@ def _eigvalsh(x: Array, /) -> Array:
 
 class _Eig(_Reverse):
     @staticmethod
-    def forward(x: Array, close: float) -> tuple[Array, Array]:
+    def forward(x: Array, near: Near) -> tuple[Array, Array]:
         w, v = torch.linalg.eig(x)
         return w, v
 
@@ -245,7 +266,11 @@ class _PushedEig(_Eig):
 
 
 def _eig(x: Array, /) -> EigResult:
-    return EigResult(*(_applied((_PushedEig, _Eig), x, _close(x)) if watched(x) else torch.linalg.eig(x)))
+    if not watched(x):
+        return EigResult(*torch.linalg.eig(x))
+    if order := _order(x):
+        return EigResult(*spectral.eig_followed(MATHS, x, torch.linalg.eig(x.detach()), _near(x), order))
+    return EigResult(*_applied((_PushedEig, _Eig), x, _near(x)))
 
 
 def _eigvals(x: Array, /) -> Array:

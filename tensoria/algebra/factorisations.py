@@ -23,7 +23,7 @@ from tensoria.indices import Axes, Index, plain, primed
 from tensoria.matching import check_same_frame
 from tensoria.metric import applied, split_names
 from tensoria.spaces import Basis, Field, Space
-from tensoria.spectral import ALL, nearly, precision
+from tensoria.spectral import ALL, in_blocks
 from tensoria.structure import Cache, Structure, structural
 
 __all__ = [
@@ -103,7 +103,7 @@ def svd(
     matrix, groups = _matrix(t, rows, columns, metric, (True, True))
     if rank is not None and rank < 1:
         raise ShapeError(f"a rank of {rank}: at least one singular value is kept.")
-    u, s, vh = t._backend.svd(matrix, nearly(precision(t.dtype.kind, t.dtype.itemsize), blocks=True))
+    u, s, vh = t._backend.svd(matrix, in_blocks(t.dtype.kind, t.dtype.itemsize))
     if rank is not None:
         u, s, vh = u[..., :, :rank], s[..., :rank], vh[..., :rank, :]
     first, second = _bond(t, groups, bond, t._backend.shape(s)[-1])

@@ -70,10 +70,10 @@ class Connection:
     def __sub__(self, other: object) -> Tensor:
         if not isinstance(other, Connection):
             _refused("subtracts from")
-        same_backend(self.coefficients, other.coefficients)
+        mine, others = same_backend(self.coefficients, other.coefficients)
         if other.basis is not self.basis:
             raise SpaceError(f"one connection is on {self.basis}, the other on {other.basis}.")
-        return _tensor(self.coefficients - other.coefficients, self.basis)
+        return _tensor(mine - others, self.basis)
 
     def _no(self, *other: object) -> NoReturn:
         _refused("is combined with")

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from tensoria.backend import Array, Backend, use
+from tensoria.backend import Array, Backend, run_on
 from tensoria.calculus.connection import Connection
-from tensoria.calculus.lifting import engine_of
+from tensoria.calculus.lifting import engine_of, returned
 from tensoria.components import Components, of_array
 from tensoria.coordinatewise import is_scalar
 from tensoria.core import BaseTensor
@@ -160,8 +160,7 @@ class Points:
         """A tensor with one row for each point as one with the points' own axes, labelled, where they came from."""
         if len(self.batch) != 1:
             t = reshape(t.components, (*_known(self.batch), *t.shape[1:]))
-        made = Tensor.from_parts(t._array, of, t._backend)
-        return made if self.own is self.backend else made.to(backend=self.own.name)
+        return returned(Tensor.from_parts(t._array, of, t._backend), self.own)
 
 
 def _product(batch: tuple[int | None, ...]) -> int:
@@ -176,7 +175,7 @@ def field(compute: Callable[[Points], Any]) -> Field:
         tracing = points.backend.tracing
         if tracing is not None and tracing():
             return compute(points)  # compilers can not follow context variables
-        with use(points.backend.name):
+        with run_on(points.backend, points.own):
             return compute(points)
 
     return at

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tensoria.backend import Array, use
+from tensoria.backend import Array, run_on
 from tensoria.calculus.covariant import turned
 from tensoria.calculus.fields import Field, Points, contracted
 from tensoria.calculus.integration import State, integrated
-from tensoria.calculus.lifting import engine_of, fitted
+from tensoria.calculus.lifting import engine_of, fitted, returned
 from tensoria.calculus.metric_field import connection_jet
 from tensoria.core import BaseTensor
 from tensoria.errors import ModeError, ShapeError
@@ -75,7 +75,7 @@ def geodesic(
     """
     points = Points(x)
     backend = points.backend
-    with use(backend.name):
+    with run_on(backend, points.own):
         basis, name = _frame(connection, points)
         labels = axes((Index(_name(velocity, name), basis),))
         like = _unflattened(points, points.x)
@@ -134,7 +134,7 @@ def parallel_transport(
     backend = engine_of(own)
     moved = value if backend is own else value.to(backend=backend.name)
     labels = value._axes
-    with use(backend.name):
+    with run_on(backend, own):
 
         def position(time: Array) -> list[Array]:
             at = curve(Tensor.from_parts(time, PLAIN, backend))
@@ -155,8 +155,7 @@ def parallel_transport(
         initial = [moved.components[None]._array]
         found = integrated(backend, derivative, initial, _times(parameters), rtol=rtol, atol=atol, steps=steps)
         rows = stack([Tensor.from_parts(state[0], PLAIN, backend)[0] for state in found], axis=0)
-    made = Tensor.from_parts(rows._array, labels, backend)
-    return made if backend is own else made.to(backend=own.name)
+    return returned(Tensor.from_parts(rows._array, labels, backend), own)
 
 
 def _frame(connection: Field, points: Points) -> tuple[Basis, str]:
@@ -192,5 +191,4 @@ def _stacked(points: Points, arrays: Sequence[Array]) -> Tensor:
 
 
 def _back(points: Points, t: Tensor, of: Axes) -> Tensor:
-    made = Tensor.from_parts(t._array, of, points.backend)
-    return made if points.backend is points.own else made.to(backend=points.own.name)
+    return returned(Tensor.from_parts(t._array, of, points.backend), points.own)

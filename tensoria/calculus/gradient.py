@@ -73,10 +73,10 @@ def value_and_grad(
             beside: list[Array] = []
             if has_aux:
                 value, further = _pair(value)
-                aux = Results(further, backend)
+                aux = Results(further, backend, lifted.own)
                 kept.append(aux)
                 beside = aux.arrays
-            results = Results(value, backend)
+            results = Results(value, backend, lifted.own)
             _require_scalar(value, results)
             require_floating(backend, results.arrays[0], "the value")
             kept.append(results)

@@ -59,7 +59,7 @@ def jacobian(function: Callable[..., Any], argnums: Argnums = 0, *, mode: str | 
         kept: list[Results] = []
 
         def outputs_of(*arrays: Array) -> list[Array]:
-            results = Results(lifted.call(arrays), backend)
+            results = Results(lifted.call(arrays), backend, lifted.own)
             for array in results.arrays:
                 require_floating(backend, array, "the value")
             kept.append(results)

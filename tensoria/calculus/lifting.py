@@ -8,11 +8,10 @@ the engine is also the backend on which new tensors are made.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tensoria.backend import Array, Backend, available, backend_of, convert, current, get, loaded, use
+from tensoria.backend import Array, Backend, available, backend_of, convert, current, get, loaded, run_on, takes
 from tensoria.calculus.trees import Tree, flatten, mapped, unflatten
 from tensoria.components import of_array
 from tensoria.core import BaseTensor, transposed
@@ -23,6 +22,7 @@ from tensoria.errors import (
     ModeError,
     ShapeError,
     SpaceError,
+    TensoriaError,
     VarianceError,
 )
 from tensoria.indices import PLAIN, Axes, Index, axes
@@ -40,6 +40,7 @@ __all__ = [
     "moved",
     "opposite",
     "require_floating",
+    "returned",
 ]
 
 IMAGINARY = of_array(1j)
@@ -108,6 +109,15 @@ def moved(backend: Backend, value: Any) -> Any:
     return value if owner is None or owner is backend else convert(value, owner, backend)
 
 
+def returned(t: Tensor, own: Backend) -> Tensor:
+    """A result on the backend that the arguments came from; it remembers where it was computed (`Tensor.engine`)."""
+    if t._backend is own:
+        return t
+    made = t.to(backend=own.name)
+    made._engine = t._backend.name
+    return made
+
+
 def require_floating(backend: Backend, array: Array, what: str) -> None:
     """Raise unless an array is of a data type with derivatives.
 
@@ -122,7 +132,7 @@ def require_floating(backend: Backend, array: Array, what: str) -> None:
 class Results:
     """What a function returned: the structure and the axes of its leaves, and the native arrays in them."""
 
-    def __init__(self, value: Any, backend: Backend) -> None:
+    def __init__(self, value: Any, backend: Backend, own: Backend) -> None:
         leaves, self.tree = flatten(value)
         self.labels: list[Labels] = []
         self.arrays: list[Array] = []
@@ -133,6 +143,8 @@ class Results:
                 )
             array = leaf._array if isinstance(leaf, BaseTensor) else leaf
             owner = leaf._backend if isinstance(leaf, BaseTensor) else backend_of(leaf)
+            if owner is own and own is not backend:
+                array, owner = convert(array, own, backend), backend  # a constant
             if owner is not backend:
                 raise BackendError(
                     f"the function's value is on {owner.name if owner else None}, and its argument on {backend.name}: "
@@ -184,8 +196,9 @@ class Lifted:
         first = leaves[0]
         own = first._backend if isinstance(first, BaseTensor) else backend_of(first)
         assert own is not None
-        self.own: Backend = own
         self.backend = engine_of(own) if floating else _mapping(own)
+        # Inside of a function that has moved there already, results stay: outer derivatives may go through them.
+        self.own: Backend = self.backend if self.backend is not own and takes(self.backend, own) else own
         self.labels = [labels(leaf) for leaf in leaves]
         placed = [moved(self.backend, leaf) for leaf in leaves]
         self.arrays = [leaf._array if isinstance(leaf, BaseTensor) else leaf for leaf in placed]
@@ -213,12 +226,23 @@ class Lifted:
             self.chosen, self.arguments_of(arrays, self.labels if given is None else given), strict=True
         ):
             filled[n] = part
-        with self.making():
+        if self.backend is self.own:
             return self.function(*filled, **self.named)
+        with run_on(self.backend, self.own):
+            try:
+                return self.function(*filled, **self.named)
+            except Exception as error:
+                if not isinstance(error, TensoriaError):
+                    error.add_note(self._where())
+                raise
 
-    def making(self) -> contextlib.AbstractContextManager[Any]:
-        """Where the function has moved, new tensors are made on the engine."""
-        return contextlib.nullcontext() if self.backend is self.own else use(self.backend.name)
+    def _where(self) -> str:
+        own, engine = self.own.name, self.backend.name
+        return (
+            f"tensoria: {own} has no derivatives, so the function ran on {engine}: all that it got was there. "
+            f"Tensors of {own} that it closes over are constants there; arrays of {own} and functions for these "
+            "are not. Legal: functions of tensoria, tn.asarray(array), tn.tensor(array, ...)"
+        )
 
     def arguments_of(self, arrays: Sequence[Array], given: Sequence[Labels]) -> list[Any]:
         """The chosen arguments with these leaves, on the engine."""
@@ -237,8 +261,7 @@ class Lifted:
         """A native array of the engine as a leaf on the backend that the arguments came from."""
         if of is NATIVE:
             return convert(array, self.backend, self.own)
-        made = Tensor.from_parts(array, of, self.backend)
-        return made if self.backend is self.own else made.to(backend=self.own.name)
+        return returned(Tensor.from_parts(array, of, self.backend), self.own)
 
     def result(self, results: Results, arrays: Sequence[Array]) -> Any:
         """A tree of results with these arrays in it."""

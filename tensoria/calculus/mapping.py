@@ -68,7 +68,7 @@ def vmap(
         kept: list[Results] = []
 
         def native(*slices: Array) -> list[Array]:
-            results = Results(lifted.call(slices, inner), backend)
+            results = Results(lifted.call(slices, inner), backend, lifted.own)
             kept.append(results)
             return results.arrays
 

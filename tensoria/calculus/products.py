@@ -59,7 +59,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     kept: list[Results] = []
 
     def native(*arrays: Array) -> list[Array]:
-        results = Results(lifted.call(arrays), backend)
+        results = Results(lifted.call(arrays), backend, lifted.own)
         for array in results.arrays:
             require_floating(backend, array, "the value")
         kept.append(results)
@@ -105,10 +105,10 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> t
             if not isinstance(value, tuple) or len(value) != 2:
                 raise ModeError(f"with has_aux the function returns a pair, not {type(value).__name__}.")
             value, further = value
-            aux = Results(further, backend)
+            aux = Results(further, backend, lifted.own)
             kept.append(aux)
             beside = aux.arrays
-        results = Results(value, backend)
+        results = Results(value, backend, lifted.own)
         for array in results.arrays:
             require_floating(backend, array, "the value")
         kept.append(results)

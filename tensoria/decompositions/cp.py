@@ -258,7 +258,7 @@ def _given(ready: Framed, rank: int, init: Any, nonnegative: bool) -> list[Array
         raise ShapeError(f"{len(parts)} factors to start from, for a tensor with {len(ready.sizes)} axes.")
     factors = []
     for n, (part, size, name) in enumerate(zip(parts, ready.sizes, ready.names, strict=True)):
-        same_backend(ready.source, part)
+        part = same_backend(ready.source, part)[1]
         if part.is_labelled != ready.source.is_labelled:
             raise ModeError(
                 f"labelled and plain: the tensor and the factor of {name} to start from.",
@@ -306,8 +306,7 @@ def _checked_rank(ready: Framed, rank: int) -> int:
 
 
 def _mask(t: Tensor, mask: Any) -> Array:
-    seen = tensor_of(mask, "a mask")
-    same_backend(t, seen)
+    seen = same_backend(t, tensor_of(mask, "a mask"))[1]
     if seen.dtype.kind != "bool":
         raise DTypeError(f"a mask is of booleans, not of {seen.dtype}.", legal="mask=weights > 0")
     if seen.is_labelled != t.is_labelled:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tensoria.algebra.fusing import fused
 from tensoria.contraction import product
-from tensoria.core import new, same_backend
+from tensoria.core import new, one_backend
 from tensoria.decompositions.framing import contracted
 from tensoria.errors import AxisError, ModeError, ShapeError
 from tensoria.indices import PLAIN
@@ -139,9 +139,7 @@ def hadamard(*operands: Any) -> Tensor:
 def _operands(operands: Sequence[Any], what: str) -> list[Tensor]:
     if len(operands) < 2:
         raise AxisError(f"{what} is a product of two tensors or more.")
-    tensors = [tensor_of(x, what) for x in operands]
-    for t in tensors[1:]:
-        same_backend(tensors[0], t)
+    tensors = one_backend([tensor_of(x, what) for x in operands])
     if len({t.is_labelled for t in tensors}) > 1:
         raise ModeError(f"{what} of labelled and plain tensors.", legal="label all of them, or take .components")
     return tensors

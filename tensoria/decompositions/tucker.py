@@ -303,7 +303,7 @@ def _given(ready: Framed, modes: tuple[int, ...], keep: Sequence[Truncation], in
         raise ShapeError(f"{len(parts)} factors to start from, for {len(modes)} modes.")
     factors = []
     for n, part, truncation in zip(modes, parts, keep, strict=True):
-        same_backend(ready.source, part)
+        part = same_backend(ready.source, part)[1]
         if part.is_labelled != ready.source.is_labelled:
             raise ModeError(
                 f"labelled and plain: the tensor and the factor of {ready.names[n]} to start from.",

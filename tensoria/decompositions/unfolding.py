@@ -130,7 +130,7 @@ def mode_product(t: Any, matrix: Any, mode: int | str) -> Tensor:
     """
     x, m = tensor_of(t, "mode_product"), tensor_of(matrix, "mode_product")
     (n,) = places(x, mode, "mode_product")
-    same_backend(x, m)
+    x, m = same_backend(x, m)
     if m.ndim not in (1, 2):
         raise ShapeError(f"an n-mode product is with a matrix or a vector, not with {m.ndim} axes.")
     if x.is_labelled or m.is_labelled:

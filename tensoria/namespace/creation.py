@@ -181,8 +181,7 @@ def _one(value: Tensor, target: Backend) -> Any:
             f"full is of one number; this tensor has the axes {value._axes} and the shape {value.shape}.",
             legal="tn.broadcast_to(t, shape)",
         )
-    same_backend(value, Tensor.from_parts(None, PLAIN, target))
-    return value._array
+    return same_backend(value, Tensor.from_parts(None, PLAIN, target))[0]._array
 
 
 def linspace(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tensoria import coordinatewise
-from tensoria.backend import Array, Backend, backend_of, current
+from tensoria.backend import Array, Backend, backend_of, current, takes
 from tensoria.coordinatewise import is_scalar, number
 from tensoria.core import BaseTensor, new, same_backend
 from tensoria.domains import DOMAINS, HALVES, check_domain
@@ -336,7 +336,7 @@ def _native_backend(arguments: Sequence[Any], what: str) -> Backend:
 
 
 def _backend_of(arguments: Sequence[Any]) -> Backend | None:
-    """The backend of the first tensor among arguments, or of the first one that lifts the others."""
+    """The backend of the first tensor among arguments, or of one that takes the others."""
     found = None
     for x in arguments:
         if isinstance(x, BaseTensor):
@@ -345,9 +345,8 @@ def _backend_of(arguments: Sequence[Any]) -> Backend | None:
             backend = inside
         else:
             continue
-        if backend.lifts:
-            return backend
-        found = found or backend
+        if found is None or (backend is not found and takes(backend, found)):
+            found = backend
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from tensoria import spectral
-from tensoria.spectral import Arithmetic, nearly
+from tensoria.spectral import Arithmetic, Near, nearly
 
 from ..kernels import cast, raw
 from .edges import recorded
@@ -52,7 +52,7 @@ def svd(x: Array, full: bool, close: float | None = None) -> tuple[Array, Array,
     if not recorded(x) or (full and None in x.shape[-2:]):
         values, u, v = raw.Svd(input=x, compute_uv=True, full_matrices=full)
         return u, tf.math.real(values), MATHS.adjoint(v)
-    near = _close(x) if close is None else close
+    near = _near(x, close)
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def decomposed(x: Array) -> Any:
@@ -68,8 +68,8 @@ def svd(x: Array, full: bool, close: float | None = None) -> tuple[Array, Array,
     return found
 
 
-def _close(x: Array) -> float:
-    return nearly(float(tf.experimental.numpy.finfo(x.dtype.as_numpy_dtype).eps))
+def _near(x: Array, close: float | None = None) -> Near:
+    return nearly("complex" if x.dtype.is_complex else "float", x.dtype.size, close)
 
 
 def svdvals(x: Array) -> Array:
@@ -80,7 +80,7 @@ def svdvals(x: Array) -> Array:
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def values(x: Array) -> Any:
         def gradient(up: Array) -> Array:
-            return spectral.svdvals_pulled(MATHS, svd(x, False), up, _close(x))
+            return spectral.svdvals_pulled(MATHS, svd(x, False), up, _near(x))
 
         return tf.math.real(raw.Svd(input=x, compute_uv=False, full_matrices=False)[0]), gradient
 
@@ -92,14 +92,14 @@ def eigh(x: Array) -> tuple[Array, Array]:
     if not recorded(x):
         w, v = raw.SelfAdjointEigV2(input=x, compute_v=True)
         return tf.math.real(w), v
-    close = _close(x)
+    near = _near(x)
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def decomposed(x: Array) -> Any:
         w, v = raw.SelfAdjointEigV2(input=x, compute_v=True)
 
         def gradient(*ups: Array) -> Array:
-            return spectral.eigh_pulled(MATHS, x, found, ups, close, recorded(ups[0]))  # type: ignore[arg-type]
+            return spectral.eigh_pulled(MATHS, x, found, ups, near, recorded(ups[0]))  # type: ignore[arg-type]
 
         return (tf.math.real(w), v), gradient
 
@@ -111,12 +111,12 @@ def eig(x: Array, into: tf.DType) -> tuple[Array, Array]:
     """Eigenvalues and right eigenvectors of square matrices, in a complex data type."""
     if not recorded(x):
         return tuple(raw.Eig(input=x, compute_v=True, Tout=into))  # type: ignore[return-value]
-    close = _close(x)
+    near = _near(x)
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def decomposed(x: Array) -> Any:
         def gradient(*ups: Array) -> Array:
-            out = spectral.eig_pulled(MATHS, found, ups, close)  # type: ignore[arg-type]
+            out = spectral.eig_pulled(MATHS, found, ups, near)  # type: ignore[arg-type]
             return out if x.dtype.is_complex else tf.math.real(out)
 
         return tuple(raw.Eig(input=x, compute_v=True, Tout=into)), gradient

@@ -2,8 +2,9 @@
 the rules are those of functions that do not depend on the choice (signs, phases, vectors of one eigenvalue).
 
 Sources: M. B. Giles, Collected matrix derivative results (2008), and for Cholesky I. Murray, arXiv:1602.07527; QR:
-H. Walter and L. Lehmann, arXiv:1009.6112; those of SVD and eigenvalue problems are in `spectral`. These papers conjugate cotangents, and so do the rules while they follow them:
-`bar` is the conjugate of ours. Functions of Hermitian matrices have Hermitian gradients, half in each triangle.
+H. Walter and L. Lehmann, arXiv:1009.6112; SVD and eigenvalue problems are in `spectral`. These papers conjugate
+cotangents, and so do the rules while they follow them: `bar` is the conjugate of ours. Functions of Hermitian matrices
+have Hermitian gradients, half in each triangle.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from tensoria import spectral
 from tensoria.programs.derivatives.rule import Array, Call, Rule, adjoint, xp
-from tensoria.spectral import Arithmetic, nearly, precision
+from tensoria.spectral import Arithmetic, Near, nearly
 
 __all__ = ["RULES"]
 
@@ -41,8 +42,8 @@ def _stopped(x: Array) -> Array:
 MATHS = Arithmetic(xp, _stopped, lambda of, like: _eye(of.shape[-1], like), lambda x: x.dtype.kind == "complex")
 
 
-def _close(x: Array) -> float:
-    return nearly(precision(x.dtype.kind, x.dtype.itemsize))
+def _near(x: Array, close: float | None = None) -> Near:
+    return nearly(x.dtype.kind, x.dtype.itemsize, close)
 
 
 def _cholesky(call: Call, g: Array) -> list[Array | None]:
@@ -60,41 +61,37 @@ def _cholesky(call: Call, g: Array) -> list[Array | None]:
 def _eigh(call: Call, g_values: Array | None, g_vectors: Array | None) -> list[Array | None]:
     (x,) = call.operands
     cotangents = (g_values, _bar(g_vectors))
-    return [_bar(spectral.eigh_pulled(MATHS, x, call.results, cotangents, _close(x), True))]  # type: ignore[arg-type]
+    return [_bar(spectral.eigh_pulled(MATHS, x, call.results, cotangents, _near(x), True))]
 
 
 def _eigvalsh(call: Call, g: Array) -> list[Array | None]:
     (x,) = call.operands
     factors = tuple(xp.linalg.eigh(x))
-    return [_bar(spectral.eigh_pulled(MATHS, x, factors, (g, None), _close(x), True))]  # type: ignore[arg-type]
+    return [_bar(spectral.eigh_pulled(MATHS, x, factors, (g, None), _near(x), True))]
 
 
 def _eig(call: Call, g_values: Array | None, g_vectors: Array | None) -> list[Array | None]:
     """Vectors have length 1."""
     factors, cotangents = call.results, (_bar(g_values), _bar(g_vectors))
-    return [xp.conj(spectral.eig_pulled(MATHS, factors, cotangents, _close(call.operands[0])))]  # type: ignore[arg-type]
+    return [xp.conj(spectral.eig_pulled(MATHS, factors, cotangents, _near(call.operands[0])))]
 
 
 def _eigvals(call: Call, g: Array) -> list[Array | None]:
     (x,) = call.operands
     factors = tuple(xp.linalg.eig(x))
-    return [xp.conj(spectral.eig_pulled(MATHS, factors, (_bar(g), None), _close(x)))]  # type: ignore[arg-type]
+    return [xp.conj(spectral.eig_pulled(MATHS, factors, (_bar(g), None), _near(x)))]
 
 
 def _svd(call: Call, g_u: Array | None, g_s: Array | None, g_vh: Array | None) -> list[Array | None]:
     (x,), cotangents = call.operands, (_bar(g_u), g_s, _bar(g_vh))
-    close = call.attributes.get("close")
-    found = spectral.svd_pulled(
-        MATHS, x, call.results, cotangents, _close(x) if close is None else close, True,  # type: ignore[arg-type]
-        call["full_matrices"],
-    )  # fmt: skip
-    return [_bar(found)]
+    near, full = _near(x, call.attributes.get("close")), call["full_matrices"]
+    return [_bar(spectral.svd_pulled(MATHS, x, call.results, cotangents, near, True, full))]
 
 
 def _svdvals(call: Call, g: Array) -> list[Array | None]:
     (x,) = call.operands
     factors = tuple(xp.linalg.svd(x, full_matrices=False))
-    return [_bar(spectral.svdvals_pulled(MATHS, factors, g, _close(x)))]  # type: ignore[arg-type]
+    return [_bar(spectral.svdvals_pulled(MATHS, factors, g, _near(x)))]
 
 
 def _qr(call: Call, g_q: Array | None, g_r: Array | None) -> list[Array | None]:
