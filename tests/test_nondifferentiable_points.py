@@ -74,6 +74,30 @@ def test_both_modes_keep_the_convention(backend: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EDGES)
+def test_mapped_derivatives_and_those_pulled_back_keep_it(backend: str, name: str) -> None:
+    function, point, expected = EDGES[name]
+    batch = tn.asarray(native(backend, [point, point]))
+    found = tn.vmap(tn.grad(lambda x: tn.sum(function(x))))(batch)
+    np.testing.assert_allclose(values(found), [expected, expected], rtol=1e-14)
+    value, pull = tn.vjp(function, batch[0])
+    np.testing.assert_allclose(values(pull(tn.ones_like(value))[0]), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_programs_keep_it(name: str) -> None:
+    function, point, expected = EDGES[name]
+    x = tn.asarray(np.array(point))
+    program = tn.trace(lambda x: tn.sum(function(x)), x)
+    slopes = program.grad()
+    for backend in installed():
+        np.testing.assert_allclose(values(slopes.run(x.to(backend=backend))), expected, rtol=1e-14)
+    np.testing.assert_allclose(values(slopes.compile("numpy")(x)), expected, rtol=1e-14)
+    for unit, slope in zip(np.eye(len(point)), expected, strict=True):
+        if math.isfinite(sum(expected)):
+            np.testing.assert_allclose(float(program.jvp().run(x, tn.asarray(unit))[1]), slope, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", EDGES)
 def test_the_numbers_are_the_same_whether_somebody_differentiates_or_not(backend: str, name: str) -> None:
     function, point, _ = EDGES[name]
     x = tn.asarray(native(backend, point))

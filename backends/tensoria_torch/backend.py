@@ -251,7 +251,7 @@ class TorchBackend(Backend):
         return factorisations.svd(array, close)
 
     def get_item(self, array: Array, key: Any) -> Array:
-        if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):
+        if type(key) not in PLAIN_KEYS and (is_compiling() or transforming() is not None) and _scalars(key):
             array, key = _cut_by_scalars(array, key)
         if type(key) is int or subscripts.is_native(key):
             try:

@@ -55,7 +55,37 @@ def _abs(x: Array, /) -> Array:
 
 
 def _sign(x: Array, /) -> Array:
-    return (x != 0).to(x.dtype) if x.dtype in LIFTED else base.sign(x)
+    """PyTorch's does not hand NaN on; array_api_compat corrects that through a mask, which is not mapped."""
+    if x.dtype in LIFTED:
+        return (x != 0).to(x.dtype)
+    if x.dtype.is_complex:
+        zero = x == 0
+        return torch.where(zero, 0, x / torch.where(zero, 1, torch.abs(x)))
+    return torch.where(torch.isnan(x), x, torch.sign(x)) if x.dtype.is_floating_point else torch.sign(x)
+
+
+def _moveaxis(x: Array, source: Any, destination: Any, /) -> Array:
+    """By the name by which PyTorch maps it."""
+    return torch.movedim(x, source, destination)
+
+
+def _unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
+    """Likewise."""
+    if not x.dim():
+        raise ValueError("Input array must be at least 1-d.")
+    return torch.unbind(x, axis)
+
+
+def _vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
+    """Likewise: the axis moved first, and then the product along the last one."""
+    if not -min(x1.dim(), x2.dim()) <= axis < 0:
+        return base.vecdot(x1, x2, axis=axis)
+    a, b = (torch.movedim(x, axis, -1) for x in unified([x1, x2]))
+    if a.shape[-1] != b.shape[-1]:
+        return base.vecdot(x1, x2, axis=axis)
+    if a.dtype.is_complex:
+        a = torch.conj(a)
+    return torch.matmul(a[..., None, :], b[..., None])[..., 0, 0]
 
 
 def _square(x: Array, /) -> Array:
@@ -417,7 +447,8 @@ CORRECTED: dict[str, Callable[..., Any]] = {
     **{name: lifted(getattr(base, name), *how) for name, how in HOW.items()},
     **{name: widened(getattr(base, name), of_64) for name, of_64 in WIDENED.items()},
     **{name: unsigned.accumulating(getattr(base, name)) for name in ACCUMULATING},
-    **{name: _promoting(getattr(base, name)) for name in ("matmul", "tensordot", "vecdot")},
+    **{name: _promoting(getattr(base, name)) for name in ("matmul", "tensordot")},
+    "vecdot": _promoting(_vecdot), "moveaxis": _moveaxis, "unstack": _unstack,
     "abs": _abs, "sum": _sum, "sign": _sign, "square": _square, "diff": _diff, "count_nonzero": _count_nonzero,
     "stack": _stack, "concat": _concat, "searchsorted": _searchsorted, "isin": _isin,
     "clip": _clip, "hypot": _hypot,
