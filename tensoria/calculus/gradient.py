@@ -3,8 +3,8 @@
 df/dx^i has a down index: it is a covector, and `x - lr * grad` is an error where `x - lr * grad.raised()` is (natural)
 gradient descent. For complex tensors the convention is JAX's: grad f = d(Re f)/dx - i d(Re f)/dy, which is f'(z) for a
 holomorphic f and 2 df/dz for a real one. The frameworks differentiate; on NumPy, which can not, the function runs on
-an installed backend that does (`engine` names it), and values and gradients come back as NumPy arrays; tensors that
-such a function needs besides are passed as arguments, since those that it closes over stay where they are.
+an installed backend that does (`engine` names it, and the result's attribute of that name), and values and gradients
+come back as NumPy arrays; NumPy tensors that such a function closes over are constants there.
 """
 
 from __future__ import annotations
