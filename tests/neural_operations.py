@@ -104,5 +104,10 @@ def _images() -> Iterator[Found]:
                 ("linear", "corners", ends),
             ):
                 yield "resize", (image,), {"sizes": sizes, "method": method, "rule": rule, "steps": steps}
+    for key in ((0, 0), (3, 2**32 - 1)):
+        for x, shared in ((_real(3, 5), ()), (_real(2, 3, 2, 2, dtype="float32"), (2, 3)), (_real(), ())):
+            for rate, stream in ((0.3, 0), (0.5, 2**32 + 7), (0.0, 1), (1.0, 1)):
+                options = {"rate": rate, "stream": stream, "shared": shared}
+                yield "dropout", (x, np.array(key, "uint32")), options
     yield "pad", (_real(2, 3),), {"padding": ((0, 2), (1, 0)), "value": 1.5}
     yield "pad", (np.arange(3),), {"padding": ((1, 1),), "value": 7}

@@ -162,14 +162,46 @@ def gru(x, hidden, *weights, reverse):
     return states, states[0 if reverse else -1]
 
 
+def threefry(k0, k1, c0, c1):
+    """Counters of two words encrypted by a key of two words: Threefry-2x32-20 (Salmon et al. 2011)."""
+    left, right, xor = tf.bitwise.left_shift, tf.bitwise.right_shift, tf.bitwise.bitwise_xor
+    keys = (k0, k1, xor(xor(k0, k1), tf.constant(0x1BD11BDA, tf.uint32)))
+    x0, x1 = c0 + k0, c1 + k1
+    for group in range(5):
+        for rotation in ((13, 15, 26, 6), (17, 29, 16, 24))[group % 2]:
+            low, high = tf.constant(rotation, tf.uint32), tf.constant(32 - rotation, tf.uint32)
+            x0 = x0 + x1
+            x1 = xor(tf.bitwise.bitwise_or(left(x1, low), right(x1, high)), x0)
+        x0 = x0 + keys[(group + 1) % 3]
+        x1 = x1 + (keys[(group + 2) % 3] + tf.constant(group + 1, tf.uint32))
+    return x0, x1
+
+
+def dropout(x, key, *, rate, stream, shared):
+    """x / (1 - rate), and 0 where a uniform number that belongs to the key and the stream is below the rate."""
+    k0, k1 = key[:1], key[1:]
+    for number in (stream >> 32, stream & 0xFFFFFFFF):
+        k0, k1 = threefry(k0, k1, tf.constant([number], tf.uint32), tf.constant([2 << 24], tf.uint32))
+    sizes = tf.shape(x, tf.int64)
+    once = tf.constant([axis in shared for axis in range(x.shape.rank)], tf.bool)
+    shape = tf.where(once, tf.ones_like(sizes), sizes)
+    count = tf.reduce_prod(shape)
+    numbers = tf.cast(tf.range((count + 1) // 2), tf.uint32)
+    pairs = threefry(k0, k1, numbers, tf.zeros([1], tf.uint32))
+    drawn = tf.reshape(tf.reshape(tf.stack(pairs, axis=-1), [-1])[:count], shape)
+    keep = tf.cast(tf.bitwise.right_shift(drawn, tf.constant(8, tf.uint32)), tf.int64) >= int(-(-rate * 2**24 // 1))
+    return tf.where(keep, x * tf.constant(1 / (1 - rate) if rate < 1 else 0, x.dtype), tf.zeros([], x.dtype))
+
+
 KERNELS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         erf, sigmoid, relu, gelu, softmax, log_softmax, linear, embedding, convolution, max_pool, pad, lstm, gru,
+        dropout,
     )
 }  # fmt: skip
 """The kernels, by the operation's name."""
-NEEDS: Mapping[str, tuple[str, ...]] = {}
+NEEDS: Mapping[str, tuple[str, ...]] = {"dropout": ("threefry",)}
 """Which other functions of this file a kernel calls."""
-PRELUDE = {function.__name__: inspect.getsource(function) for function in KERNELS.values()}
+PRELUDE = {function.__name__: inspect.getsource(function) for function in (*KERNELS.values(), threefry)}
 """Their text."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tensoria.dtypes import int64
-from tensoria.errors import DTypeError, ShapeError
+from tensoria.dtypes import int64, uint32
+from tensoria.errors import DomainError, DTypeError, ShapeError
 from tensoria.programs.dimensions import Dim, Size
 from tensoria.programs.operations.elementwise import WHOLE, broadcast
 from tensoria.programs.operations.reductions import checked_axes
@@ -253,6 +253,16 @@ def _gated(name: str, gates: int, states: int) -> object:
     return infer
 
 
+def _dropout(x: Type, key: Type, *, rate: float, stream: int, shared: tuple[int, ...]) -> tuple[Type, ...]:
+    _floating("dropout", (x,))
+    if key.dtype is not uint32 or key.shape != (2,):
+        raise DTypeError(f"dropout takes a key, uint32[2], not {key}.", legal="tn.random.key(0)")
+    if not 0 <= rate <= 1:
+        raise DomainError(f"dropout with the rate {rate}, which is no probability.")
+    checked_axes("dropout", x.ndim, shared)
+    return (x,)
+
+
 def _row(name: str, operands: str, meaning: str, infer: object, attributes: str = "") -> Operation:
     return Operation(name, tuple(operands.split()), meaning, infer, tuple(attributes.split()))  # type: ignore[arg-type]
 
@@ -329,6 +339,11 @@ ROWS = {
         ),
         _row("gru", "x hidden weights*", "gated recurrent unit over time: reset, update and new gates",
              _gated("gru", 3, 1), "reverse"),
+        _row(
+            "dropout", "x key",
+            "x / (1 - rate), and 0 where uniform(fold_in(key, stream), x.shape) < rate; one draw along shared axes",
+            _dropout, "rate stream shared",
+        ),
     )
 }  # fmt: skip
 """The operations of this chapter, by name."""
