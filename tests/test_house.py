@@ -105,7 +105,8 @@ programs.passes.*
 programs.passes
 programs.differentiation
 programs.statements
-programs.source programs.files
+programs.archives
+programs.source programs.files programs.state
 programs.compiled
 programs.program
 programs.control

@@ -82,12 +82,14 @@ class Source:
         file, line: the line of the user's code; an empty file if it is not known.
         module: the path of the module (`encoder.layer.0.attention`), or empty.
         call: how often this module had been called before in the program.
+        kind: the module's class by its full name (`torch.nn.modules.linear.Linear`), or empty.
     """
 
     file: str = ""
     line: int = 0
     module: str = ""
     call: int = 0
+    kind: str = ""
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.file else ""

@@ -7,6 +7,7 @@ as fast.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Container, Iterable
 from typing import Any, Final, TypeAlias
 
@@ -65,11 +66,13 @@ def optimised(program: P, passes: Chosen = True) -> P:
 def lowered(program: P, passes: Chosen = True, known: Container[str] = ()) -> P:
     """The program in operations that every framework has: contractions become matrix products, between passes.
 
+    Its results are the outputs alone: what a call changes in the state is among those of its pure form.
+
     Args:
         passes: the passes.
         known: operations that stay, although they have a definition in simpler ones.
     """
-    program = apply_definitions(program, known)
+    program = apply_definitions(dataclasses.replace(program, updates={}), known)
     names = _names(passes)
     early, late = ([name for name in names if name in group] for group in (EARLY, LATE))
     # Lowering repeats moves of shared operands, which the late passes and one more look for repetition remove.
