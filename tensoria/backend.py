@@ -327,6 +327,32 @@ class Backend:
         """
         raise BackendError(f"the {self.name} backend does not capture models.")
 
+    def reference(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any],
+        pull: Callable[[list[Array]], Sequence[Array | None]] | None = None, wide: bool = False,
+    ) -> Any:  # fmt: skip
+        """What a model itself computes (a `programs.captured.Reference`); it is left as it was.
+
+        Args:
+            model, args, kwargs: what is called with what.
+            pull: from the results to a cotangent for each of them (None for integers), for gradients.
+            wide: whether float64 stands for float32.
+
+        Raises:
+            PortingError: the framework can not compute the model in float64.
+        """
+        raise BackendError(f"the {self.name} backend does not run models.")
+
+    def substituted(
+        self, model: Any, arrays: Mapping[str, np.ndarray[Any, Any]]
+    ) -> contextlib.AbstractContextManager[None]:
+        """A model with other numbers in some of its parameters and buffers, until the context is left."""
+        raise BackendError(f"the {self.name} backend does not change models.")
+
+    def unpacked(self, value: Any) -> tuple[list[Array], Callable[[Sequence[Array]], Any]] | None:
+        """The arrays in a model's arguments, and what puts others in their place; None for plain containers."""
+        return None
+
     # -- operations -----------------------------------------------------------------------------------------------
 
     def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:
@@ -474,6 +500,19 @@ class Backend:
         intermediate result in memory may do it slice by slice.
         """
         return function(self, arrays, *static)
+
+    def scan(
+        self, body: Callable[[list[Array], list[Array]], tuple[list[Array], list[Array]]], state: list[Array],
+        arrays: Sequence[Array], count: int, reverse: bool,
+    ) -> tuple[list[Array], list[Array]]:  # fmt: skip
+        """A state changed step by step with the slices of arrays: the last one, and the steps' results, stacked."""
+        steps = []
+        for n in reversed(range(count)) if reverse else range(count):
+            state, found = body(state, [self.get_item(x, (n, Ellipsis)) for x in arrays])
+            steps.append(found)
+        if reverse:
+            steps.reverse()
+        return state, [self.xp.stack(list(results), axis=0) for results in zip(*steps, strict=True)]
 
     # -- plans ------------------------------------------------------------------------------------------------------
 

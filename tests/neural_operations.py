@@ -61,6 +61,9 @@ def neural_examples() -> Iterator[Found]:
                 weights = [_real(gates * 3, 5), _real(gates * 3, 3), _real(gates * 3), _real(gates * 3)]
                 held = [_real(2, 3) for _ in range(states)]
                 yield name, (_real(4, 2, 5), *held, *weights[: 4 if biased else 2]), {"reverse": reverse}
+        weights = [_real(9, 2), _real(9, 3)]
+        yield "gru", (_real(19, 2, 2), _real(2, 3), *weights), {"reverse": reverse}  # (steps that are one scan)
+        yield "lstm", (_real(17, 2, 2), _real(2, 2), _real(2, 2), _real(8, 2), _real(8, 2)), {"reverse": reverse}
 
 
 def _images() -> Iterator[Found]:

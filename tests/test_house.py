@@ -107,11 +107,17 @@ programs.differentiation
 programs.statements
 programs.archives
 programs.source programs.files programs.state
-programs.compiled
+programs.compiled programs.natives
 programs.program
 programs.control
 programs.*
 porting.models
+porting.parity.widening
+porting.parity.measuring porting.parity.matching porting.parity.cases
+porting.parity.outcomes
+porting.parity.findings
+porting.parity.page
+porting.parity.report
 porting.parity
 porting
 tensoria

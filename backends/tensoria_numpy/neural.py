@@ -266,7 +266,8 @@ def dropout(x, key, *, rate, stream, shared):
     count = int(np.prod(shape))
     pairs = threefry(k0, k1, np.arange((count + 1) // 2, dtype=np.uint32), np.zeros(1, np.uint32))
     drawn = np.stack(pairs, axis=-1).reshape(-1)[:count].reshape(shape) >> 8
-    return np.where(drawn >= np.ceil(rate * 2**24), x * x.dtype.type(1 / (1 - rate) if rate < 1 else 0), x.dtype.type(0))
+    kept = x * x.dtype.type(1 / (1 - rate) if rate < 1 else 0)
+    return np.where(drawn >= np.ceil(rate * 2**24), kept, x.dtype.type(0))
 
 
 KERNELS: Mapping[str, Callable[..., Any]] = {

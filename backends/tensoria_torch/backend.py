@@ -244,6 +244,23 @@ class TorchBackend(Backend):
 
         return capture(model, args, kwargs, dynamic)
 
+    def reference(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], pull: Any = None, wide: bool = False
+    ) -> Any:
+        from tensoria_torch.reference import reference
+
+        return reference(model, args, kwargs, pull, wide)
+
+    def substituted(self, model: Any, arrays: Mapping[str, Any]) -> Any:
+        from tensoria_torch.reference import substituted
+
+        return substituted(model, arrays)
+
+    def unpacked(self, value: Any) -> Any:
+        from tensoria_torch.reference import unpacked
+
+        return unpacked(value)
+
     def get_item(self, array: Array, key: Any) -> Array:
         if type(key) not in PLAIN_KEYS and is_compiling() and _scalars(key):
             array, key = _cut_by_scalars(array, key)

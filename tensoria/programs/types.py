@@ -10,7 +10,9 @@ from tensoria.dtypes import DType
 from tensoria.indices import PLAIN, Axes
 from tensoria.programs.dimensions import Size
 
-__all__ = ["Instruction", "Literal", "Operand", "Region", "Shape", "Source", "Type", "Value", "assigned", "regions"]
+__all__ = [
+    "Instruction", "Literal", "Operand", "Region", "Shape", "Source", "Type", "Value", "assigned", "regions", "within",
+]  # fmt: skip
 
 Shape: TypeAlias = tuple[Size, ...]
 
@@ -147,7 +149,12 @@ def regions(made: Instruction) -> dict[str, Region]:
 def assigned(region: Region) -> Iterator[Value]:
     """The values that instructions assign, and the inputs and values of programs inside of them."""
     for made in region.instructions:
-        for inner in regions(made).values():
-            yield from inner.inputs
-            yield from assigned(inner)
+        yield from within(made)
         yield from made.results
+
+
+def within(made: Instruction) -> Iterator[Value]:
+    """The inputs and values of the programs inside of an instruction."""
+    for inner in regions(made).values():
+        yield from inner.inputs
+        yield from assigned(inner)
