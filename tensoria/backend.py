@@ -120,6 +120,7 @@ class Backend:
         add, subtract, multiply: three of them on the hot path, which promote their operands' data types themselves.
         primitives: the operations of programs that the framework has a kernel for, where they have a definition.
         updating: those of them that may write their result into the first operand, where that is faster.
+        models: the kinds of native models that `model` makes of programs.
         word: the data type in which random words of 32 bits are made: uint32, int32 (which shows their bits), or int64
             (whose upper half stays zero), whichever has kernels and is fastest.
     """
@@ -140,6 +141,7 @@ class Backend:
     operators: Mapping[str, Callable[[Any, Any], Array]] = PYTHON_OPERATORS
     primitives: Mapping[str, Callable[..., Any]] = {}
     updating: Mapping[str, Callable[[Any, Any], Array]] = {}
+    models: tuple[str, ...] = ()
     add: Callable[[Array, Array], Array]
     subtract: Callable[[Array, Array], Array]
     multiply: Callable[[Array, Array], Array]
@@ -315,12 +317,28 @@ class Backend:
         """
         raise BackendError(f"programs can not be written for {self.name} yet.", legal='p.run(backend="...")')
 
+    def model(self, program: Any, kind: str, passes: Any) -> Any:
+        """A native model that computes a program, of one of the kinds in `models`.
+
+        Args:
+            program: the program.
+            kind: what to make.
+            passes: the optimisations before.
+        """
+        raise BackendError(f"the {self.name} backend makes no models.")
+
     def captures(self, model: Any) -> bool:
         """Whether a value is a model of this framework that `capture` takes."""
         return False
 
-    def capture(self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any]) -> Any:
+    def capture(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any],
+        train: bool | None = None,
+    ) -> Any:  # fmt: skip
         """What a model computes for arguments like these (a `programs.captured.Captured`).
+
+        Args:
+            train: whether it is captured as it trains; as it stands for None.
 
         Raises:
             PortingError: the framework does not show it.

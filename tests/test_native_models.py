@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 import subprocess
 import sys
@@ -33,8 +34,6 @@ def ported(name: str) -> tuple[Any, Program, Any]:
 
 def arguments(program: Program, module: Any, args: Any, kwargs: Any, kind: str) -> dict[str, Any]:
     """Arguments by name, in the arrays of a framework."""
-    import inspect
-
     given = inspect.signature(module.forward).bind(*args, **kwargs).arguments
 
     def native(value: Any) -> Any:
@@ -90,7 +89,7 @@ def test_weights_go_through_a_model_unchanged_whatever_it_stores(kind: str) -> N
     close(model(x if kind == "torch" else x.numpy()), module(x))
 
 
-@pytest.mark.parametrize("kind", ("numpy", "tensorflow", "keras"))
+@pytest.mark.parametrize("kind", ["numpy", "tensorflow", "keras"])
 def test_a_state_of_other_names_or_shapes_is_refused_with_what_differs(kind: str) -> None:
     _, program, _ = ported("perceptron")
     model = program.to(kind)
@@ -141,11 +140,12 @@ def test_tied_weights_stay_tied() -> None:
     assert all(state[name].data_ptr() == state[tied[0]].data_ptr() for name in tied)
 
 
-@pytest.mark.parametrize("name", ("images", "transformer", "upward"))
+@pytest.mark.parametrize("name", ["images", "transformer", "upward"])
 def test_modules_are_exported_compiled_copied_and_pickled(name: str) -> None:
     module, program, example = ported(name)
     model, expected = program.to_torch(), module(*example.args, **example.kwargs)
-    close(torch.export.export(model, example.args, dict(example.kwargs)).module()(*example.args, **example.kwargs), expected)
+    exported = torch.export.export(model, example.args, dict(example.kwargs)).module()
+    close(exported(*example.args, **example.kwargs), expected)
     whole = torch.compile(model, backend="eager", fullgraph=True)
     close(whole(*example.args, **example.kwargs), expected)
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
@@ -184,7 +184,7 @@ def test_training_in_float64_is_the_source_models_training_on_every_framework() 
 def test_choices_and_loops_run_in_modules_and_are_exported() -> None:
     def f(x: Any, n: Any) -> Any:
         y = tn.cond(tn.sum(x) > 0, lambda x: x * 2, lambda x: -x, x)
-        count, y = tn.while_loop(lambda state: state[0] > 0, lambda state: (state[0] - 1, state[1] * 1.5), (n, y))
+        _, y = tn.while_loop(lambda state: state[0] > 0, lambda state: (state[0] - 1, state[1] * 1.5), (n, y))
         total, steps = tn.scan(lambda carry, row: (carry + row, carry * row), tn.zeros_like(y[0]), y)
         return y, total, steps
 

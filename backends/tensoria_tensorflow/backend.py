@@ -67,6 +67,7 @@ class TensorflowBackend(Backend):
     max_dimensions = 254
     operators = OPERATORS
     primitives = KERNELS
+    models = ("tensorflow", "keras")
     word = uint32
 
     def __init__(self) -> None:
@@ -246,6 +247,11 @@ class TensorflowBackend(Backend):
             return native.reshape(array, tuple(-1 if size is None else size for size in shape))
         raise BackendError("several sizes are unknown while a tf.function traces, so this shape is not determined.")
 
+    def model(self, program: Any, kind: str, passes: Any) -> Any:
+        from tensoria_tensorflow.modules import made
+
+        return made(program, kind, passes)
+
     def dialect(self) -> Any:
         from tensoria_tensorflow.source import DIALECT
 
@@ -253,6 +259,19 @@ class TensorflowBackend(Backend):
 
     def eigvals(self, array: Array) -> Array:
         return xp.linalg.eigvals(array)
+
+    def captures(self, model: Any) -> bool:
+        from tensoria_tensorflow.exporting import is_model
+
+        return is_model(model)
+
+    def capture(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any],
+        train: bool | None = None,
+    ) -> Any:  # fmt: skip
+        from tensoria_tensorflow.capture import capture
+
+        return capture(model, args, kwargs, dynamic, train)
 
     def get_item(self, array: Array, key: Any) -> Array:
         return xp.getitem(array, key)

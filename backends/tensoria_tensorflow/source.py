@@ -9,6 +9,7 @@ from tensoria.programs.operations.indexing import At, Cut
 from tensoria.programs.source import Call, Dialect, Row, kernel, number
 from tensoria.programs.types import Shape
 from tensoria_tensorflow import neural
+from tensoria_tensorflow.control import CONTROL
 from tensoria_tensorflow.neural import KERNELS, NEEDS
 
 __all__ = ["DIALECT"]
@@ -665,5 +666,6 @@ DIALECT = Dialect(
     array="tf.cast({array}, {dtype})",
     prelude={**PRELUDE, **neural.PRELUDE},
     functions={"min": "tf.minimum", "max": "tf.maximum"},
+    control=CONTROL,
 )
 """TensorFlow's Python."""

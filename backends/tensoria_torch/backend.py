@@ -71,6 +71,7 @@ class TorchBackend(Backend):
     immediate = True
     fixed = frozenset((torch.Tensor,))
     primitives = KERNELS
+    models = ("torch",)
     updating = UPDATING
     operators = OPERATORS | {
         "multiply": _by_number("multiply", torch.ops.aten.mul.Scalar),
@@ -231,6 +232,11 @@ class TorchBackend(Backend):
 
     # -- operations -----------------------------------------------------------------------------------------------
 
+    def model(self, program: Any, kind: str, passes: Any) -> Any:
+        from tensoria_torch.modules import made
+
+        return made(program, kind, passes)
+
     def dialect(self) -> Any:
         from tensoria_torch.source import DIALECT
 
@@ -239,10 +245,13 @@ class TorchBackend(Backend):
     def captures(self, model: Any) -> bool:
         return isinstance(model, torch.nn.Module)
 
-    def capture(self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any]) -> Any:
+    def capture(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any],
+        train: bool | None = None,
+    ) -> Any:  # fmt: skip
         from tensoria_torch.capture import capture
 
-        return capture(model, args, kwargs, dynamic)
+        return capture(model, args, kwargs, dynamic, train)
 
     def reference(
         self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], pull: Any = None, wide: bool = False

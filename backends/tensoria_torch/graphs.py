@@ -31,7 +31,8 @@ BINARY: Mapping[type[ast.AST], Callable[..., Any]] = {
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow, ast.MatMult: operator.matmul,
     ast.BitAnd: operator.and_, ast.BitOr: operator.or_, ast.BitXor: operator.xor, ast.LShift: operator.lshift,
     ast.RShift: operator.rshift, ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt,
-    ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.USub: operator.neg, ast.Invert: operator.invert,
+    ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.USub: operator.neg,
+    ast.Invert: operator.invert,
 }  # fmt: skip
 
 
@@ -51,12 +52,12 @@ class _Reader:
         self.graph, self.known = graph, known
 
     def read(self, node: ast.AST) -> Any:
-        row = getattr(self, f"_{type(node).__name__}", None)
+        row = READERS.get(type(node))
         if row is None:
             raise PortingError(f"{ast.unparse(node)} is no expression of a graph.")
-        return row(node)
+        return row(self, node)
 
-    def _call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def noted(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """A node, or what the function says where nothing depends on a node."""
         if any(_depends(x) for x in (*arguments, *named.values())) or _makes(function):
             node = self.graph.call_function(function, arguments, named)
@@ -65,20 +66,20 @@ class _Reader:
             return node
         return function(*arguments, **named)
 
-    def _Constant(self, node: ast.Constant) -> Any:
+    def constant(self, node: ast.Constant) -> Any:
         return node.value
 
-    def _Name(self, node: ast.Name) -> Any:
+    def name(self, node: ast.Name) -> Any:
         return self.known[node.id] if node.id in self.known else GLOBALS[node.id]
 
-    def _Tuple(self, node: ast.Tuple) -> Any:
-        return tuple(self._items(node.elts))
+    def tuple(self, node: ast.Tuple) -> Any:
+        return (*self._items(node.elts),)
 
-    def _List(self, node: ast.List) -> Any:
+    def list(self, node: ast.List) -> Any:
         return self._items(node.elts)
 
-    def _items(self, nodes: list[ast.expr]) -> list[Any]:
-        found: list[Any] = []
+    def _items(self, nodes: Any) -> Any:
+        found: Any = []
         for item in nodes:
             if isinstance(item, ast.Starred):
                 found += [*self.read(item.value)]
@@ -86,32 +87,40 @@ class _Reader:
                 found.append(self.read(item))
         return found
 
-    def _Slice(self, node: ast.Slice) -> Any:
-        return slice(*(None if end is None else self.read(end) for end in (node.lower, node.upper, node.step)))
+    def slice(self, node: ast.Slice) -> Any:
+        return builtins.slice(*(None if end is None else self.read(end) for end in (node.lower, node.upper, node.step)))
 
-    def _Subscript(self, node: ast.Subscript) -> Any:
-        return self._call(operator.getitem, self.read(node.value), self.read(node.slice))
+    def subscript(self, node: ast.Subscript) -> Any:
+        return self.noted(operator.getitem, self.read(node.value), self.read(node.slice))
 
-    def _Attribute(self, node: ast.Attribute) -> Any:
+    def attribute(self, node: ast.Attribute) -> Any:
         value = self.read(node.value)
-        return self._call(getattr, value, node.attr) if isinstance(value, Node) else getattr(value, node.attr)
+        return self.noted(getattr, value, node.attr) if isinstance(value, Node) else getattr(value, node.attr)
 
-    def _Call(self, node: ast.Call) -> Any:
+    def call(self, node: ast.Call) -> Any:
         arguments, named = self._items(node.args), {str(k.arg): self.read(k.value) for k in node.keywords}
         if isinstance(node.func, ast.Attribute):
             value = self.read(node.func.value)
             if isinstance(value, Node):
                 return self.graph.call_method(node.func.attr, (value, *arguments), named)
-        return self._call(self.read(node.func), *arguments, **named)
+        return self.noted(self.read(node.func), *arguments, **named)
 
-    def _BinOp(self, node: ast.BinOp) -> Any:
-        return self._call(BINARY[type(node.op)], self.read(node.left), self.read(node.right))
+    def binary(self, node: ast.BinOp) -> Any:
+        return self.noted(BINARY[type(node.op)], self.read(node.left), self.read(node.right))
 
-    def _UnaryOp(self, node: ast.UnaryOp) -> Any:
-        return self._call(BINARY[type(node.op)], self.read(node.operand))
+    def unary(self, node: ast.UnaryOp) -> Any:
+        return self.noted(BINARY[type(node.op)], self.read(node.operand))
 
-    def _Compare(self, node: ast.Compare) -> Any:
-        return self._call(BINARY[type(node.ops[0])], self.read(node.left), self.read(node.comparators[0]))
+    def compare(self, node: ast.Compare) -> Any:
+        return self.noted(BINARY[type(node.ops[0])], self.read(node.left), self.read(node.comparators[0]))
+
+
+READERS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Constant: _Reader.constant, ast.Name: _Reader.name, ast.Tuple: _Reader.tuple, ast.List: _Reader.list,
+    ast.Slice: _Reader.slice, ast.Subscript: _Reader.subscript, ast.Attribute: _Reader.attribute,
+    ast.Call: _Reader.call, ast.BinOp: _Reader.binary, ast.UnaryOp: _Reader.unary, ast.Compare: _Reader.compare,
+}  # fmt: skip
+"""How each kind of expression is read."""
 
 
 def _depends(value: Any) -> bool:

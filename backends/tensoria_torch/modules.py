@@ -1,4 +1,4 @@
-"""Programs as modules of PyTorch: a graph of `torch.fx` that calls PyTorch's own modules where parameters belong to one.
+"""Programs as modules of PyTorch: a graph of `torch.fx` with PyTorch's own modules where parameters belong to one.
 
 A linear map whose parameters are `encoder.0.weight` and `encoder.0.bias` becomes an `nn.Linear` at `encoder.0`, and so
 do convolutions, normalisations and embeddings; other parameters stand under their names as they are. So the state has
@@ -89,7 +89,8 @@ def _convolution(made: Instruction) -> Spec | None:
     x, kernel, *bias = made.operands
     of = made.attributes
     space = len(of["strides"])
-    if of["numbers"] != (image(space), image(space, "OI"), image(space)) or any(low != high for low, high in of["padding"]):
+    even = all(low == high for low, high in of["padding"])
+    if of["numbers"] != (image(space), image(space, "OI"), image(space)) or not even:
         return None
     options = {
         "in_channels": kernel.type.shape[1] * of["groups"], "out_channels": kernel.type.shape[0],

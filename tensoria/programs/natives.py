@@ -173,25 +173,26 @@ class State:
         Raises:
             PortingError: a name is missing or unknown, or an array has another shape or kind of numbers.
         """
-        names = {**{name: name for name in self.types}, **self.aliases}
+        known = {**{name: name for name in self.types}, **self.aliases}
         missing = [name for name in self.types if name not in given and not any(
             alias in given for alias, of in self.aliases.items() if of == name
         )]  # fmt: skip
-        unknown = [name for name in given if name not in names]
+        unknown = [name for name in given if name not in known]
         if strict and (missing or unknown):
-            parts = [f"missing are {_listed(missing)}"] * bool(missing) + [f"unknown {_listed(unknown)}"] * bool(unknown)
+            said = (("missing are", missing), ("unknown", unknown))
+            parts = [f"{what} {_listed(names)}" for what, names in said if names]
             raise PortingError(f"the state is not this model's: {'; '.join(parts)}.", legal="strict=False")
         found: dict[str, Array] = {}
         for name, value in given.items():
-            if name not in names:
+            if name not in known:
                 continue
-            array, of = numbers(value), self.types[names[name]]
+            array, of = numbers(value), self.types[known[name]]
             if tuple(array.shape) != of.shape:
                 raise PortingError(f"{name} has the shape {tuple(array.shape)}, not {of.shape}.")
             if (array.dtype.kind in "iub") != (of.dtype.kind in ("int", "uint", "bool")) or array.dtype.kind == "O":
                 raise PortingError(f"{name} is of {array.dtype}, not of {of.dtype}.")
-            order = self.layouts.get(names[name])
-            found[names[name]] = array if order is None else np.transpose(array, order)
+            order = self.layouts.get(known[name])
+            found[known[name]] = array if order is None else np.transpose(array, order)
         return found
 
 

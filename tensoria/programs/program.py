@@ -12,6 +12,7 @@ from tensoria.programs.compiled import Compiled
 from tensoria.programs.differentiation import Argnums, gradient, pullback, pushforward, value_and_gradient
 from tensoria.programs.files import load as read
 from tensoria.programs.files import save
+from tensoria.programs.natives import native_model
 from tensoria.programs.passes import Chosen, optimised
 from tensoria.programs.source import written
 from tensoria.programs.state import fit, in_mode, loaded, matched, purified, save_state
@@ -196,6 +197,41 @@ class Program(BaseProgram):
             TracingError: there is no pass of that name.
         """
         return Compiled(self, get(backend), passes=passes, jit=jit, device=device)
+
+    def to(self, kind: str, *, passes: Chosen = True) -> Any:
+        """A native model that computes this program, trainable, with parameters of its own by the program's names.
+
+        Args:
+            kind: what to make; backends offer "numpy", "torch", "tensorflow" and "keras".
+            passes: the optimisations before, as for `optimised`; False for none.
+
+        Raises:
+            BackendNotFoundError: no backend makes such models.
+            BackendError: the backend lacks an operation.
+
+        >>> import numpy as np
+        >>> import tensoria as tn
+        >>> model = tn.trace(lambda x: tn.tanh(x) + 1, tn.asarray([0.0, 1.0])).to("numpy")
+        >>> model(np.zeros(2))
+        array([1., 1.])
+        """
+        return native_model(self, kind, passes)
+
+    def to_numpy(self, *, passes: Chosen = True) -> Any:
+        """`to("numpy")`: a callable of NumPy's arrays."""
+        return self.to("numpy", passes=passes)
+
+    def to_torch(self, *, passes: Chosen = True) -> Any:
+        """`to("torch")`: an `nn.Module`, a graph with modules of PyTorch's own where parameters belong to one."""
+        return self.to("torch", passes=passes)
+
+    def to_tensorflow(self, *, passes: Chosen = True) -> Any:
+        """`to("tensorflow")`: a `tf.Module` with variables, whose SavedModel serves without tensoria."""
+        return self.to("tensorflow", passes=passes)
+
+    def to_keras(self, *, passes: Chosen = True) -> Any:
+        """`to("keras")`: a `keras.Model`; a saved one is read again where `tensoria` is installed."""
+        return self.to("keras", passes=passes)
 
     def grad(self, argnums: Argnums = None, *, parameters: bool | Sequence[str] = False) -> Program:
         """The program that computes the gradient of this one, which returns one number.

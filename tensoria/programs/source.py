@@ -28,7 +28,7 @@ from tensoria.programs.passes import Chosen, lowered
 from tensoria.programs.statements import Statement, last_uses, nested
 from tensoria.programs.types import Instruction, Operand, Region, Source, Type, Value, assigned
 
-__all__ = ["Call", "Dialect", "Row", "Rows", "compiled", "kernel", "written"]
+__all__ = ["CONTROL", "Call", "Dialect", "Row", "Rows", "Writer", "compiled", "kernel", "written"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ class Dialect:
         device: an array's device, as a template of `{0}`; empty if arrays are made on no device in particular.
         prelude: functions that rows may need, by name; their source.
         functions: what sizes use, by name (`min`, `max`).
+        control: how choices and loops are written, as lines; Python's own if nothing is said.
     """
 
     imports: str
@@ -105,6 +106,7 @@ class Dialect:
     device: str = ""
     prelude: Mapping[str, str] = field(default_factory=dict)
     functions: Mapping[str, str] = field(default_factory=lambda: {"min": "min", "max": "max"})
+    control: Mapping[str, Callable[[Writer, Instruction], list[str]]] = field(default_factory=dict)
 
 
 class Writer:
@@ -209,15 +211,19 @@ class Writer:
             return row(Call(made, texts, typed, attributes, self))
         return row.format(*texts, all=", ".join(texts), placed=self.placed, **attributes)
 
-    def function(self, program: P, *, name: str) -> list[str]:
-        """The program as a function of native arrays by position; constants and parameters are the module's."""
+    def begin(self, program: P, name: str) -> None:
+        """Settle what values are called in a function of that name, and where its arrays are."""
         self.names = self._renamed(program, name)
         self.device = self.dialect.device.format(self.name(program.inputs[0])) if program.inputs else ""
+
+    def function(self, program: P, *, name: str) -> list[str]:
+        """The program as a function of native arrays by position; constants and parameters are the module's."""
+        self.begin(program, name)
         lines = [f"    {line}" for line in self.block(program, delete=True)]
         returned = [self.operand(operand, True) for operand in program.outputs]
         lines.append(f"    return {', '.join(returned)}{',' if len(returned) == 1 else ''}")
         head = f"def {name}({', '.join(map(self.name, program.inputs))}):"
-        return [head, *(f"    {line}" for line in self._bound(program)), *lines]
+        return [head, *(f"    {line}" for line in self.bound(program)), *lines]
 
     def block(self, region: Region, *, delete: bool = False) -> list[str]:
         """The instructions of a program, as lines.
@@ -230,7 +236,7 @@ class Writer:
         segments = _segments(region)
         users = _users(region, segments)
         for n, segment in enumerate(segments):
-            if (written := CONTROL.get(segment[0].operation)) is not None:
+            if (written := (self.dialect.control or CONTROL).get(segment[0].operation)) is not None:
                 first, *rest = written(self, segment[0])
                 lines += [f"{first}{_note(segment[0].source)}", *rest]
                 continue
@@ -250,6 +256,20 @@ class Writer:
                     lines.append(f"del {', '.join(names)}")
         return lines
 
+    def closure(self, name: str, region: Region, inputs: Sequence[str], arguments: Sequence[str] = ()) -> list[str]:
+        """A program inside of an instruction as a function that sees what is around it.
+
+        Args:
+            name: what it is called.
+            region: the program.
+            inputs: what stands for its inputs, as expressions.
+            arguments: what the function is given.
+        """
+        self.called.update(zip(region.inputs, inputs, strict=True))
+        lines = [f"    {line}" for line in self.block(region)]
+        results = [self.operand(x, True) for x in region.outputs]
+        return [f"def {name}({', '.join(arguments)}):", *lines, f"    return {', '.join(results)}"]
+
     def inside(self, region: Region, inputs: Sequence[str], names: Sequence[str]) -> list[str]:
         """A program inside of an instruction, as indented lines.
 
@@ -265,7 +285,7 @@ class Writer:
             lines.append(f"{', '.join(names)} = {', '.join(results)}")
         return [f"    {line}" for line in lines or ["pass"]]
 
-    def _bound(self, program: P) -> list[str]:
+    def bound(self, program: P) -> list[str]:
         """Where the symbols' sizes come from: an axis of an input, or a linear expression that is solved."""
         known: dict[str, str] = {}
         for solve in (False, True):
