@@ -59,7 +59,8 @@ def parity(
     if found.program is None:
         raise foreign
     pairs = matched(program, found.program)
-    if 2 * sum(made.results[0] in pairs for made in program.instructions) < len(program.instructions):
+    seen = set(pairs.values())
+    if 2 * sum(made.results[0] in seen for made in found.program.instructions) < len(found.program.instructions):
         raise foreign
     whole = tuple(args), dict(kwargs or {})
     unpacked = home.unpacked(whole)
