@@ -279,6 +279,10 @@ def _neural() -> Iterator[Found]:
     statistics = real(4), real(4, low=0.1)
     yield "_native_batch_norm_legit_no_training.default", (x, real(4), real(4), *statistics, 0.1, 1e-5), {}
     yield "_native_batch_norm_legit.no_stats", (x, real(4), real(4), True, 0.1, 1e-5), {}
+    for train in (False, True):
+        given = (x, real(4), real(4), *statistics, train, 0.1, 1e-5)
+        yield "_native_batch_norm_legit_functional.default", given, {}
+        yield "batch_norm.default", (*given, False), {}
     yield "batch_norm.default", (x, None, None, *statistics, False, 0.1, 1e-5, False), {}
     yield "_weight_norm.default", (real(3, 4), real(3, 1)), {}
     heads = real(2, 4, 5, 3), real(2, 4, 6, 3), real(2, 4, 6, 3)

@@ -7,12 +7,12 @@ from typing import Final
 import torch
 
 import tensoria_torch.leaves  # noqa: F401  (its operators are in the table)
-from tensoria_torch.lowerings import elementwise, neural, reductions, shapes
+from tensoria_torch.lowerings import elementwise, neural, randomness, reductions, shapes
 from tensoria_torch.lowerings.call import Call, Lowering
 
 __all__ = ["IGNORED", "LOWERINGS", "Call"]
 
-CHAPTERS = (elementwise, reductions, shapes, neural)
+CHAPTERS = (elementwise, reductions, shapes, neural, randomness)
 
 
 def _exists(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Dropout: which components are kept follows from a key (`tensoria.random`), the same ones on every backend."""
+"""Random numbers, and dropout: what is drawn follows from a key (`tensoria.random`), the same on every backend."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import math
 from typing import Any
 
 from tensoria.backend import Array, Backend
+from tensoria.dtypes import DType, float32, float64
 from tensoria.indices import PLAIN
 from tensoria.programs.definitions.performing import reshaped
 from tensoria.programs.dimensions import product
 from tensoria.random.bits import words
 from tensoria.random.keys import fold_in, opened
-from tensoria.random.words import top
+from tensoria.random.normal import standard
+from tensoria.random.uniform import FLOATS, unit
+from tensoria.random.words import cast, top
 from tensoria.tensor import Tensor
 
 __all__ = ["DEFINITIONS"]
@@ -29,5 +32,24 @@ def _dropout(
     return xp.where(keep, xp.multiply(x, 1 / (1 - rate) if rate < 1 else 0.0), 0.0)
 
 
-DEFINITIONS = {"dropout": _dropout}
+def _drawn(backend: Backend, key: Array, shape: tuple[Any, ...], dtype: DType, stream: int) -> tuple[Array, ...]:
+    """Words for a draw: two for each number of 64 bits, else one."""
+    _, pair = opened(fold_in(Tensor.from_parts(key, PLAIN, backend), stream))
+    return words(backend, pair, product(shape), 2 if dtype is float64 else 1)
+
+
+def _uniform(backend: Backend, key: Array, *, shape: tuple[Any, ...], dtype: DType, stream: int) -> Array:
+    form = FLOATS[dtype]
+    u = unit(backend, _drawn(backend, key, shape, dtype, stream), form)
+    return reshaped(backend, cast(backend, u, dtype), *shape)
+
+
+def _normal(backend: Backend, key: Array, *, shape: tuple[Any, ...], dtype: DType, stream: int) -> Array:
+    (z,) = standard(backend, _drawn(backend, key, shape, dtype, stream), dtype is float64)
+    if dtype is not float64:
+        z = cast(backend, z, float32)
+    return reshaped(backend, cast(backend, z, dtype), *shape)
+
+
+DEFINITIONS = {"dropout": _dropout, "random_uniform": _uniform, "random_normal": _normal}
 """The definitions of this chapter, by the operation's name."""
