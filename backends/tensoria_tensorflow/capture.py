@@ -29,7 +29,7 @@ from tensoria_tensorflow.exporting import Exported, exported, line_of
 from tensoria_tensorflow.lowerings import EITHER, HOST, IGNORED, LOWERINGS, Call, control
 from tensoria_tensorflow.lowerings.call import lifted, own_dtype
 from tensoria_tensorflow.lowerings.held import Counter, Drawn, Seed, Variable
-from tensoria_tensorflow.patterns import fused
+from tensoria_tensorflow.patterns import fused, living
 from tensoria_tensorflow.replaying import executed, function_of, needed, replayed
 from tensoria_tensorflow.sizes import computed, has_open, known
 
@@ -219,8 +219,10 @@ class _Capture:
     def _pruned(self, leaves: list[Operand], tree: Tree, updates: dict[str, Operand]) -> Program:
         """Without what nothing needs: sizes and seeds that became something else."""
         wanted = [*leaves, *updates.values()]
-        instructions = fused(_living(self.recorder.instructions, wanted), wanted, self.recorder)
-        used = {x for made in instructions for x in made.operands} | set(wanted)
+        instructions, same = fused(living(self.recorder.instructions, wanted), wanted, self.parameters.values())
+        leaves = [same.get(x, x) if isinstance(x, Value) else x for x in leaves]
+        updates = {name: same.get(x, x) if isinstance(x, Value) else x for name, x in updates.items()}
+        used = {x for made in instructions for x in made.operands} | {*leaves, *updates.values()}
         parameters = {
             name: value for name, value in self.parameters.items() if value in used or name in updates
         }
@@ -327,16 +329,20 @@ class _Capture:
 
     # -- operation by operation -----------------------------------------------------------------------------------
 
-    def run(self, graph: Any, arguments: Sequence[Any], path: tuple[str, ...], inside: bool = False) -> list[Any]:
+    def run(
+        self, graph: Any, arguments: Sequence[Any], path: tuple[str, ...], inside: bool = False,
+        wanted: Sequence[int] | None = None,
+    ) -> list[Any]:  # fmt: skip
         """The results of a graph.
 
         Args:
             arguments: what is held for each of its inputs.
             path: the calls that lead to it.
             inside: whether it is the body of a loop or choice, whose values are none of the whole program.
+            wanted: the numbers of the results that are needed; all of them for None.
         """
         held: dict[str, Any] = {t.name: x for t, x in zip(graph.inputs, arguments, strict=True)}
-        for operation in needed(graph):
+        for operation in needed(graph, None if wanted is None else tuple(wanted)):
             if operation.type in ("Placeholder",) or operation.type in IGNORED:
                 continue
             results = self.lowered(operation, [held.get(t.name) for t in operation.inputs], path)
@@ -344,7 +350,7 @@ class _Capture:
                 held[tensor.name] = result
                 if not inside and isinstance(result, SymbolicArray):
                     self.values[path, tensor.name] = result
-        return [held[t.name] for t in graph.outputs]
+        return [held[t.name] if wanted is None or n in wanted else None for n, t in enumerate(graph.outputs)]
 
     def lowered(self, operation: Any, given: list[Any], path: tuple[str, ...]) -> list[Any]:
         """The results of one operation."""
@@ -517,17 +523,6 @@ def _open_sizes(given: Sequence[Any]) -> list[str]:
             if isinstance(size, Dim):
                 found.update(dict.fromkeys(sorted(s.name for s in size.symbols())))
     return list(found)
-
-
-def _living(instructions: Sequence[Instruction], wanted: Sequence[Operand]) -> list[Instruction]:
-    """The instructions that results need."""
-    alive = {x for x in wanted if isinstance(x, Value)}
-    kept = []
-    for made in reversed(instructions):
-        if any(value in alive for value in made.results):
-            kept.append(made)
-            alive.update(x for x in made.operands if isinstance(x, Value))
-    return kept[::-1]
 
 
 def _plain(value: Any) -> Any:

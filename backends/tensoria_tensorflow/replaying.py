@@ -66,15 +66,15 @@ def _function(key: _Key, name: str) -> Any:
     return function_def_to_graph.function_def_to_graph(definition)
 
 
-def needed(graph: Any) -> list[Any]:
-    """The operations that results and assignments need, in order."""
-    return _needed(_Key(graph))
+def needed(graph: Any, wanted: tuple[int, ...] | None = None) -> list[Any]:
+    """The operations that results (of these numbers; all for None) and assignments need, in order."""
+    return _needed(_Key(graph), wanted)
 
 
 @functools.lru_cache(maxsize=512)
-def _needed(key: _Key) -> list[Any]:
+def _needed(key: _Key, wanted: tuple[int, ...] | None) -> list[Any]:
     graph = key.graph
-    waiting = [t.op for t in graph.outputs] + [of for of in graph.get_operations() if _changes(of)]
+    waiting = [t.op for n, t in enumerate(graph.outputs) if wanted is None or n in wanted] + [of for of in graph.get_operations() if _changes(of)]
     found = set()
     while waiting:
         operation = waiting.pop()

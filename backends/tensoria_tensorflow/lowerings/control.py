@@ -292,9 +292,9 @@ class _Loop:
             found[n] = TensorList(given.length, given.of, given.shape, array) if n in self.lists else array
         return found
 
-    def _body(self, part: Part, arguments: list[Any]) -> list[Any]:
+    def _body(self, part: Part, arguments: list[Any], wanted: Sequence[int]) -> list[Any]:
         before = dict(self.walk.state)
-        found: list[Any] = self.walk.run(self.body, arguments, self.path, inside=True)
+        found: list[Any] = self.walk.run(self.body, arguments, self.path, inside=True, wanted=sorted(wanted))
         if self.walk.state != before:
             raise PortingError("a loop that assigns to variables is not ported.")
         return found
@@ -330,12 +330,16 @@ class _Loop:
             for n in self.constant:
                 if isinstance(self.given[n], TensorList):
                     arguments[n] = _ReadList(self.given[n], length, lambda key, x, n=n: sliced((n, key), x), self.parent)
-            found = self._body(part, arguments)
+            found = self._body(part, arguments, {*states, *self.lists})
             ends = [self._end(found[n], n) for n in states]
             written = {n: found[n] for n in sorted(self.lists - whole_lists)}
             last, stacked = self._written(written)
-        # The places of a state that nothing reads are made when its type is known.
+        # What stays in one place is a state that nothing reads: it may be one that there is.
+        beside = {n: next((k for k, end in zip(states, ends, strict=True) if end.operand is value.operand), None)
+                  for n, value in last.items()}  # fmt: skip
         for n, value in last.items():
+            if beside[n] is not None:
+                continue
             part.inputs.append(Value(value.type))
             states = [*states, n]
             zero = self.parent.literal(0, value.dtype)
@@ -349,7 +353,9 @@ class _Loop:
         results = list(self.parent.record(
             "scan", operands, body=made, states=len(states), scanned=len(slices), length=length, reverse=False
         ))  # fmt: skip
-        return self._after(states, results, written, last, stacked)
+        ended = dict(zip(states, results, strict=False))
+        ended.update({n: ended[k] for n, k in beside.items() if k is not None})
+        return self._after(ended, results[len(states) :], written, last, stacked)
 
     def _end(self, value: Any, n: int) -> Array:
         """What a state is after a pass."""
@@ -375,7 +381,7 @@ class _Loop:
         return last, stacked
 
     def _after(
-        self, states: Sequence[int], results: Sequence[Array], written: dict[int, Any], last: dict[int, Array],
+        self, ended: dict[int, Array], piled: Sequence[Array], written: dict[int, Any], last: dict[int, Array],
         stacked: dict[int, Array],
     ) -> list[Any]:  # fmt: skip
         found = list(self.given)
@@ -384,7 +390,7 @@ class _Loop:
         for n, step in self.counters.items():
             end = self.given[n].item() + step * length
             found[n] = np.asarray(end, object) if isinstance(end, Dim) else np.asarray(end, np.int64)
-        for n, x in zip(states, results, strict=False):
+        for n, x in ended.items():
             given = self.given[n]
             if n in last:
                 found[n] = given.set(self.parent, written[n].index, x)
@@ -392,7 +398,7 @@ class _Loop:
                 found[n] = TensorList(given.length, given.of, given.shape, x)
             else:
                 found[n] = x
-        for n, x in zip(stacked, results[len(states) :], strict=True):
+        for n, x in zip(stacked, piled, strict=True):
             given, begin = self.given[n], written[n].index.start
             if given.length == length and begin == 0:
                 found[n] = TensorList(given.length, given.of, given.shape, x)
@@ -415,7 +421,7 @@ class _Loop:
             with recording(part.into), part.into.sourced(walk.source(self.operation)):
                 arguments = self._arguments(part, states, start)
                 if graph is self.body:
-                    found = self._body(part, arguments)
+                    found = self._body(part, arguments, states)
                     ends = [self._end(found[n], n) for n in states]
                 else:
                     ends = [walk.array(x, t.dtype) for x, t in zip(
