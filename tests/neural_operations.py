@@ -51,9 +51,9 @@ def neural_examples() -> Iterator[Found]:
             yield "attention", (*heads, *of), {"causal": causal, "scale": 0.5}
     yield "embedding", (_real(5, 3), np.array([[0, 4], [-1, 2]])), {}
     yield from _images()
-    yield "gather", (_real(3, 4, 2), np.array([[[0, 1], [2, -1]], [[-3, 0], [1, 3]]])), {}
-    yield "gather", (_real(3, 4), np.array([1, -2], "int32")), {}
-    yield "gather", (_real(3, 4), np.array([[1], [-1]])), {}
+    yield "take_at", (_real(3, 4, 2), np.array([[[0, 1], [2, -1]], [[-3, 0], [1, 3]]])), {}
+    yield "take_at", (_real(3, 4), np.array([1, -2], "int32")), {}
+    yield "take_at", (_real(3, 4), np.array([[1], [-1]])), {}
     yield "top_k", (_real(3, 5),), {"k": 2, "axis": 1, "largest": True}
     yield "top_k", (np.array([2, 1, 2, 1, 0]),), {"k": 4, "axis": 0, "largest": False}
     for add in (False, True):

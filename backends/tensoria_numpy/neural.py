@@ -244,6 +244,20 @@ def gru(x, hidden, *weights, reverse):
     return states, hidden
 
 
+def take_at(x, indices):
+    """Parts of x at places along its first axes."""
+    return x[tuple(indices[..., n] for n in range(indices.shape[-1]))]
+
+
+def adaptive_max_pool(x, *, sizes):
+    """The largest component of each of as many bins."""
+    for axis, m in enumerate(sizes, x.ndim - len(sizes)):
+        n = x.shape[axis]
+        bins = [range(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+        x = np.stack([x.take(places, axis).max(axis) for places in bins], axis)
+    return x
+
+
 def threefry(k0, k1, c0, c1):
     """Counters of two words encrypted by a key of two words: Threefry-2x32-20 (Salmon et al. 2011)."""
     keys = (k0, k1, k0 ^ k1 ^ np.uint32(0x1BD11BDA))
@@ -275,7 +289,7 @@ KERNELS: Mapping[str, Callable[..., Any]] = {
     for function in (
         erf, sigmoid, relu, silu, gelu, softmax, log_softmax, linear, layer_norm, rms_norm, group_norm, batch_norm,
         attention, embedding, convolution, convolution_transpose, max_pool, mean_pool, pad, top_k, scatter, lstm, gru,
-        dropout,
+        dropout, take_at, adaptive_max_pool,
     )
 }  # fmt: skip
 """The kernels, by the operation's name."""

@@ -162,6 +162,21 @@ def gru(x, hidden, *weights, reverse):
     return states, states[0 if reverse else -1]
 
 
+def take_at(x, indices):
+    """Parts of x at places along its first axes; negative positions count from the end, as TensorFlow's do not."""
+    sizes = tf.shape(x, indices.dtype)[: tf.shape(indices)[-1]]
+    return tf.gather_nd(x, tf.where(indices < 0, indices + sizes, indices))
+
+
+def adaptive_max_pool(x, *, sizes):
+    """The largest component of each of as many bins."""
+    for axis, m in enumerate(sizes, x.shape.rank - len(sizes)):
+        n = tf.shape(x)[axis]
+        bins = [tf.range(i * n // m, ((i + 1) * n + m - 1) // m) for i in range(m)]
+        x = tf.stack([tf.reduce_max(tf.gather(x, places, axis=axis), axis) for places in bins], axis)
+    return x
+
+
 def threefry(k0, k1, c0, c1):
     """Counters of two words encrypted by a key of two words: Threefry-2x32-20 (Salmon et al. 2011)."""
     left, right, xor = tf.bitwise.left_shift, tf.bitwise.right_shift, tf.bitwise.bitwise_xor
@@ -197,7 +212,7 @@ KERNELS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         erf, sigmoid, relu, gelu, softmax, log_softmax, linear, embedding, convolution, max_pool, pad, lstm, gru,
-        dropout,
+        dropout, take_at, adaptive_max_pool,
     )
 }  # fmt: skip
 """The kernels, by the operation's name."""

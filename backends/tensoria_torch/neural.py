@@ -185,6 +185,17 @@ def gru(x, hidden, *weights, reverse):
     return recurrent(torch.gru, x, hidden[None], weights, reverse)
 
 
+def take_at(x, indices):
+    """Parts of x at places along its first axes."""
+    return x[indices.long().unbind(-1)]
+
+
+def adaptive_max_pool(x, *, sizes):
+    """The largest component of each of as many bins."""
+    function = getattr(torch.nn.functional, f"adaptive_max_pool{len(sizes)}d")
+    return function(x.reshape(-1, *x.shape[-len(sizes) - 1 :]), sizes).reshape(*x.shape[: -len(sizes)], *sizes)
+
+
 def threefry(k0, k1, c0, c1):
     """Counters of two words encrypted by a key of two words: Threefry-2x32-20 (Salmon et al. 2011), in int64."""
     mask = 0xFFFFFFFF
@@ -218,7 +229,7 @@ KERNELS: Mapping[str, Callable[..., Any]] = {
     for function in (
         erf, sigmoid, relu, silu, gelu, softmax, log_softmax, linear, layer_norm, rms_norm, group_norm, batch_norm,
         attention, embedding, convolution, convolution_transpose, max_pool, mean_pool, adaptive_mean_pool, pad, top_k,
-        scatter, lstm, gru, dropout,
+        scatter, lstm, gru, dropout, take_at, adaptive_max_pool,
     )
 }  # fmt: skip
 """The kernels, by the operation's name."""

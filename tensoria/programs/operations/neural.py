@@ -210,12 +210,12 @@ def _resampled(name: str) -> object:
     return infer
 
 
-def _gather(x: Type, indices: Type) -> tuple[Type, ...]:
+def _take_at(x: Type, indices: Type) -> tuple[Type, ...]:
     if indices.dtype.kind not in WHOLE or not indices.shape:
-        raise DTypeError(f"gather takes places along the last axis of its indices, which are {indices}.")
-    count = _known("gather", indices.shape[-1])
+        raise DTypeError(f"take_at reads places along the last axis of its indices, which are {indices}.")
+    count = _known("take_at", indices.shape[-1])
     if not 0 < count <= x.ndim:
-        raise ShapeError(f"gather from {x.ndim} axes at places of {count} numbers.")
+        raise ShapeError(f"take_at from {x.ndim} axes at places of {count} numbers.")
     return (Type(x.dtype, (*indices.shape[:-1], *x.shape[count:])),)
 
 
@@ -350,8 +350,8 @@ ROWS = {
         _row("pad", "x", "a value repeated around x", _pad, "padding value"),
         _row("top_k", "x", "the k largest (or smallest) components along an axis in order, and their positions",
              _top_k, "k axis largest"),
-        _row("gather", "x indices", "components, or parts, of x at places along its first axes, which the last axis of "
-             "indices holds; negative ones count from the end", _gather),
+        _row("take_at", "x indices", "components, or parts, of x at places along its first axes, which the last axis of "
+             "indices holds; negative ones count from the end", _take_at),
         _row("scatter", "x indices updates", "x with updates written (or added) at positions along an axis", _scatter,
              "axis add"),
         _row(
