@@ -348,6 +348,7 @@ class Backend:
     def reference(
         self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any],
         pull: Callable[[list[Array]], Sequence[Array | None]] | None = None, wide: bool = False,
+        train: bool | None = None,
     ) -> Any:  # fmt: skip
         """What a model itself computes (a `programs.captured.Reference`); it is left as it was.
 
@@ -355,6 +356,7 @@ class Backend:
             model, args, kwargs: what is called with what.
             pull: from the results to a cotangent for each of them (None for integers), for gradients.
             wide: whether float64 stands for float32.
+            train: whether it runs as it trains; as it stands for None.
 
         Raises:
             PortingError: the framework can not compute the model in float64.

@@ -388,10 +388,37 @@ def test_the_model_keeps_its_running_statistics() -> None:
     program = tn.port(module, (x,))
     module.train()
     mean = module[1].running_mean.clone()
-    get("torch").reference(module, (x,), {})
+    get("torch").reference(module, (x,), {}, train=True)
     torch.testing.assert_close(module[1].running_mean, mean, rtol=0, atol=0)
     module.eval()
     assert tn.parity(program, source=module, args=(x,), stress=True).holds
+
+
+class Training(nn.Module):
+    """Dropout and running statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.normal, self.last = nn.Linear(5, 40), nn.BatchNorm1d(40), nn.Linear(40, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.last(nn.functional.dropout(self.normal(self.first(x)), 0.4, self.training))
+
+
+def test_a_program_that_trains_is_compared_with_what_the_model_drew() -> None:
+    torch.manual_seed(0)
+    module, x = Training().eval(), torch.randn(30, 5)
+    program = tn.port(module, (x,), train=True)
+    found = tn.parity(program, source=module, args=(x,))
+    assert found.holds, str(found)
+    assert "dropout" in {row.name for row in found.comparisons}
+    with pytest.raises(PortingError, match="draws random numbers"):
+        tn.parity(program, source=module, args=(x,), grads=True)
+    wrong = tn.parity(changed("dropout", rate=0.1)(program), source=module, args=(x,))
+    assert [row.name for row in wrong.comparisons if row.diverges] == ["dropout"]
+    assert tn.parity(program.eval(), source=module, args=(x,), grads=True).holds
+    assert not module.training
+    assert not any(part.training for part in module.modules())
 
 
 def test_a_source_prints_where_it_is() -> None:

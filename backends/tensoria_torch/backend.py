@@ -254,11 +254,12 @@ class TorchBackend(Backend):
         return capture(model, args, kwargs, dynamic, train)
 
     def reference(
-        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], pull: Any = None, wide: bool = False
-    ) -> Any:
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], pull: Any = None, wide: bool = False,
+        train: bool | None = None,
+    ) -> Any:  # fmt: skip
         from tensoria_torch.reference import reference
 
-        return reference(model, args, kwargs, pull, wide)
+        return reference(model, args, kwargs, pull, wide, train)
 
     def substituted(self, model: Any, arrays: Mapping[str, Any]) -> Any:
         from tensoria_torch.reference import substituted

@@ -38,7 +38,7 @@ def unpacked(value: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
 
 
 def reference(
-    module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], pull: Pull | None, wide: bool
+    module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], pull: Pull | None, wide: bool, train: bool | None
 ) -> Reference:
     """The module's results, and the gradients that belong to cotangents of them.
 
@@ -46,6 +46,7 @@ def reference(
         module, args, kwargs: what is called with what.
         pull: gives for each result its cotangent, or None; None for no gradients.
         wide: whether float64 stands for float32, in a copy of the module.
+        train: the mode; the module's for None.
 
     Raises:
         PortingError: the module can not be copied.
@@ -60,7 +61,7 @@ def reference(
     if pull is not None:
         leaves = [x.detach().requires_grad_() if x.is_floating_point() else x for x in leaves]
     args, kwargs = packed(leaves)
-    with _kept(module), torch.set_grad_enabled(pull is not None):
+    with _kept(module, train), torch.set_grad_enabled(pull is not None):
         results = unpacked(module(*args, **kwargs))[0]
         if pull is None:
             return Reference(results, {}, [])
@@ -80,12 +81,17 @@ def reference(
 
 
 @contextlib.contextmanager
-def _kept(module: Any) -> Iterator[None]:
-    """Buffers keep their numbers."""
+def _kept(module: Any, train: bool | None) -> Iterator[None]:
+    """Another mode; in the end buffers have their numbers, and modules their modes."""
     before = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    modes = [(part, part.training) for part in module.modules()]
     try:
+        if train is not None:
+            module.train(train)
         yield
     finally:
+        for part, mode in modes:
+            part.training = mode
         with torch.no_grad():
             for buffer, numbers in before:
                 buffer.copy_(numbers)

@@ -52,7 +52,7 @@ def parity(
         PortingError: the program is not this model's, or gradients are asked of one that draws random numbers.
     """
     try:
-        home, found = capturing(source, args, kwargs, _opened(program))
+        home, found = capturing(source, args, kwargs, _opened(program), _mode(program))
     except PortingError as error:
         raise PortingError(f"the program's instructions are not those of this model: {error.message}") from error
     foreign = PortingError("the program's instructions are not those of this model.", legal="tn.port(model, ...)")
@@ -71,7 +71,7 @@ def parity(
     given = Given(program, home, found, pairs, leaves)
     targets = [get(name) for name in to]
     rows = [row for target in targets for row in compared(given, target)]
-    model = Model(home, source, packed)
+    model = Model(home, source, packed, _mode(program))
     outcomes: list[Outcome] = []
     cases = [Case(AS_GIVEN, leaves)] if program.key is None else []
     if program.key is None:
@@ -94,11 +94,19 @@ def parity(
 
 def _opened(program: Program) -> dict[str, tuple[Dim | None, ...]]:
     """Which axes are open, as `port` is told."""
-    return {
-        value.name: tuple(size if isinstance(size, Dim) else None for size in value.type.shape)
-        for value in program.inputs
-        if any(isinstance(size, Dim) for size in value.type.shape)
-    }
+    open_ = {}
+    inputs = iter(program.inputs)
+    for name, tree in zip(program.signature, program.input_tree.children, strict=True):
+        for _ in tree.names():
+            shape = next(inputs).type.shape
+            if any(isinstance(size, Dim) for size in shape):
+                open_[name] = tuple(size if isinstance(size, Dim) else None for size in shape)
+    return open_
+
+
+def _mode(program: Program) -> bool | None:
+    """Whether the model is to be captured as it trains; None for as it stands."""
+    return True if program.updates or program.key is not None else False if program.modes else None
 
 
 def _located(given: Given, case: Case, targets: Sequence[Any]) -> list[Comparison]:

@@ -81,16 +81,16 @@ class Model:
     """A model with its backend, and the arguments' containers."""
 
     def __init__(
-        self, home: Backend, model: Any, packed: Callable[[Sequence[Array]], Any]
+        self, home: Backend, model: Any, packed: Callable[[Sequence[Array]], Any], train: bool | None
     ) -> None:
-        self.home, self.model, self.packed = home, model, packed
+        self.home, self.model, self.packed, self.train = home, model, packed, train
 
     def run(
         self, case: Case, pull: Callable[[list[Array]], Sequence[Array | None]] | None = None, wide: bool = False
     ) -> Reference:
         """What the model itself computes."""
         args, kwargs = self.packed(case.leaves)
-        found: Reference = self.home.reference(self.model, args, kwargs, pull, wide)
+        found: Reference = self.home.reference(self.model, args, kwargs, pull, wide, self.train)
         return found
 
     def changed(self, case: Case) -> contextlib.AbstractContextManager[None]:
