@@ -152,7 +152,7 @@ def _examples(given: Mapping[str, Any], dynamic: Dynamic, distinct: bool) -> tup
         for axis, name in enumerate(names):
             if name is not None and leaf.shape[axis] != sizes[str(name)]:
                 leaf = leaf.index_select(axis, torch.arange(sizes[str(name)]) % leaf.shape[axis])
-        leaf = leaf.detach().clone().requires_grad_(leaf.requires_grad)  # each is told by its identity
+        leaf = leaf.detach().clone().requires_grad_(leaf.requires_grad and leaf.is_leaf)  # told by its identity
         made[root].append(leaf)
         opened = {axis: torch.export.Dim.AUTO for axis, name in enumerate(names) if name is not None}
         if opened:
