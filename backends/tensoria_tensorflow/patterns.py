@@ -196,6 +196,14 @@ def _where_true(work: _Work, made: Instruction) -> Any:
     return None
 
 
+def _neutral(work: _Work, made: Instruction) -> Any:
+    """A product with 1."""
+    for x, number in (made.operands, made.operands[::-1]):
+        if _number(number) == 1 and x.type == made.results[0].type:
+            return x
+    return None
+
+
 # -- linear maps and convolutions -------------------------------------------------------------------------------------
 
 
@@ -596,7 +604,7 @@ def _orders(product: Instruction, made: Instruction, weights: Operand, value: Op
 PATTERNS: dict[str, tuple[Callable[[_Work, Instruction], Any], ...]] = {
     "reshape": (_reshape,), "squeeze": (_reshape,), "expand_dims": (_reshape,), "permute_dims": (_permuted,),
     "logical_and": (_where_true,), "matmul": (_linear,), "add": (_normalised, _biased),
-    "multiply": (_gelu, _silu, _root_mean_square), "divide": (_softmax,), "where": (_dropout,),
+    "multiply": (_neutral, _gelu, _silu, _root_mean_square), "divide": (_softmax,), "where": (_dropout,),
     "contract": (_attention,), "embedding": (_embedded,),
 }  # fmt: skip
 """What may end in each operation, in the order in which it is looked for."""

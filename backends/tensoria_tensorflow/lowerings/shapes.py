@@ -326,8 +326,8 @@ def _batch_to_space(call: Call, x: Array, block: Known, crops: Known) -> Array:
 # -- positions --------------------------------------------------------------------------------------------------------
 
 
-def _gather(call: Call, x: Array, at: Array, axis: Known) -> Array:
-    place, batch = position(axis, x.ndim), call.attribute("batch_dims") % max(at.ndim, 1)
+def _gather(call: Call, x: Array, at: Array, axis: Known | None = None) -> Array:
+    place, batch = (0, 0) if axis is None else (position(axis, x.ndim), call.attribute("batch_dims") % max(at.ndim, 1))
     if batch:
         return _gather_by_batch(x, at, place, batch)
     if place == 0 and x.ndim == 2:
@@ -457,7 +457,7 @@ LOWERINGS: dict[str, Lowering] = {
     "StridedSlice": _strided, "Tile": _tile, "BroadcastTo": _broadcast, "Pad": _pad, "PadV2": _pad,
     "MirrorPad": _mirror, "ReverseV2": _reverse, "Roll": _roll, "MatrixBandPart": _band, "SpaceToDepth": _to_depth,
     "DepthToSpace": _to_space, "SpaceToBatchND": _space_to_batch, "BatchToSpaceND": _batch_to_space,
-    "GatherV2": _gather, "Gather": lambda call, x, at: _gather(call, x, at, np.asarray(0)), "GatherNd": _gather_nd,
+    "GatherV2": _gather, "Gather": _gather, "GatherNd": _gather_nd,
     "TensorScatterUpdate": _written, "TensorScatterAdd": _added(1), "TensorScatterSub": _added(-1),
     "ScatterNd": _scattered, "UnsortedSegmentSum": _segments, "OneHot": _one_hot, "Fill": _fill,
     "ZerosLike": _like(0), "OnesLike": _like(1), "Range": _range, "LinSpace": _linspace, "MatrixDiag": _diagonal,
