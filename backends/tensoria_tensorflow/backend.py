@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -272,6 +273,22 @@ class TensorflowBackend(Backend):
         from tensoria_tensorflow.capture import capture
 
         return capture(model, args, kwargs, dynamic, train)
+
+    def reference(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any],
+        pull: Callable[[list[Array]], Sequence[Array | None]] | None = None, wide: bool = False,
+        train: bool | None = None,
+    ) -> Any:  # fmt: skip
+        from tensoria_tensorflow.reference import reference
+
+        return reference(model, args, kwargs, pull, wide, train)
+
+    def substituted(
+        self, model: Any, arrays: Mapping[str, np.ndarray[Any, Any]]
+    ) -> contextlib.AbstractContextManager[None]:
+        from tensoria_tensorflow.reference import substituted
+
+        return substituted(model, arrays)
 
     def get_item(self, array: Array, key: Any) -> Array:
         return xp.getitem(array, key)

@@ -25,7 +25,7 @@ from tensoria.programs.recorder import Recorder, SymbolicArray, current, recordi
 from tensoria.programs.trees import LEAF, Tree, flatten
 from tensoria.programs.types import Instruction, Literal, Operand, Source, Type, Value
 
-from tensoria_tensorflow.exporting import Exported, exported, line_of
+from tensoria_tensorflow.exporting import Exported, exported, line_of, plain
 from tensoria_tensorflow.lowerings import EITHER, HOST, IGNORED, LOWERINGS, Call, control
 from tensoria_tensorflow.lowerings.call import lifted, own_dtype
 from tensoria_tensorflow.lowerings.held import Counter, Drawn, Seed, Variable
@@ -488,12 +488,12 @@ class _Capture:
 
     def _results(self, tensors: Mapping[str, Any]) -> tuple[list[Operand], Tree]:
         structure = self.given.function.graph.structured_outputs
-        plain = _plain(structure)
+        nested = plain(structure)
 
         def is_leaf(item: Any) -> bool:
             return isinstance(item, tf.Tensor)
 
-        leaves, tree = flatten(plain, is_leaf)
+        leaves, tree = flatten(nested, is_leaf)
         found: list[Operand] = []
         for leaf in leaves:
             found.append(self.array(tensors[leaf.name], leaf.dtype).operand)
@@ -523,15 +523,3 @@ def _open_sizes(given: Sequence[Any]) -> list[str]:
             if isinstance(size, Dim):
                 found.update(dict.fromkeys(sorted(s.name for s in size.symbols())))
     return list(found)
-
-
-def _plain(value: Any) -> Any:
-    """Containers as dictionaries, lists and tuples; a dictionary's subclass (a model's output) is one."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, tuple):
-        parts = [_plain(item) for item in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    return value

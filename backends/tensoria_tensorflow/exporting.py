@@ -12,7 +12,7 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from tensoria.programs.dimensions import Dim
 from tensoria.programs.trees import Tree, flatten, unflatten
 from tensoria.programs.types import Source
 
-__all__ = ["Exported", "exported", "is_model"]
+__all__ = ["Exported", "exported", "is_model", "line_of", "plain", "variables_of"]
 
 SAVED = ("saved_model.pb", "saved_model.pbtxt")
 
@@ -61,9 +61,10 @@ class Exported:
         leaves: the names of their tensors, in order.
         inputs: the graph's placeholders for them.
         examples: the tensors.
+        call: the model as a function of the tensors.
+        variables: the variables by name.
         names: for each variable's handle (by identity) its name.
         trainable: the names of the variables that training changes.
-        seeds: the handles (by identity) of variables that random numbers come from.
         calls: which operations were made by which call of a layer.
     """
 
@@ -74,9 +75,10 @@ class Exported:
     leaves: tuple[str, ...]
     inputs: tuple[Any, ...]
     examples: tuple[Any, ...]
+    call: Callable[..., Any]
+    variables: Mapping[str, Any]
     names: Mapping[int, str]
     trainable: frozenset[str]
-    seeds: frozenset[int]
     calls: Calls
 
 
@@ -89,7 +91,7 @@ def exported(
         PortingError: TensorFlow does not trace it.
     """
     model, run, names = _opened(model, kwargs)
-    if train is not None and _takes(run, "training"):
+    if train is not None and _takes(run, names, "training"):
         kwargs = {**kwargs, "training": train}
     elif train:
         raise PortingError(f"{_name(model)} takes no argument training, so it has one mode.", legal="train=False")
@@ -112,7 +114,7 @@ def exported(
         first = str(error).strip().split("\n")[0]
         what = f"TensorFlow does not trace {_name(model)}: {type(error).__name__}: {first}"
         raise PortingError(f"{what}{_line(error)}") from error
-    variables = _variables(model, made)
+    variables = variables_of(model, made.graph.variables)
     return Exported(
         name=_name(model),
         function=made,
@@ -121,9 +123,10 @@ def exported(
         leaves=paths,
         inputs=tuple(made.graph.inputs[: len(leaves)]),
         examples=tuple(leaves),
+        call=traced,
+        variables=variables,
         names={id(variable.handle): name for name, variable in variables.items()},
         trainable=frozenset(name for name, variable in variables.items() if variable.trainable),
-        seeds=frozenset(_seeds(model)),
         calls=calls,
     )
 
@@ -152,7 +155,16 @@ def _opened(model: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Callable[..., A
         return model, model, _positional(model.python_function)
     if _is_layer(model):
         return model, model, _positional(model.call)
-    return model, model, _positional(type(model).__call__, bound=True)
+    # A module's own Python may choose by tensors, as it may in a `tf.function`.
+    run = model if hasattr(type(model).__call__, "get_concrete_function") else tf.function(_caller(model))
+    return model, run, _positional(type(model).__call__, bound=True)
+
+
+def _caller(module: Any) -> Callable[..., Any]:
+    def call(*args, **kwargs):  # type: ignore[no-untyped-def]
+        return module(*args, **kwargs)
+
+    return call
 
 
 def _signature(function: Any, holder: Any, *args: Any, **named: Any) -> Any:
@@ -175,14 +187,8 @@ def _positional(function: Any, bound: bool = False) -> list[str]:
     return [name for name in kept if name != "self"]
 
 
-def _takes(function: Any, name: str) -> bool:
-    of = function.call if _is_layer(function) else getattr(function, "python_function", function)
-    if isinstance(of, tf.Module):
-        of = type(of).__call__
-    with contextlib.suppress(TypeError, ValueError):
-        found = inspect.signature(of).parameters
-        return name in found or _is_layer(function)
-    return _is_layer(function)
+def _takes(function: Any, names: Sequence[str], name: str) -> bool:
+    return _is_layer(function) or name in names
 
 
 def named(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,8 +256,12 @@ def _line(error: Exception) -> str:
 # -- variables --------------------------------------------------------------------------------------------------------
 
 
-def _variables(model: Any, made: Any) -> dict[str, Any]:
-    """The variables by name: Keras's paths, attributes of modules, or TensorFlow's own names."""
+def variables_of(model: Any, more: Iterable[Any] = ()) -> dict[str, Any]:
+    """The variables by name: Keras's paths, attributes of modules, or TensorFlow's own names.
+
+    Args:
+        more: variables that a graph uses besides.
+    """
     found: dict[str, Any] = {}
     seen: set[int] = set()
 
@@ -268,27 +278,15 @@ def _variables(model: Any, made: Any) -> dict[str, Any]:
     if _is_layer(model):
         for variable in model.variables:
             add(variable.path, variable.value)
-    elif isinstance(model, tf.Module) or hasattr(model, "signatures"):
-        for name, variable in _attributes(model):
-            add(name, variable)
-    for variable in made.graph.variables:
+    elif isinstance(model, tf.Module):
+        for path, variable in model._flatten(predicate=lambda item: isinstance(item, tf.Variable), with_path=True):
+            add(".".join(map(str, path)), variable)
+    elif hasattr(model, "signatures"):
+        for variable, path in _walked(model):
+            add(".".join(path), variable)
+    for variable in more:
         add(variable.name.removesuffix(":0"), variable)
     return found
-
-
-def _attributes(model: Any) -> Iterator[tuple[str, Any]]:
-    """Variables by the path of attributes that leads to them, those of Keras layers by Keras's path."""
-    from tensorflow.python.checkpoint.trackable_view import TrackableView
-
-    if isinstance(model, tf.Module):
-        for path, variable in model._flatten(predicate=lambda item: isinstance(item, tf.Variable), with_path=True):
-            yield ".".join(map(str, path)), variable
-    else:
-        # What is loaded has attributes; those of Keras's bookkeeping come under shorter paths too.
-        paths = {}
-        for item, path in TrackableView(model)._descendants_with_paths()[1].items() if False else _walked(model):
-            paths.setdefault(id(item), (".".join(path), item))
-        yield from paths.values()
 
 
 def _walked(model: Any) -> Iterator[tuple[Any, tuple[str, ...]]]:
@@ -305,15 +303,6 @@ def _walked(model: Any) -> Iterator[tuple[Any, tuple[str, ...]]]:
             if id(child) not in seen and name not in ("signatures", "keras_api"):
                 seen.add(id(child))
                 waiting.append((child, (*path, name)))
-
-
-def _seeds(model: Any) -> Iterator[int]:
-    """The state of Keras's generators of random numbers."""
-    if not _is_layer(model):
-        return
-    for layer in model._flatten_layers():
-        for generator in getattr(layer, "_seed_generators", ()):
-            yield id(generator.state.value.handle)
 
 
 # -- who called what --------------------------------------------------------------------------------------------------
@@ -450,20 +439,30 @@ def _wrapped(original: Any, begin: Any, end: Any) -> Any:
     return __call__
 
 
+def plain(value: Any) -> Any:
+    """Containers as dictionaries, lists and tuples; a dictionary's subclass (a model's output) is one."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, tuple):
+        parts = [plain(item) for item in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return value
+
+
 # -- lines ------------------------------------------------------------------------------------------------------------
 
-ROOTS = tuple(
-    os.path.dirname(found.__file__) + os.sep
-    for name in ("tensorflow", "keras", "tf_keras", "contextlib", "functools")
-    if (found := sys.modules.get(name)) is not None and getattr(found, "__file__", None) and name[0] in "tk"
-)
 OWN = os.path.dirname(__file__) + os.sep
+LIBRARIES = tuple(os.sep + os.path.join(*parts) + os.sep for parts in (
+    ("tensorflow", "python"), ("tensorflow", "core"), ("keras", "src"), ("tf_keras", "src"),
+))  # fmt: skip
 LAYERS = os.sep + os.path.join("keras", "src", "layers") + os.sep
 
 
 def library(file: str) -> bool:
     """Whether a file is a framework's."""
-    return f"{os.sep}site-packages{os.sep}tensorflow{os.sep}" in file or f"{os.sep}keras{os.sep}src{os.sep}" in file or file.startswith("<")
+    return file.startswith("<") or any(part in file for part in LIBRARIES)
 
 
 def line_of(operation: Any) -> tuple[str, int]:

@@ -17,8 +17,10 @@ from tensorflow.python.eager import context, execute
 from tensorflow.python.framework import function_def_to_graph
 
 from tensoria.errors import PortingError
+from tensoria.programs.trees import flatten
+from tensoria_tensorflow.exporting import plain
 
-__all__ = ["executed", "function_of", "needed", "replayed"]
+__all__ = ["Replay", "executed", "function_of", "needed", "replayed"]
 
 EFFECTS = frozenset(("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"))
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
@@ -113,10 +115,12 @@ def _run(operation: Any, inputs: Sequence[Any], wide: bool) -> list[Any]:
     for definition in operation.op_def.attr:
         value = operation.node_def.attr[definition.name]
         attributes += [definition.name, _attribute(value, operation, definition.name, wide)]
-    results = execute.execute(
+    results = list(execute.execute(
         operation.type, len(operation.outputs), inputs=list(inputs), attrs=tuple(attributes), ctx=context.context()
-    )
-    return list(results)
+    ))  # fmt: skip
+    if results and execute.must_record_gradient():
+        execute.record_gradient(operation.type, list(inputs), tuple(attributes), results)
+    return results
 
 
 def _attribute(value: Any, operation: Any, name: str, wide: bool) -> Any:
@@ -138,21 +142,16 @@ def _widened(x: Any) -> Any:
 
 def replayed(given: Any, arrays: Sequence[Any], wide: bool) -> Iterator[tuple[tuple[str, ...], str, Any]]:
     """Every tensor of the graph and of the functions that it calls: the calls, its name, its numbers."""
-    graph = given.function.graph
+    run = Replay(wide, given)
     tensors = [tf.cast(x, t.dtype) if x.dtype != t.dtype else x for x, t in zip(arrays, given.inputs, strict=True)]
-    tensors = [_widened(x) if wide else x for x in tensors]
-    outer = {id(inner): tensor for tensor, inner in graph.captures}
-    for placeholder in graph.inputs[len(tensors) :]:
-        tensors.append(outer[id(placeholder)])
-    run = _Replay(wide, given)
-    yield from run.walk(graph, tensors, ())
+    yield from run.walk(given.function.graph, run.inputs([_widened(x) if wide else x for x in tensors]), ())
 
 
-class _Replay:
+class Replay:
     """The interpreter: what variables are by now, and what each graph returned."""
 
     def __init__(self, wide: bool, given: Any) -> None:
-        self.wide = wide
+        self.wide, self.given = wide, given
         self.state: dict[int, Any] = {}
         self.results: list[Any] = []
 
@@ -173,6 +172,18 @@ class _Replay:
                 known[tensor.name] = result
                 yield path, tensor.name, result
         self.results = [known[t.name] for t in graph.outputs]
+
+    def inputs(self, tensors: Sequence[Any]) -> list[Any]:
+        """What the model's graph takes: the arguments' tensors, and what it closes over."""
+        graph = self.given.function.graph
+        outer = {id(inner): tensor for tensor, inner in graph.captures}
+        return [*tensors, *(outer[id(placeholder)] for placeholder in graph.inputs[len(tensors) :])]
+
+    def results_of(self, tensors: Sequence[Any]) -> list[Any]:
+        """The results of the model's graph, in the order of its structured results."""
+        graph = self.given.function.graph
+        found = {t.name: x for t, x in zip(graph.outputs, self.whole(graph, self.inputs(tensors)), strict=True)}
+        return [found[t.name] for t in flatten(plain(graph.structured_outputs), tf.is_tensor)[0]]
 
     def whole(self, graph: Any, inputs: Sequence[Any]) -> list[Any]:
         """The results of a graph."""
