@@ -105,10 +105,9 @@ def _culprit(
         try:
             _Capture(given, _chosen(symbols, {**chosen, name: size})).captured([])
         except _Stopped as again:
-            if again.place <= stopped.place:
+            # Another reason at the same place is another size's.
+            if again.place <= stopped.place and again.error.message == stopped.error.message:
                 continue
-        except PortingError:
-            continue
         return name, size
     return None
 
@@ -139,6 +138,8 @@ class _Capture:
         self.refused: list[str] = []
         self.key: Value | None = None
         self.streams = 0
+        self.loops = 0
+        """How many loops surround what is lowered."""
         self.count = 0
         """How many operations have been lowered."""
         self._numbers: dict[int, dict[str, int]] = {}
@@ -152,7 +153,10 @@ class _Capture:
         missing = {name for name in self.calls if not self._has_row(name)}
         program = None
         if not (missing or self.refused):
-            program = self._program(graph)
+            try:
+                program = self._program(graph)
+            except PortingError as error:
+                self.refused.append(str(error).replace("\n", ";"))
         operators = tuple(
             Operator(name, tuple(sources), name not in missing, tuple(sorted(self.made.get(name, ()))))
             for name, sources in self.calls.items()
@@ -396,7 +400,10 @@ class _Capture:
         if name in SIZES:
             return self._sizes(operation, given)
         if any(isinstance(x, Drawn) for x in given):
-            return self._random(operation, given)
+            found = self._random(operation, given)
+            if found is not None:
+                return found
+            given = [control.uniform(self, x) if isinstance(x, Drawn) else x for x in given]
         call = Call(current(), operation, self)
         numbers = [x for x in given if isinstance(x, np.ndarray)]
         if len(numbers) == len(given) and name in LOWERINGS:
@@ -408,18 +415,19 @@ class _Capture:
         self._check(operation, results)
         return results
 
-    def _random(self, operation: Any, given: list[Any]) -> list[Any]:
-        """Random numbers on their way to a comparison: those from 0 to 1 are scaled by nothing."""
+    def _random(self, operation: Any, given: list[Any]) -> list[Any] | None:
+        """Random numbers on their way to dropout's comparison: those from 0 to 1 are scaled by nothing."""
         name = operation.type
+        if name == "Identity":
+            return given
         drawn, other = given if isinstance(given[0], Drawn) else given[::-1] if len(given) == 2 else (given[0], None)
         neutral = {"Mul": 1, "AddV2": 0, "Add": 0, "Sub": 0}
-        if name in ("Identity", "Cast"):
-            return [drawn]
-        if name in neutral and isinstance(other, np.ndarray) and np.all(other == neutral[name]):
-            return [drawn]
-        if name == "GreaterEqual" and drawn is given[0]:
-            return control.kept(self, operation, given, ())
-        raise PortingError("random numbers outside of dropout are not ported.", legal="train=False")
+        if isinstance(other, np.ndarray) and not has_open(other):
+            if name in neutral and (name != "Sub" or drawn is given[0]) and np.all(other == neutral[name]):
+                return [drawn]
+            if name == "GreaterEqual" and drawn is given[0] and other.ndim == 0:
+                return [control.kept(self, drawn, float(other))]
+        return None
 
     def _sizes(self, operation: Any, given: list[Any]) -> list[Any]:
         shapes = [self.read(x, operation).shape if isinstance(x, Variable) else tuple(x.shape) for x in given]

@@ -283,7 +283,8 @@ def variables_of(model: Any, more: Iterable[Any] = ()) -> dict[str, Any]:
             add(".".join(map(str, path)), variable)
     elif hasattr(model, "signatures"):
         for variable, path in _walked(model):
-            add(".".join(path), variable)
+            own = variable.name.removesuffix(":0")
+            add(own if "/" in own else ".".join(path), variable)
     for variable in more:
         add(variable.name.removesuffix(":0"), variable)
     return found

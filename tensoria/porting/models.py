@@ -7,6 +7,7 @@ is missing is told before anything is run: every operator without a counterpart 
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -142,9 +143,10 @@ def capturing(
 
 
 def _backend(module: Any) -> Backend:
-    """The backend that knows a model: its framework is loaded, for the model exists."""
+    """The backend that knows a model: its framework is loaded, for the model exists; or any, for one in a file."""
+    stored = isinstance(module, (str, os.PathLike))
     for name in available():
-        if name in sys.modules:
+        if stored or name in sys.modules:
             backend = get(name)
             if backend.captures(module):
                 return backend

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tensoria.dtypes import DType, int64
 from tensoria.errors import PortingError, ShapeError
 from tensoria.programs.dimensions import Dim, Size, maximum, minimum
+from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.passes.inlining import region
 from tensoria.programs.recorder import Recorder, SymbolicArray, current, recording
 from tensoria.programs.standard import cast, getitem
@@ -194,8 +196,6 @@ class _Loop:
         """A number that is known before the loop begins: a constant, or one of its values that stays."""
         tensor = _origin(tensor)
         if tensor.op.type == "Const":
-            import tensorflow as tf
-
             found = tf.make_ndarray(tensor.op.get_attr("value"))
             return found.item() if found.ndim == 0 else None
         places = {t.name: n for n, t in enumerate(graph.inputs)}
@@ -294,7 +294,11 @@ class _Loop:
 
     def _body(self, part: Part, arguments: list[Any], wanted: Sequence[int]) -> list[Any]:
         before = dict(self.walk.state)
-        found: list[Any] = self.walk.run(self.body, arguments, self.path, inside=True, wanted=sorted(wanted))
+        self.walk.loops += 1
+        try:
+            found: list[Any] = self.walk.run(self.body, arguments, self.path, inside=True, wanted=sorted(wanted))
+        finally:
+            self.walk.loops -= 1
         if self.walk.state != before:
             raise PortingError("a loop that assigns to variables is not ported.")
         return found
@@ -403,8 +407,6 @@ class _Loop:
             if given.length == length and begin == 0:
                 found[n] = TensorList(given.length, given.of, given.shape, x)
                 continue
-            from tensoria.programs.operations.indexing import Cut
-
             before = TensorList(given.length, given.of, x.shape[1:], given.stacked, given.items).whole(self.parent)
             key = (Cut(begin, begin + length), *(Cut(),) * (x.ndim - 1))
             found[n] = TensorList(given.length, given.of, given.shape, one(before, "setitem", x, key=key))
@@ -547,27 +549,45 @@ def _seeded(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]
     return [Seed() for _ in operation.outputs]
 
 
-def _drawn(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    shape = given[0]
+def _sizes(walk: Any, shape: Any) -> tuple[Size, ...]:
+    if walk.loops:
+        raise PortingError("random numbers that a loop draws anew in each pass are not ported.")
     if not isinstance(shape, np.ndarray):
         raise PortingError("random numbers whose shape depends on numbers are not ported.")
     sizes = whole(shape)
-    _, stream = walk.draw()
-    return [Drawn(sizes if isinstance(sizes, tuple) else (sizes,), stream)]
+    return sizes if isinstance(sizes, tuple) else (sizes,)
 
 
-def kept(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
+def _drawn(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
+    of = own_dtype(operation.outputs[0].dtype)
+    return [Drawn(_sizes(walk, given[0]), walk.draw()[1], of, operation.type.startswith("Stateless"))]
+
+
+def _normal(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
+    shape = _sizes(walk, given[0])
+    key, stream = walk.draw()
+    of = own_dtype(operation.outputs[0].dtype)
+    return list(current().record("random_normal", (key,), shape=shape, dtype=of, stream=stream))
+
+
+def uniform(walk: Any, drawn: Drawn) -> Array:
+    """Random numbers that are not those of dropout.
+
+    Raises:
+        PortingError: they come from a hidden state.
+    """
+    if not drawn.stateless:
+        raise PortingError("random numbers of a hidden state are ported in dropout only.", legal="tf.random.stateless_uniform")
+    key = SymbolicArray(walk.key, walk.recorder)
+    return current().record("random_uniform", (key,), shape=drawn.shape, dtype=drawn.of, stream=drawn.stream)[0]
+
+
+def kept(walk: Any, drawn: Drawn, rate: float) -> Array:
     """Where random numbers are at least a rate: the components that dropout keeps."""
-    drawn, rate = given
-    if not isinstance(drawn, Drawn) or not isinstance(rate, np.ndarray):
-        raise PortingError("random numbers outside of dropout are not ported.")
-    key, _ = SymbolicArray(walk.key, walk.recorder), None
-    of = own_dtype(operation.inputs[0].dtype)
-    ones = xp.broadcast_to(current().literal(1, of), drawn.shape)
-    chosen = ones.recorder.record(
-        "dropout", (ones, key), rate=float(rate), stream=drawn.stream, shared=()
-    )[0]  # fmt: skip
-    return [one(chosen, "not_equal", chosen.recorder.literal(0, of))]
+    ones = xp.broadcast_to(current().literal(1, drawn.of), drawn.shape)
+    key = SymbolicArray(walk.key, walk.recorder)
+    chosen = ones.recorder.record("dropout", (ones, key), rate=rate, stream=drawn.stream, shared=())[0]
+    return one(chosen, "not_equal", chosen.recorder.literal(0, drawn.of))
 
 
 CONTROL: dict[str, Callable[..., list[Any]]] = {
@@ -577,10 +597,11 @@ CONTROL: dict[str, Callable[..., list[Any]]] = {
     "TensorListGetItem": _get, "TensorListSetItem": _set, "TensorListPushBack": _push, "TensorListStack": _stacked,
     "TensorListLength": _list_length, "TensorListGather": _list_gather, "ResourceGather": _looked_up,
     "StatelessRandomGetKeyCounter": _seeded, "StatelessRandomUniformV2": _drawn, "RandomUniform": _drawn,
-    "StatelessRandomUniform": _drawn,
+    "StatelessRandomUniform": _drawn, "StatelessRandomNormalV2": _normal, "StatelessRandomNormal": _normal,
 }  # fmt: skip
 """Operations that hold functions, lists, variables or random numbers."""
 RANDOM = frozenset((
     "StatelessRandomGetKeyCounter", "StatelessRandomUniformV2", "StatelessRandomUniform", "RandomUniform",
+    "StatelessRandomNormalV2", "StatelessRandomNormal",
 ))  # fmt: skip
 """Those that take a seed."""

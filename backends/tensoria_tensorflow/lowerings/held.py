@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from tensoria.dtypes import DType, int64
 from tensoria.errors import PortingError
 from tensoria.programs.dimensions import Dim, Size
+from tensoria.programs.operations.indexing import At, Cut
 from tensoria.programs.standard import cast, getitem
 from tensoria_tensorflow.lowerings.call import Array, one, xp
 
@@ -44,10 +44,14 @@ class Drawn:
     Attributes:
         shape: how many.
         stream: which draw of the program this is.
+        of: their data type.
+        stateless: whether the model draws them from a seed; those of a hidden state serve dropout only.
     """
 
     shape: tuple[Size, ...]
     stream: int
+    of: DType
+    stateless: bool
 
 
 @dataclass(frozen=True)
@@ -167,11 +171,4 @@ def _place(recorder: Any, index: Any) -> Array:
 
 
 def _set(x: Array, place: Array, value: Array) -> Array:
-    from tensoria.programs.operations.indexing import At, Cut
-
     return one(x, "setitem", value, place, key=(At(1), *(Cut(),) * (x.ndim - 1)))
-
-
-def scalars(values: Sequence[Any]) -> list[Any]:
-    """Known numbers without axes, as Python's."""
-    return [value.item() if isinstance(value, np.ndarray) else value for value in values]
