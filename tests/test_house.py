@@ -107,6 +107,8 @@ programs.differentiation
 programs.statements
 programs.archives
 programs.source programs.files programs.state
+programs.regions
+programs.drawing
 programs.compiled programs.natives
 programs.program
 programs.control

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tensoria.backend import Array, Backend, get
+from tensoria.programs.archives import write
 from tensoria.programs.base import BaseProgram, chosen, native
 from tensoria.programs.compiled import Compiled
 from tensoria.programs.differentiation import Argnums, gradient, pullback, pushforward, value_and_gradient
+from tensoria.programs.drawing import drawn
 from tensoria.programs.files import load as read
 from tensoria.programs.files import save
 from tensoria.programs.natives import native_model
 from tensoria.programs.passes import Chosen, optimised
 from tensoria.programs.source import written
+from tensoria.programs.regions import ModuleCall, module_calls
 from tensoria.programs.state import fit, in_mode, loaded, matched, purified, save_state
 from tensoria.programs.trees import unflatten
 from tensoria.tensor import Tensor
@@ -293,6 +297,30 @@ class Program(BaseProgram):
             DTypeError: what is chosen are integers.
         """
         return pushforward(self, argnums)
+
+    def modules(self) -> ModuleCall:
+        """The calls of modules that the instructions came from, nested; it prints as a tree.
+
+        >>> import tensoria as tn
+        >>> print(tn.trace(lambda x: x + 1, tn.asarray(1.0)).modules())
+        lambda: 1 instructions, 0
+        """
+        return module_calls(self)
+
+    def draw(self, path: str | os.PathLike[str] | None = None, *, depth: int | None = None) -> str:
+        """The graph as an SVG picture: modules as boxes, values from above to below.
+
+        Args:
+            path: a file to write it to as well, which appears whole or not at all.
+            depth: modules this deep are drawn closed; by default as deep as can be read.
+
+        Raises:
+            FileError: the file can not be written.
+        """
+        picture = drawn(self, depth)
+        if path is not None:
+            write(Path(path), [picture.encode()])
+        return picture
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the program to one file, which appears whole or not at all (see `files.save`)."""

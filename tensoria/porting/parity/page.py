@@ -22,7 +22,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 table { border-collapse: collapse; width: 100% }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .same { color: var(--good) } .semantic { color: var(--bad); font-weight: 600 } .rounding { color: #8a6d00 }
 pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: .85rem } mark { background: #f5d90a66 }
 code { font-size: .86em; overflow-wrap: anywhere } .about { opacity: .7; font-size: .86em }
@@ -33,6 +33,7 @@ summary { cursor: pointer; font-weight: 600; margin: 1rem 0 .4rem }
 .local { background: var(--bar) } .wide { background: var(--wide) } .sum { background: var(--sum) }
 .key i { display: inline-block; width: .8rem; height: .6rem; margin: 0 .3rem 0 .9rem }
 """
+COLUMNS = ("operators", "worst local", "in float64", "worst cumulative", "end to end")
 LEAST, MOST = -17.0, 1.0
 """The bars reach from 10^-17 to 10."""
 
@@ -77,8 +78,8 @@ def _overview(found: Findings) -> str:
         names = ", ".join(f"<code>{escape(name)}</code>" for name in found.changed)
         changed = f"<p>Other numbers than the model's: {names}</p>"
     return (
-        "<table><tr><th>backend</th><th>operators</th><th>worst local</th><th>in float64</th><th>worst cumulative</th>"
-        f"<th>end to end</th><th></th></tr>{''.join(rows)}</table>{changed}"
+        "<table><tr><th>backend</th>" + "".join(f"<th class='number'>{name}</th>" for name in COLUMNS)
+        + f"<th></th></tr>{''.join(rows)}</table>{changed}"
     )
 
 
@@ -111,7 +112,8 @@ def _wholes(found: Findings) -> str:
     for kind, title in (("result", "Results"), ("gradient", "Gradients"), ("hidden row", "Rows that see nothing")):
         own = [x for x in found.outcomes if x.kind == kind]
         if own:
-            head = "<tr><th>tried</th><th>backend</th><th></th><th>error</th><th>in float64</th><th>verdict</th></tr>"
+            head = "<tr><th>tried</th><th>backend</th><th></th><th class='number'>error</th>"
+            head += "<th class='number'>in float64</th><th>verdict</th></tr>"
             table = f"<table>{head}{''.join(map(_outcome, own))}</table>"
             opened = " open" if kind == "result" or any(x.diverges for x in own) else ""
             parts.append(f"<details{opened}><summary>{title}: {len(own)}</summary>{table}</details>")
@@ -130,10 +132,11 @@ def _outcome(x: Outcome) -> str:
 
 def _operators(found: Findings, backend: str) -> str:
     own = [x for x in found.comparisons if x.backend == backend]
-    head = "<tr><th></th><th>operator</th><th>module and line</th><th>errors</th><th>local</th><th></th></tr>"
+    names = ("", "operator", "module and line", "errors")
+    head = "".join(f"<th>{name}</th>" for name in names) + "<th class='number'>local</th><th></th>"
     opened = " open" if backend == found.backends[0] else ""
     return (
-        f"<details{opened}><summary>{escape(backend)}</summary><table>{head}{''.join(map(_operator, own))}"
+        f"<details{opened}><summary>{escape(backend)}</summary><table><tr>{head}</tr>{''.join(map(_operator, own))}"
         "</table></details>"
     )
 
