@@ -22,6 +22,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -331,6 +332,14 @@ class Backend:
         """Whether a value is a model of this framework that `capture` takes."""
         return False
 
+    def register_lowering(self, operator: str, lowering: Callable[..., Any]) -> None:
+        """Take what a user says an operator of this framework means (see `tn.lowering`): a function of symbolic arrays.
+
+        Raises:
+            BackendError: the backend captures no models.
+        """
+        raise BackendError(f"the {self.name} backend does not capture models.")
+
     def capture(
         self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any],
         train: bool | None = None,
@@ -368,6 +377,21 @@ class Backend:
     ) -> contextlib.AbstractContextManager[None]:
         """A model with other numbers in some of its parameters and buffers, until the context is left."""
         raise BackendError(f"the {self.name} backend does not change models.")
+
+    def served(
+        self, program: Any, folder: Path, arrays: Mapping[str, np.ndarray[Any, Any]]
+    ) -> list[np.ndarray[Any, Any]]:
+        """A program saved in a folder as the framework's own file, and run from there in a process that has nothing else.
+
+        Args:
+            program: the program.
+            folder: where it is saved; it does not exist yet.
+            arrays: numbers for its inputs, by name.
+
+        Raises:
+            BackendError: the framework has no such file, or the process failed.
+        """
+        raise BackendError(f"the {self.name} backend has no files that serve by themselves.")
 
     def unpacked(self, value: Any) -> tuple[list[Array], Callable[[Sequence[Array]], Any]] | None:
         """The arrays in a model's arguments, and what puts others in their place; None for plain containers."""

@@ -29,7 +29,8 @@ RECURRENT = {"aten.lstm.input", "aten.gru.input", "tensoria.lstm.default", "tens
 
 
 def test_every_operator_has_an_example() -> None:
-    assert {name for name, _, _ in EXAMPLES} | UNDEFINED | RECURRENT | RANDOM == set(LOWERINGS)
+    own = {name for name in LOWERINGS if name.startswith(("aten.", "tensoria."))}
+    assert {name for name, _, _ in EXAMPLES} | UNDEFINED | RECURRENT | RANDOM == own
 
 
 def flat(value: Any) -> Iterator[Any]:

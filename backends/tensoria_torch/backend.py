@@ -245,6 +245,11 @@ class TorchBackend(Backend):
     def captures(self, model: Any) -> bool:
         return isinstance(model, torch.nn.Module)
 
+    def register_lowering(self, operator: str, lowering: Callable[..., Any]) -> None:
+        from tensoria_torch.lowerings import register
+
+        register(operator, lowering)
+
     def capture(
         self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any],
         train: bool | None = None,

@@ -29,10 +29,10 @@ from tensoria.programs.trees import LEAF, Tree, flatten
 from tensoria.programs.types import Operand, Source, Type, Value
 from tensoria_torch.containers import caches_registered, plain
 from tensoria_torch.exporting import exported, in_mode, is_size, name_of, named, open_axes, quantised
-from tensoria_torch.leaves import derivatives_noted
+from tensoria_torch.leaves import derivatives_noted, own_derivatives
 from tensoria_torch.lowerings import IGNORED, LOWERINGS, Call
 from tensoria_torch.lowerings.call import Draws, own_dtype
-from tensoria_torch.sizes import Sizes
+from tensoria_torch.sizes import Sizes, guard_of, line_of
 
 __all__ = ["capture"]
 
@@ -71,7 +71,7 @@ def capture(
             except PortingError as error:
                 failures.append(error)
                 continue
-            refused = [f"a derivative of its own: the autograd.Function {name}" for name in dict.fromkeys(own)]
+            refused = [f"a derivative of its own: the autograd.Function {name}" for name in own_derivatives(own)]
             found.append(_Capture(module, program, given, dynamic, refused))
             if not found[-1].fixed:
                 break
@@ -147,15 +147,10 @@ class _Capture:
 
     def _fixed(self, root: str, axis: int, name: str, size: int, node: Any) -> Fixed:
         """With the guard that fixed it, if PyTorch remembers one."""
-        shapes = node.meta["val"].fake_mode.shape_env
-        for guard in reversed(shapes.guards):
-            expression = guard.expr
-            if getattr(expression, "rel_op", "") == "==" and any(str(side) == str(size) for side in expression.args):
-                frame = guard.sloc.maybe_user_loc or ""
-                found = re.search(r'"?([^" ]+\.py)"?[:,] ?(?:line )?(\d+)', str(frame))
-                source = Source(found[1], int(found[2])) if found else Source()
-                return Fixed(root, axis, name, str(size), str(expression), source)
-        return Fixed(root, axis, name, str(size))
+        guard = guard_of(node.meta["val"].fake_mode.shape_env, root, axis, size)
+        if guard is None:
+            return Fixed(root, axis, name, str(size))
+        return Fixed(root, axis, name, str(size), str(guard.expr), line_of(guard))
 
     # -- the graph ------------------------------------------------------------------------------------------------
 

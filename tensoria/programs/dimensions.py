@@ -492,8 +492,25 @@ def _divided(a: Size, b: Size) -> tuple[Size, Size]:
         return out, over
     if isinstance(over, int) and isinstance(b, int):
         return out + over // b, over % b
-    quotient: Size = _call("floordiv", over, b)
+    quotient: Size = _call("floordiv", *_merged(over, b))
     return out + quotient, _call("mod", over, b)
+
+
+def _merged(a: Size, b: Size) -> tuple[Size, Size]:
+    """Numerator and denominator of floor(a / b); of floor((floor(e / k) + c) / b) those of floor((e + c k) / (k b)).
+
+    >>> (dim("n") // 5 + 1) // 2
+    floordiv(5 + n, 10)
+    """
+    if isinstance(b, int) and b > 0 and isinstance(a, Dim):
+        calls = [(m[0], c) for m, c in a._terms if m]
+        constant = dict(a._terms).get((), 0)
+        if len(calls) == 1 and calls[0][1] == 1 and len(a._terms) <= 2 and isinstance(calls[0][0], Call):
+            call = calls[0][0]
+            numerator, k = call.arguments
+            if call.function == "floordiv" and isinstance(k, int) and len(next(m for m, _ in a._terms if m)) == 1:
+                return _merged(numerator + constant * k, k * b)
+    return a, b
 
 
 def _without(monomial: Monomial, divisor: Monomial) -> Monomial | None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tensoria.dtypes import bool_
+from tensoria.dtypes import bool_, int64
 from tensoria.errors import PortingError
 from tensoria.programs.dimensions import product
 from tensoria.programs.operations.neural import image
@@ -44,6 +44,18 @@ def _added(call: Call, x: Array, a: Array, b: Array, *, beta: Any = 1, alpha: An
     if beta == 0:
         return found
     return xp.add(found, x if beta == 1 else xp.multiply(x, call.array(beta, call.dtype)))
+
+
+def _grouped(call: Call, x: Array, weight: Array, ends: Array, *_: Any) -> Array:
+    """Rows of x times the weight of their group: group e has the rows from ends[e - 1] to ends[e]."""
+    rows = xp.arange(x.shape[0], dtype=ends.dtype)
+    group = xp.sum(cast(xp.less_equal(xp.expand_dims(ends, axis=0), xp.expand_dims(rows, axis=1)), int64), axis=1)
+    whole = xp.matmul(xp.expand_dims(x, axis=0), weight)  # of all groups
+    there = xp.less(group, weight.shape[0])
+    at = xp.expand_dims(xp.where(there, group, 0), axis=(0, 2))
+    wide = xp.broadcast_to(at, (1, x.shape[0], weight.shape[2]))
+    own = xp.squeeze(one(whole, "take_along_axis", wide, axis=0), axis=0)
+    return xp.where(xp.expand_dims(there, axis=1), own, 0.0)
 
 
 # -- normalisation ----------------------------------------------------------------------------------------------------
@@ -349,6 +361,7 @@ def _recurrent(name: str, states: int) -> Lowering:
 LOWERINGS: dict[str, Lowering] = {
     "linear.default": _linear, "addmm.default": _added, "baddbmm.default": _added,
     **{f"{name}.default": lambda call, a, b: one(a, "matmul", b) for name in ("mm", "bmm", "matmul", "mv", "dot")},
+    "transformers.grouped_mm_fallback.default": _grouped, "_grouped_mm.default": _grouped,
     "outer.default": lambda call, a, b: xp.linalg.outer(a, b),
     "layer_norm.default": _layer_norm, "rms_norm.default": _rms_norm, "group_norm.default": _group_norm,
     "_native_batch_norm_legit_no_training.default": _batch_norm, "batch_norm.default": _batch_norm_any,
