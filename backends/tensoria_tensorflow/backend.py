@@ -274,6 +274,11 @@ class TensorflowBackend(Backend):
 
         return capture(model, args, kwargs, dynamic, train)
 
+    def register_lowering(self, operator: str, lowering: Callable[..., Any]) -> None:
+        from tensoria_tensorflow.lowerings import register
+
+        register(operator, lowering)
+
     def reference(
         self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any],
         pull: Callable[[list[Array]], Sequence[Array | None]] | None = None, wide: bool = False,
@@ -289,6 +294,11 @@ class TensorflowBackend(Backend):
         from tensoria_tensorflow.reference import substituted
 
         return substituted(model, arrays)
+
+    def served(self, program: Any, folder: Any, arrays: Mapping[str, Any]) -> list[np.ndarray[Any, Any]]:
+        from tensoria_tensorflow.serving import served
+
+        return served(program, folder, arrays)
 
     def get_item(self, array: Array, key: Any) -> Array:
         return xp.getitem(array, key)

@@ -37,7 +37,7 @@ __all__ = ["capture"]
 
 STRUCTURE = frozenset((
     "Const", "Placeholder", "NoOp", "ReadVariableOp", "VariableV2", "VarHandleOp", "PartitionedCall",
-    "StatefulPartitionedCall", "PlaceholderWithDefault",
+    "StatefulPartitionedCall", "PlaceholderWithDefault", "Identity",
 ))  # fmt: skip
 """Operations that are no operators of a model: where values come from, and calls that become what they call."""
 SIZES = frozenset(("Shape", "ShapeN", "Size", "Rank", "VariableShape"))
@@ -63,14 +63,14 @@ def capture(
         try:
             return attempt.captured(fixed)
         except _Stopped as stopped:
-            found = _culprit(given, symbols, chosen, stopped)
-            if found is None:
+            found = _culprits(given, symbols, chosen, stopped)
+            if not found:
                 raise stopped.error from stopped.error.__cause__
-            name, size = found
-            chosen[name] = size
-            (argument, axis) = next(place for place, of in symbols.items() if str(of) == name)
-            reason = stopped.error.message.split(": ", 1)[-1]
-            fixed.append(Fixed(argument, axis, name, str(size), reason, stopped.source))
+            chosen.update(found)
+            reason = stopped.error.message.split(": ", 1)[-1].rstrip(".")
+            for name, size in found.items():
+                argument, axis = next(place for place, of in symbols.items() if str(of) == name)
+                fixed.append(Fixed(argument, axis, name, str(size), reason, stopped.source))
 
 
 def _symbols(given: Exported, dynamic: Dynamic) -> dict[tuple[str, int], Dim]:
@@ -90,26 +90,34 @@ def _chosen(symbols: Mapping[tuple[str, int], Dim], chosen: Mapping[str, Size]) 
     return {place: chosen.get(str(of), of) for place, of in symbols.items()}
 
 
-def _culprit(
+def _culprits(
     given: Exported, symbols: Mapping[tuple[str, int], Dim], chosen: Mapping[str, Size], stopped: _Stopped
-) -> tuple[str, Size] | None:
-    """An open size that the model fixes: with it fixed, the operation that was refused is not."""
+) -> dict[str, Size]:
+    """The open sizes that the model fixes: with them fixed, the operation that was refused is not."""
     examples = dict(zip(given.leaves, given.examples, strict=True))
     sizes = {str(of): int(examples[path].shape[axis]) for (path, axis), of in symbols.items()}
-    names = [name for name in stopped.symbols if name in sizes and name not in chosen]
-    candidates: list[tuple[str, Size]] = []
     by_name = {str(of): of for of in symbols.values()}
-    candidates += [(b, by_name[a]) for n, a in enumerate(names) for b in names[n + 1 :] if sizes[a] == sizes[b]]
-    candidates += [(name, sizes[name]) for name in names]
-    for name, size in candidates:
+    names = [name for name in stopped.symbols if name in sizes and name not in chosen]
+
+    def passes(more: Mapping[str, Size]) -> bool:
         try:
-            _Capture(given, _chosen(symbols, {**chosen, name: size})).captured([])
+            _Capture(given, _chosen(symbols, {**chosen, **more})).captured([])
         except _Stopped as again:
-            # Another reason at the same place is another size's.
-            if again.place <= stopped.place and again.error.message == stopped.error.message:
-                continue
-        return name, size
-    return None
+            return again.place > stopped.place
+        return True
+
+    for n, a in enumerate(names):
+        for b in names[n + 1 :]:
+            if sizes[a] == sizes[b] and passes({b: by_name[a]}):
+                return {b: by_name[a]}
+    found: dict[str, Size] = {name: sizes[name] for name in names}
+    if not passes(found):
+        return {}
+    for name in names:
+        rest = {other: size for other, size in found.items() if other != name}
+        if rest and passes(rest):
+            found = rest
+    return found
 
 
 class _Stopped(Exception):

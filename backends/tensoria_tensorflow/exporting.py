@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.autograph.core import converter
+from tensorflow.python.autograph.impl import api as autograph
 
 from tensoria.errors import PortingError, TensoriaError
 from tensoria.programs.captured import Dynamic
@@ -145,7 +147,9 @@ def _opened(model: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Callable[..., A
                 found = model.signatures[kwargs.get("signature", "serving_default")]
                 run = functools.partial(_signature, found, model)
                 return model, run, sorted(found.structured_input_signature[1])
-            return model, model, _positional(model.__call__)
+            kept = getattr(model.__call__, "concrete_functions", ())
+            names = [spec.name for spec in tf.nest.flatten(kept[0].structured_input_signature[0])] if kept else []
+            return model, model, [name or f"x{n}" for n, name in enumerate(names)]
     if isinstance(model, tf.types.experimental.ConcreteFunction):
         positional, by_name = model.structured_input_signature
         if by_name and not positional:
@@ -406,13 +410,11 @@ def _places(model: Any) -> dict[int, str]:
 def noted(model: Any) -> Iterator[Calls]:
     """For the duration of a `with` block calls of layers and modules are noted."""
     notes = _Notes(model)
-    begin = tf.autograph.experimental.do_not_convert(notes.begin)
-    end = tf.autograph.experimental.do_not_convert(notes.end)
     before: list[tuple[Any, Any]] = []
     kinds: list[Any] = []
-    keras = sys.modules.get("keras")
-    if keras is not None and hasattr(keras, "Layer"):
-        kinds.append(keras.Layer)
+    layer = getattr(sys.modules.get("keras"), "Layer", None)
+    if layer is not None:
+        kinds.append(layer)
     if isinstance(model, tf.Module) and not _is_layer(model):
         own = {type(module) for module in (model, *model.submodules) if not _is_layer(module)}
         kinds += [kind for kind in own if "__call__" in kind.__dict__]
@@ -420,24 +422,27 @@ def noted(model: Any) -> Iterator[Calls]:
         for kind in kinds:
             original = kind.__dict__["__call__"]
             before.append((kind, original))
-            kind.__call__ = _wrapped(original, begin, end)
+            kind.__call__ = _wrapped(original, notes.begin, notes.end, kind is not layer)
         yield notes.calls
     finally:
         for kind, original in before:
             kind.__call__ = original
 
 
-def _wrapped(original: Any, begin: Any, end: Any) -> Any:
-    bound = original.__get__ if not inspect.isfunction(original) else None
+def _wrapped(original: Any, begin: Any, end: Any, own: bool) -> Any:
+    """A call that is noted; the Python of modules (no Keras layers) is converted where a `tf.function` converts."""
 
-    def __call__(self, *args, **kwargs):  # type: ignore[no-untyped-def]  # noqa: N807
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         begin(self)
-        result = original(self, *args, **kwargs) if bound is None else bound(self, type(self))(*args, **kwargs)
+        if own and inspect.isfunction(original):
+            options = converter.ConversionOptions(recursive=True)
+            result = autograph.converted_call(original, (self, *args), kwargs, options=options)
+        else:
+            result = original.__get__(self, type(self))(*args, **kwargs)
         end(self)
         return result
 
-    functools.update_wrapper(__call__, original, assigned=("__name__", "__doc__"), updated=())
-    return __call__
+    return functools.update_wrapper(autograph.autograph_artifact(call), original, updated=())
 
 
 def plain(value: Any) -> Any:
@@ -469,9 +474,9 @@ def library(file: str) -> bool:
 def line_of(operation: Any) -> tuple[str, int]:
     """The innermost line that is not TensorFlow's or Keras's; else that of the Keras layer."""
     frames = [(frame.filename, frame.lineno) for frame in operation.traceback or ()]
-    begun = max((n for n, (file, _) in enumerate(frames) if file.startswith(OWN)), default=-1)
+    begun = next((n for n, (file, _) in enumerate(frames) if file.startswith(OWN)), -1)
     inner = frames[begun + 1 :]
-    own = [frame for frame in inner if not library(frame[0])]
+    own = [frame for frame in inner if not library(frame[0]) and not frame[0].startswith(OWN)]
     layers = [frame for frame in inner if LAYERS in frame[0]]
     file, line = (own or layers or [("", 0)])[-1]
     return file, line

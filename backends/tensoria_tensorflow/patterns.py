@@ -146,8 +146,10 @@ def _number(x: Operand) -> float | None:
     return float(x.number) if isinstance(x, Literal) and not isinstance(x.number, complex) else None  # type: ignore[arg-type]
 
 
-def _is(x: Operand, number: float, digits: float = 1e-6) -> bool:
+def _is(x: Operand, number: float) -> bool:
+    """Whether an operand is a number, as exactly as its data type has it: a graph may have it more roughly."""
     found = _number(x)
+    digits = 1e-15 if x.type.dtype.name == "float64" else 1e-3 if x.type.dtype.itemsize == 2 else 1e-6
     return found is not None and abs(found - number) <= digits * abs(number)
 
 

@@ -350,10 +350,7 @@ def _gather_by_batch(x: Array, at: Array, axis: int, batch: int) -> Array:
 
 
 def _gather_nd(call: Call, x: Array, at: Array) -> Array:
-    depth = at.shape[-1]
-    if not isinstance(depth, int):
-        raise ShapeError(f"positions with {depth} coordinates.")
-    return getitem(x, tuple(getitem(at, (Ellipsis, n)) for n in range(depth))) if depth else x
+    return one(x, "take_at", at)
 
 
 def _written(call: Call, x: Array, at: Array, new: Array) -> Array:
