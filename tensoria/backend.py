@@ -381,7 +381,7 @@ class Backend:
     def served(
         self, program: Any, folder: Path, arrays: Mapping[str, np.ndarray[Any, Any]]
     ) -> list[np.ndarray[Any, Any]]:
-        """A program saved in a folder as the framework's own file, and run from there in a process that has nothing else.
+        """A program saved in a folder as the framework's own file, and run from there in a process of its own.
 
         Args:
             program: the program.

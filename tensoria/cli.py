@@ -86,9 +86,9 @@ def _tour_arguments(parser: argparse.ArgumentParser) -> None:
     )
     picture = parser.add_mutually_exclusive_group()
     picture.add_argument(
-        "--out", type=Path, default=Path("out"), metavar="FOLDER", help="where the picture goes (default: ./out)"
+        "--out", type=Path, default=Path("out"), metavar="FOLDER", help="where files go (default: ./out)"
     )
-    picture.add_argument("--no-picture", action="store_true", help="draw no picture")
+    picture.add_argument("--no-picture", action="store_true", help="leave no files")
 
 
 def _run_tour(arguments: argparse.Namespace) -> int:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from tensoria.backend import get
+from tensoria.backend import Backend, get
 from tensoria.errors import PortingError
 from tensoria.porting.models import capturing
 from tensoria.porting.parity import cases as tried
@@ -19,11 +20,12 @@ from tensoria.porting.parity.matching import matched
 from tensoria.porting.parity.measuring import ARBITER, ROUNDED, TOLERANCES, Comparison, Given, compared, relative
 from tensoria.porting.parity.outcomes import Model, Outcome, gradients, hidden_rows, results
 from tensoria.porting.parity.report import Parity
+from tensoria.programs.captured import Captured
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.program import Program
 from tensoria.programs.trees import flatten, unflatten
 
-__all__ = ["ARBITER", "ROUNDED", "TOLERANCES", "Comparison", "Outcome", "Parity", "parity"]
+__all__ = ["ARBITER", "ROUNDED", "TOLERANCES", "Asked", "Comparison", "Outcome", "Parity", "beside", "parity"]
 
 AS_GIVEN = "as given"
 
@@ -55,6 +57,29 @@ def parity(
         home, found = capturing(source, args, kwargs, _opened(program), _mode(program))
     except PortingError as error:
         raise PortingError(f"the program's instructions are not those of this model: {error.message}") from error
+    asked = Asked(grads, sweep, stress, masked)
+    return beside(program, source, home, found, args, kwargs, to, asked)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is compared beside operators and results; as for `parity`."""
+
+    grads: bool = False
+    sweep: Sweep = False
+    stress: bool = False
+    masked: bool = False
+
+
+def beside(
+    program: Program, source: Any, home: Backend, found: Captured, args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None, to: Sequence[str], asked: Asked,
+) -> Parity:  # fmt: skip
+    """The comparison with a model that has been captured, for arguments of any sizes that are open.
+
+    Raises:
+        PortingError: as for `parity`.
+    """
     foreign = PortingError("the program's instructions are not those of this model.", legal="tn.port(model, ...)")
     if found.program is None:
         raise foreign
@@ -75,9 +100,9 @@ def parity(
     outcomes: list[Outcome] = []
     cases = [Case(AS_GIVEN, leaves)] if program.key is None else []
     if program.key is None:
-        cases += tried.swept(program, home, leaves, sweep)
-        cases += tried.masked(program, home, leaves) if masked else ()
-        cases += tried.stressed(program, leaves) if stress else ()
+        cases += tried.swept(program, home, leaves, asked.sweep)
+        cases += tried.masked(program, home, leaves) if asked.masked else ()
+        cases += tried.stressed(program, leaves) if asked.stress else ()
     for case in cases:
         with model.changed(case):
             own = list(results(program, model, case, targets))
@@ -85,9 +110,9 @@ def parity(
             if case.name != AS_GIVEN and any(x.diverges for x in own):
                 wrong = {x.backend for x in own if x.diverges}
                 rows += _located(given, case, [target for target in targets if target.name in wrong])
-    if masked:
+    if asked.masked:
         outcomes += hidden_rows(given, targets)
-    if grads:
+    if asked.grads:
         outcomes += gradients(program, model, Case(AS_GIVEN, leaves), targets)
     return Parity(program.name, tuple(to), tuple(rows), tuple(outcomes), _changed(program, found.program))
 
