@@ -109,11 +109,12 @@ programs.archives
 programs.source programs.files programs.state
 programs.regions
 programs.drawing
-programs.compiled programs.natives
+programs.compiled programs.natives programs.parts programs.neutral
+programs.classes
 programs.program
 programs.control
 programs.*
-porting.models
+porting.models porting.lowering
 porting.parity.widening
 porting.parity.measuring porting.parity.matching porting.parity.cases
 porting.parity.outcomes

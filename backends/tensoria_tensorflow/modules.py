@@ -49,7 +49,7 @@ class Code:
 
     def __init__(self, of: Blueprint) -> None:
         self.of = of
-        make, self.text = compiled(of.pure, DIALECT, "tensorflow", False)
+        make, self.text = compiled(of.pure, DIALECT, "tensorflow", False, of.frozen)
         self.function = make("cpu")
         self.specs = [spec(value.type, value.name) for value in of.source.inputs]
 
@@ -78,8 +78,7 @@ class Code:
 
 def drawn_key(of: Type) -> Array:
     """A fresh key, from TensorFlow's generator."""
-    words = tf.random.uniform(of.shape, minval=None, maxval=None, dtype=tf.int32)
-    return tf.bitcast(words, _dtype(of))
+    return tf.cast(tf.random.uniform(of.shape, 0, 2**32, tf.int64), _dtype(of))
 
 
 class Weights:

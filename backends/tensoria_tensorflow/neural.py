@@ -60,6 +60,40 @@ def linear(x, weight, *bias):
     return found + bias[0] if bias else found
 
 
+def layer_norm(x, *scale, axes, epsilon):
+    """Zero mean and unit variance over the last axes, times a weight, plus a bias."""
+    x = x - tf.reduce_mean(x, axes, keepdims=True)
+    x = x / tf.sqrt(tf.reduce_mean(x * x, axes, keepdims=True) + epsilon)
+    x = x * scale[0] if scale else x
+    return x + scale[1] if len(scale) > 1 else x
+
+
+def batch_norm(x, mean, variance, *scale, axis, epsilon):
+    """Centred and scaled by channel, as one product and one sum."""
+    factor = 1 / tf.sqrt(variance + epsilon) * (scale[0] if scale else 1)
+    offset = (scale[1] if len(scale) > 1 else 0) - mean * factor
+    shape = [-1 if n == axis else 1 for n in range(x.shape.rank)]
+    return x * tf.reshape(factor, shape) + tf.reshape(offset, shape)
+
+
+def attention(query, key, value, *mask, causal, scale):
+    """softmax(scale query key^T + mask) value; rows without anything to attend to are 0."""
+    scores = tf.matmul(query * scale, key, transpose_b=True)
+    if causal:
+        mask = (*mask, tf.linalg.band_part(tf.ones(tf.shape(scores)[-2:], tf.bool), -1, 0))
+    if not mask:
+        return tf.matmul(tf.nn.softmax(scores), value)
+    keep = True
+    for of in mask:
+        allowed = of if of.dtype == tf.bool else of > float("-inf")
+        keep = keep & allowed
+        if of.dtype != tf.bool:
+            scores = scores + tf.where(allowed, of, 0)
+    some = tf.reduce_any(keep, axis=-1, keepdims=True)
+    weights = tf.nn.softmax(tf.where(keep | ~some, scores, float("-inf")))
+    return tf.matmul(tf.where(some, weights, 0), value)
+
+
 def embedding(weight, indices):
     """Rows of a table; negative positions count from the end, as TensorFlow's do not."""
     return tf.gather(weight, tf.where(indices < 0, indices + tf.shape(weight, indices.dtype)[0], indices))
@@ -103,6 +137,34 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
     if bias:
         found = found + bias[0]
     return tf.transpose(found, [("N" + letters + "C").index(letter) for letter in numbers[2]])
+
+
+def mean_pool(x, *, window, strides, padding, padded):
+    """The mean of each window, of the zeros around the image too, or of its own components."""
+    space, lead = len(window), x.shape.rank - len(window)
+    around = [(0, 0)] * lead + list(padding)
+    letters = [0, *range(lead, lead + space), *range(1, lead)]
+
+    def summed(x):
+        for axis in range(space):
+            places = [slice(None)] * (lead + space)
+            parts = []
+            for k in range(window[axis]):
+                places[lead + axis] = slice(k, k - window[axis] + 1 or None, strides[axis])
+                parts.append(x[tuple(places)])
+            x = tf.add_n(parts)
+        return x
+
+    if padded or not any(map(any, padding)):
+        size = 1
+        for n in window:
+            size *= n
+        if lead == 2 and space == 2:
+            x = tf.nn.avg_pool2d(tf.transpose(tf.pad(x, around), letters), window, strides, "VALID")
+            return tf.transpose(x, [0, 3, 1, 2])
+        return summed(tf.pad(x, around)) / size
+    inside = tf.ones(tf.concat([tf.ones([lead], tf.int32), tf.shape(x)[lead:]], axis=0), x.dtype)
+    return summed(tf.pad(x, around)) / summed(tf.pad(inside, around))
 
 
 def max_pool(x, *, window, strides, padding, dilation):
@@ -211,7 +273,8 @@ def dropout(x, key, *, rate, stream, shared):
 KERNELS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        erf, sigmoid, relu, gelu, softmax, log_softmax, linear, embedding, convolution, max_pool, pad, lstm, gru,
+        erf, sigmoid, relu, gelu, softmax, log_softmax, linear, layer_norm, batch_norm, attention, embedding,
+        convolution, max_pool, mean_pool, pad, lstm, gru,
         dropout, take_at, adaptive_max_pool,
     )
 }  # fmt: skip

@@ -235,7 +235,7 @@ class _Built:
         if region is self.program:
             # Regions use sizes too, and what they use is known only when they have been written.
             self.writer.symbols.update(_symbols(self.program))
-            for line in self.writer.bound(self.program):
+            for line in self.writer.bound(self.program.inputs):
                 name, _, text = line.partition(" = ")
                 known[name] = noted(graph, text, known)
         for n, made in enumerate(region.instructions):
@@ -414,4 +414,4 @@ def _nested(tree: Tree, leaves: Any) -> Any:
 
 def made(program: BaseProgram, kind: str, passes: Chosen) -> Any:
     """The module of a program."""
-    return _Built(lowered(program, passes, DIALECT.rows)).module()
+    return _Built(lowered(program, passes, DIALECT.rows, updates=True)).module()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensoria.dtypes import DType
 from tensoria.programs.operations.indexing import Cut
-from tensoria.programs.source import Call, Dialect, Row, kernel, number
+from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel, number
 from tensoria.programs.types import Literal
 from tensoria_torch import composed, neural
 from tensoria_torch.neural import KERNELS, NEEDS
@@ -351,5 +351,15 @@ DIALECT = Dialect(
     array="torch.tensor({array}, dtype={dtype}, device=device)",
     device="{0}.device",
     prelude={**composed.PRELUDE, **neural.PRELUDE},
+    stores=False,
+    classes=ClassStyle(
+        base="torch.nn.Module",
+        method="forward",
+        parameter="self.{name} = torch.nn.Parameter(torch.tensor({array}{layout}, dtype={dtype}))",
+        buffer='self.register_buffer("{name}", torch.tensor({array}{layout}, dtype={dtype}))',
+        constant='self.register_buffer("{name}", torch.tensor({array}, dtype={dtype}), persistent=False)',
+        several="torch.nn.ModuleList({items})",
+        assign="{0}.copy_({value}.detach())",
+    ),
 )
 """PyTorch's Python."""

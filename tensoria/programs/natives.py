@@ -8,7 +8,6 @@ the program's names and orders always.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +20,10 @@ from tensoria.dtypes import DType, bfloat16, float32
 from tensoria.errors import BackendNotFoundError, PortingError
 from tensoria.indices import PLAIN
 from tensoria.programs.base import BaseProgram
-from tensoria.programs.passes import Chosen, lowered
+from tensoria.programs.passes import Chosen, lowered, stored
 from tensoria.programs.source import Dialect
 from tensoria.programs.trees import LEAF, Tree, unflatten
-from tensoria.programs.types import Instruction, Operand, Type, Value
+from tensoria.programs.types import Type, Value
 
 __all__ = ["Blueprint", "State", "blueprint", "native_model", "numbers", "random_key", "storable"]
 
@@ -54,6 +53,12 @@ class Blueprint:
         """The parameters' names, in the order of the inputs."""
         return tuple(self.arrays)
 
+    @property
+    def frozen(self) -> frozenset[Value]:
+        """The inputs that are buffers, which nothing is differentiated by."""
+        held = self.pure.inputs[len(self.source.inputs) :]
+        return frozenset(x for name, x in zip(self.names, held, strict=True) if name not in self.source.trainable)
+
     def type(self, name: str) -> Type:
         """The type of a parameter as it is stored."""
         first = len(self.source.inputs)
@@ -66,18 +71,17 @@ class Blueprint:
         return unflatten(self.source.output_tree, arrays[:count]), updates
 
 
-def blueprint(program: BaseProgram, dialect: Dialect, passes: Chosen = True, *, store: bool = True) -> Blueprint:
+def blueprint(program: BaseProgram, dialect: Dialect, passes: Chosen = True) -> Blueprint:
     """What a model of a program is made of.
 
     Args:
         program: the program.
         dialect: the framework's; operations that it has no row for become their definitions.
         passes: the optimisations before.
-        store: whether parameters may be stored with their axes in another order.
     """
-    made = lowered(program, passes, dialect.rows)
+    made = lowered(program, passes, dialect.rows, layout=dialect.channels_last, updates=True)
     layouts: dict[str, tuple[int, ...]] = {}
-    if store:
+    if dialect.stores:
         made, layouts = stored(made)
     held = dict(made.parameters)
     arrays = {name: np.asarray(made.arrays[value]) for name, value in held.items()}
@@ -96,51 +100,6 @@ def blueprint(program: BaseProgram, dialect: Dialect, passes: Chosen = True, *, 
         output_axes=(PLAIN,) * len(outputs),
     )
     return Blueprint(program, pure, arrays, layouts)
-
-
-def stored(program: BaseProgram) -> tuple[BaseProgram, dict[str, tuple[int, ...]]]:
-    """The program with parameters in the order of axes in which alone it uses them, and these orders.
-
-    A parameter that every instruction permutes in the same way first is stored permuted, and the permutation is gone.
-    """
-    uses: dict[Value, list[Instruction | None]] = {}
-    for made in program.instructions:
-        for operand in made.operands:
-            if isinstance(operand, Value):
-                uses.setdefault(operand, []).append(made)
-    for operand in (*program.outputs, *program.updates.values()):
-        if isinstance(operand, Value):
-            uses.setdefault(operand, []).append(None)
-    layouts, became, arrays, parameters = {}, dict[Operand, Operand](), dict(program.arrays), dict(program.parameters)
-    for name, value in program.parameters.items():
-        axes = {made.attributes["axes"] if made is not None and made.operation == "permute_dims" else None
-                for made in uses.get(value, ())}  # fmt: skip
-        if len(axes) != 1 or None in axes or name in program.updates:
-            continue
-        (order,) = axes
-        assert order is not None
-        of = Type(value.type.dtype, tuple(value.type.shape[n] for n in order))
-        kept = Value(of, value.name)
-        layouts[name], parameters[name] = order, kept
-        arrays = {kept if v is value else v: np.array(np.transpose(a, order), order="C") if v is value else a
-                  for v, a in arrays.items()}  # fmt: skip
-        for made in uses[value]:
-            assert made is not None
-            became[made.results[0]] = kept
-    if not layouts:
-        return program, {}
-    instructions = [
-        dataclasses.replace(made, operands=tuple(became.get(x, x) for x in made.operands))
-        for made in program.instructions
-        if made.results[0] not in became
-    ]
-    outputs = tuple(became.get(x, x) for x in program.outputs)
-    updates = {name: became.get(x, x) for name, x in program.updates.items()}
-    changed = dataclasses.replace(
-        program, parameters=parameters, arrays=arrays, instructions=tuple(instructions), outputs=outputs,
-        updates=updates,
-    )  # fmt: skip
-    return changed, layouts
 
 
 class State:

@@ -10,6 +10,7 @@ from typing import Any
 from tensoria.backend import Array, Backend, get
 from tensoria.programs.archives import write
 from tensoria.programs.base import BaseProgram, chosen, native
+from tensoria.programs.classes import program_source
 from tensoria.programs.compiled import Compiled
 from tensoria.programs.differentiation import Argnums, gradient, pullback, pushforward, value_and_gradient
 from tensoria.programs.drawing import drawn
@@ -17,7 +18,6 @@ from tensoria.programs.files import load as read
 from tensoria.programs.files import save
 from tensoria.programs.natives import native_model
 from tensoria.programs.passes import Chosen, optimised
-from tensoria.programs.source import written
 from tensoria.programs.regions import ModuleCall, module_calls
 from tensoria.programs.state import fit, in_mode, loaded, matched, purified, save_state
 from tensoria.programs.trees import unflatten
@@ -155,8 +155,8 @@ class Program(BaseProgram):
         """The program after passes, which keep its results (up to rounding) and leave less to do.
 
         Args:
-            passes: all, or those of some names: "constants", "literals", "subexpressions", "order", "movement",
-                "dead code".
+            passes: those of some names: "layout", "constants", "literals", "subexpressions", "order", "movement",
+                "dead code"; True for all but "layout" (channels last), which suits TensorFlow and is on there.
 
         Raises:
             TracingError: there is no pass of that name.
@@ -171,18 +171,21 @@ class Program(BaseProgram):
         """
         return optimised(self, passes)
 
-    def source(self, backend: str, *, passes: Chosen = True) -> str:
-        """The program as a module of plain Python over one framework, which imports nothing else.
+    def source(self, backend: str, *, form: str | None = None, passes: Chosen = True) -> str:
+        """The program as a module of plain Python over one framework, which imports that, NumPy and nothing else.
 
         Args:
-            backend: the framework's name.
+            backend: the framework's name; "tensoria" for source that runs on all of them.
+            form: "function" is one function of arrays, with `load(arrays)` if there are parameters; "classes" has one
+                class for each module of the source, and `load(path)` makes the model of a file that `save` or
+                `save_state` wrote. By default classes, if the instructions know their modules.
             passes: the optimisations before, as for `optimised`; False for none.
 
         Raises:
             BackendError: the backend can not be written, or lacks an operation.
-            TracingError: there is no pass of that name.
+            TracingError: there is no such form, or no pass of that name.
         """
-        return written(self, get(backend).dialect(), backend, passes)
+        return program_source(self, backend, form, passes)
 
     def compile(
         self, backend: str, *, passes: Chosen = True, jit: bool = False, device: str | None = None
