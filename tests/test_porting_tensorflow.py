@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def gradients(name: str) -> tuple[Program, Any, list[Any], dict[str, Any]]:
     return GRADIENTS[name]
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].differentiable and (FULL or name != "resnet")])
+@pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].differentiable and (FULL or n != "resnet")])
 def test_gradients_are_those_of_the_model_itself(backend: str, name: str) -> None:
     own, cotangents, inputs, parameters = gradients(name)
     arguments = [tn.asarray(x.numpy(), backend=backend) for x in MODELS[name].args]
@@ -246,7 +247,7 @@ def test_parameters_have_the_names_of_variables_and_their_numbers() -> None:
     assert program.trainable == {variable.path for variable in model.trainable_variables}
     for variable in model.variables:
         np.testing.assert_array_equal(program.arrays[program.parameters[variable.path]], variable.numpy())
-    module, program = ported("module")
+    _, program = ported("module")
     assert list(program.parameters) == ["parts.0.w", "parts.0.b", "parts.1.w", "parts.1.b", "scale"]
 
 
@@ -254,7 +255,8 @@ def test_every_instruction_knows_its_layer_its_class_and_its_line() -> None:
     _, program = ported("transformer")
     line = Block.call.__code__.co_firstlineno
     sources = {made.source.module: made.source for made in program.instructions}
-    assert {"embedding", "block.layer_normalization", "block.multi_head_attention.query", "block_1.dense_3"} <= set(sources)
+    found = {"embedding", "block.layer_normalization", "block.multi_head_attention.query", "block_1.dense_3"}
+    assert found <= set(sources)
     assert sources["block.multi_head_attention.query"].kind.endswith("EinsumDense")
     assert sources["block.layer_normalization"].line == line + 1
     assert sources["block_1.dense_3"].line == line + 3
@@ -369,8 +371,9 @@ def test_axes_that_the_model_fixes_are_all_told_with_the_line() -> None:
     found = tn.coverage(fixes, args, dynamic=dynamic).fixed
     assert [(of.name, of.size) for of in found] == [("batch", "4"), ("columns", "5")]
     assert [of.source.line for of in found] == [fixes.python_function.__code__.co_firstlineno + n for n in (2, 3)]
+    both = {"x": ("batch", None), "y": ("rows", None)}
     with pytest.raises(PortingError, match="rows, axis 0 of y, is batch"):
-        tn.port(tf.function(lambda x, y: x + y), (args[0], args[0]), dynamic={"x": ("batch", None), "y": ("rows", None)})
+        tn.port(tf.function(lambda x, y: x + y), (args[0], args[0]), dynamic=both)
     model = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 3, strides=2, padding="same")])
     with pytest.raises(PortingError, match=r"height, axis 1 of inputs, is 8 .*(\n|.)*width, axis 2 of inputs, is 8"):
         tn.port(model, (tf.ones((1, 8, 8, 3)),), dynamic={"inputs": (None, "height", "width", None)})
@@ -390,8 +393,9 @@ def test_a_derivative_of_ones_own_is_refused_and_those_of_tensorflow_that_are_de
 def test_hidden_randomness_tables_strings_and_changing_shapes_are_refused() -> None:
     table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(tf.constant([1]), tf.constant([3])), 0)
     refused = {
-        "RandomStandardNormal": lambda x: tf.random.normal((3,)) + x, "LookupTableFindV2": lambda x: table.lookup(tf.cast(x, tf.int32)),
-        "AsString": lambda x: tf.strings.length(tf.strings.as_string(x)), "Where": lambda x: tf.where(x > 0),
+        "RandomStandardNormal": lambda x: tf.random.normal((3,)) + x,
+        "LookupTableFindV2": lambda x: table.lookup(tf.cast(x, tf.int32)), "Where": lambda x: tf.where(x > 0),
+        "AsString": lambda x: tf.strings.length(tf.strings.as_string(x)),
         "hidden state": lambda x: tf.random.uniform((3,)) + x,
     }  # fmt: skip
     for name, function in refused.items():
@@ -431,12 +435,10 @@ def test_a_ported_model_has_no_divergence(name: str) -> None:
 
 
 def test_the_graph_is_run_in_float64_where_rounding_is_told_from_meaning() -> None:
-    import dataclasses
-
     example, (model, program) = MODELS["images"], ported("images")
     changed = [
-        dataclasses.replace(made, attributes={**made.attributes, "epsilon": 0.01}) if made.operation == "batch_norm" else made
-        for made in program.instructions
+        dataclasses.replace(made, attributes={**made.attributes, "epsilon": 0.01})
+        if made.operation == "batch_norm" else made for made in program.instructions
     ]  # fmt: skip
     wrong = dataclasses.replace(program, instructions=tuple(changed))
     first = tn.parity(wrong, source=model, args=example.args, to=["numpy"]).first

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tensoria.dtypes import int32, uint32
+from tensoria.dtypes import uint32
 from tensoria.errors import AxisError, PortingError, ShapeError, TensoriaError
 from tensoria.indices import PLAIN
 from tensoria.programs.captured import Captured, Dynamic, Fixed, Operator
@@ -23,10 +23,9 @@ from tensoria.programs.naming import named_values
 from tensoria.programs.program import Program
 from tensoria.programs.recorder import Recorder, SymbolicArray, current, recording
 from tensoria.programs.trees import LEAF, Tree, flatten
-from tensoria.programs.types import Instruction, Literal, Operand, Source, Type, Value
-
+from tensoria.programs.types import Operand, Source, Type, Value
 from tensoria_tensorflow.exporting import Exported, exported, line_of, plain
-from tensoria_tensorflow.lowerings import EITHER, HOST, IGNORED, LOWERINGS, Call, control
+from tensoria_tensorflow.lowerings import EITHER, HOST, IGNORED, LOWERINGS, Call, control, randomness
 from tensoria_tensorflow.lowerings.call import lifted, own_dtype
 from tensoria_tensorflow.lowerings.held import Counter, Drawn, Seed, Variable
 from tensoria_tensorflow.patterns import fused, living
@@ -42,7 +41,9 @@ STRUCTURE = frozenset((
 """Operations that are no operators of a model: where values come from, and calls that become what they call."""
 SIZES = frozenset(("Shape", "ShapeN", "Size", "Rank", "VariableShape"))
 ASSIGNED = {"AssignVariableOp": None, "AssignAddVariableOp": "add", "AssignSubVariableOp": "subtract"}
-KNOWN_GRADIENTS = frozenset(("swish_impl", "silu", "swish", "recompute_grad", "_recompute_grad", "inner_recompute_grad"))
+KNOWN_GRADIENTS = frozenset((
+    "swish_impl", "silu", "swish", "recompute_grad", "_recompute_grad", "inner_recompute_grad",
+))  # fmt: skip
 """Functions of TensorFlow with derivatives of their own, which are what they compute's."""
 
 
@@ -62,7 +63,7 @@ def capture(
         attempt = _Capture(given, _chosen(symbols, chosen))
         try:
             return attempt.captured(fixed)
-        except _Stopped as stopped:
+        except _StoppedError as stopped:
             found = _culprits(given, symbols, chosen, stopped)
             if not found:
                 raise stopped.error from stopped.error.__cause__
@@ -91,7 +92,7 @@ def _chosen(symbols: Mapping[tuple[str, int], Dim], chosen: Mapping[str, Size]) 
 
 
 def _culprits(
-    given: Exported, symbols: Mapping[tuple[str, int], Dim], chosen: Mapping[str, Size], stopped: _Stopped
+    given: Exported, symbols: Mapping[tuple[str, int], Dim], chosen: Mapping[str, Size], stopped: _StoppedError
 ) -> dict[str, Size]:
     """The open sizes that the model fixes: with them fixed, the operation that was refused is not."""
     examples = dict(zip(given.leaves, given.examples, strict=True))
@@ -102,7 +103,7 @@ def _culprits(
     def passes(more: Mapping[str, Size]) -> bool:
         try:
             _Capture(given, _chosen(symbols, {**chosen, **more})).captured([])
-        except _Stopped as again:
+        except _StoppedError as again:
             return again.place > stopped.place
         return True
 
@@ -120,7 +121,7 @@ def _culprits(
     return found
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """An operation does not take operands whose sizes are open."""
 
     def __init__(self, place: int, error: PortingError, source: Source, symbols: Sequence[str]) -> None:
@@ -314,7 +315,8 @@ class _Capture:
     def assign(self, variable: Any, value: Any, operation: Any) -> None:
         """What a variable is from now on."""
         if not isinstance(variable, Variable):
-            raise PortingError(f"{operation.type} writes {operation.inputs[0].name}, which is no variable of the model.")
+            what = f"{operation.type} writes {operation.inputs[0].name}"
+            raise PortingError(f"{what}, which is no variable of the model.")
         if variable.seed:
             return
         before = self.read(variable, operation)
@@ -376,7 +378,7 @@ class _Capture:
         try:
             with into.sourced(source):
                 results = self._results_of(operation, given, path)
-        except _Stopped:
+        except _StoppedError:
             raise
         except (TensoriaError, IndexError) as error:
             message = error.message if isinstance(error, TensoriaError) else str(error)
@@ -387,7 +389,7 @@ class _Capture:
             wrapped.__cause__ = error
             symbols = _open_sizes(given)
             if symbols and isinstance(error, (ShapeError, AxisError, IndexError)):
-                raise _Stopped(place, wrapped, source, symbols) from error
+                raise _StoppedError(place, wrapped, source, symbols) from error
             raise wrapped from error
         self.made.setdefault(operation.type, set()).update(made.operation for made in into.instructions[before:])
         return results
@@ -403,7 +405,7 @@ class _Capture:
             return [self.read(given[0], operation)]
         if name == "PlaceholderWithDefault":
             return [given[0]]
-        if any(isinstance(x, Seed) for x in given) and name not in control.RANDOM:
+        if any(isinstance(x, Seed) for x in given) and name not in randomness.RANDOM:
             return [Seed() for _ in operation.outputs]
         if name in SIZES:
             return self._sizes(operation, given)
@@ -411,7 +413,7 @@ class _Capture:
             found = self._random(operation, given)
             if found is not None:
                 return found
-            given = [control.uniform(self, x) if isinstance(x, Drawn) else x for x in given]
+            given = [randomness.uniform(self, x) if isinstance(x, Drawn) else x for x in given]
         call = Call(current(), operation, self)
         numbers = [x for x in given if isinstance(x, np.ndarray)]
         if len(numbers) == len(given) and name in LOWERINGS:
@@ -434,7 +436,7 @@ class _Capture:
             if name in neutral and (name != "Sub" or drawn is given[0]) and np.all(other == neutral[name]):
                 return [drawn]
             if name == "GreaterEqual" and drawn is given[0] and other.ndim == 0:
-                return [control.kept(self, drawn, float(other))]
+                return [randomness.kept(self, drawn, float(other))]
         return None
 
     def _sizes(self, operation: Any, given: list[Any]) -> list[Any]:

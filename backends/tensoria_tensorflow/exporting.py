@@ -116,12 +116,14 @@ def exported(
         first = str(error).strip().split("\n")[0]
         what = f"TensorFlow does not trace {_name(model)}: {type(error).__name__}: {first}"
         raise PortingError(f"{what}{_line(error)}") from error
+    # Arguments without tensors are part of the graph.
+    own = {name: part for name, part in zip(given, tree.children, strict=True) if next(part.names(), None) is not None}
     variables = variables_of(model, made.graph.variables)
     return Exported(
         name=_name(model),
         function=made,
-        signature=tuple(name for name, part in zip(given, tree.children, strict=True) if any(True for _ in part.names())),
-        tree=Tree("tuple", (), tuple(part for part in tree.children if any(True for _ in part.names()))),
+        signature=tuple(own),
+        tree=Tree("tuple", (), tuple(own.values())),
         leaves=paths,
         inputs=tuple(made.graph.inputs[: len(leaves)]),
         examples=tuple(leaves),
@@ -206,7 +208,8 @@ def named(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) 
 
 def _is_tensor(value: Any) -> bool:
     if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
-        raise PortingError(f"a {type(value).__name__} as an argument is not ported.", legal="a dense tensor and its sizes")
+        what = f"a {type(value).__name__} as an argument is not ported."
+        raise PortingError(what, legal="a dense tensor and its sizes")
     return isinstance(value, (tf.Tensor, tf.Variable, np.ndarray))
 
 

@@ -305,9 +305,9 @@ def _norm(
     vectors = [work.vector(mean), work.vector(variance), *weights]
     if any(of.type.ndim != 1 for of in vectors) or not axes:
         return None
-    aligned = mean.type.shape if mean.type.ndim == x.type.ndim else (*(1,) * (x.type.ndim - mean.type.ndim), *mean.type.shape)
-    places = [n for n, size in enumerate(aligned) if isinstance(size, Dim) or size != 1] or [x.type.ndim - 1]
-    if len(places) != 1 or any(_aligned(of, x.type.ndim) != places for of in (variance, *(w for w in (weight, bias) if w))):
+    places = _aligned(mean, x.type.ndim)
+    others = [of for of in (variance, weight, bias) if of is not None]
+    if len(places) != 1 or any(_aligned(of, x.type.ndim) != places for of in others):
         return None
     attributes = {"axis": places[0], "epsilon": epsilon}
     if weight is None and bias is not None:
@@ -453,7 +453,9 @@ def _softmax(work: _Work, made: Instruction) -> Any:
     for inner in work.parts(raised, "exp"):
         for x, most in [work.parts(inner, "subtract")] if work.parts(inner, "subtract") else []:
             largest = work.maker(_still(work, most), "max")
-            if largest is not None and largest.operands[0] is x and largest.attributes["axes"] == axes and len(axes) == 1:
+            if largest is None or largest.operands[0] is not x or len(axes) != 1:
+                continue
+            if largest.attributes["axes"] == axes:
                 return ("softmax", (x,), {"axis": axes[0]})
     return None
 

@@ -76,7 +76,8 @@ def needed(graph: Any, wanted: tuple[int, ...] | None = None) -> list[Any]:
 @functools.lru_cache(maxsize=512)
 def _needed(key: _Key, wanted: tuple[int, ...] | None) -> list[Any]:
     graph = key.graph
-    waiting = [t.op for n, t in enumerate(graph.outputs) if wanted is None or n in wanted] + [of for of in graph.get_operations() if _changes(of)]
+    waiting = [t.op for n, t in enumerate(graph.outputs) if wanted is None or n in wanted]
+    waiting += [of for of in graph.get_operations() if _changes(of)]
     found = set()
     while waiting:
         operation = waiting.pop()
@@ -106,7 +107,8 @@ def executed(operation: Any, inputs: Sequence[Any], wide: bool = False) -> list[
     try:
         return [_widened(x) for x in _run(operation, inputs, True)]
     except (tf.errors.OpError, TypeError):
-        narrow = [tf.cast(x, t.dtype) if x.dtype != t.dtype else x for x, t in zip(inputs, operation.inputs, strict=True)]
+        pairs = zip(inputs, operation.inputs, strict=True)
+        narrow = [tf.cast(x, t.dtype) if x.dtype != t.dtype else x for x, t in pairs]
         return [_widened(x) for x in _run(operation, narrow, False)]
 
 

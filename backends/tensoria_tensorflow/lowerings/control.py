@@ -1,12 +1,13 @@
 """Functions, choices and loops of a graph, and the lists of tensors that loops read and write.
 
-A called function becomes part of the program. A choice is `cond`. A loop whose number of passes is known beforehand (its
-test compares a counter with a size) is `scan`: lists that are read at the counter are its slices, what is written at the
-counter is stacked. Other loops are `while_loop`.
+A called function becomes part of the program. A choice is `cond`. A loop whose number of passes is known beforehand
+(its test compares a counter with a size) is `scan`: lists that are read at the counter are its slices, what is written
+at the counter is stacked. Other loops are `while_loop`.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,20 +15,21 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tensoria.dtypes import DType, int64
-from tensoria.errors import PortingError, ShapeError
+from tensoria.dtypes import int64
+from tensoria.errors import PortingError
 from tensoria.programs.dimensions import Dim, Size, maximum, minimum
 from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.passes.inlining import region
 from tensoria.programs.recorder import Recorder, SymbolicArray, current, recording
-from tensoria.programs.standard import cast, getitem
-from tensoria.programs.types import Literal, Type, Value
-from tensoria_tensorflow.lowerings.call import Array, Call, lifted, one, own_dtype, whole, xp
-from tensoria_tensorflow.lowerings.held import Counter, Drawn, Seed, TensorList, Variable, WrittenList
-from tensoria_tensorflow.replaying import FUNCTIONS, function_of
+from tensoria.programs.types import Type, Value
+from tensoria_tensorflow.lowerings.call import Array, one, own_dtype, xp
+from tensoria_tensorflow.lowerings.held import Counter, TensorList, WrittenList
+from tensoria_tensorflow.lowerings.lists import LISTS, ReadError, ReadList
+from tensoria_tensorflow.lowerings.randomness import RANDOM
+from tensoria_tensorflow.replaying import function_of
 from tensoria_tensorflow.replaying import functions as functions
 
-__all__ = ["CONTROL", "RANDOM", "functions"]
+__all__ = ["CONTROL", "functions"]
 
 
 # -- calls ------------------------------------------------------------------------------------------------------------
@@ -136,9 +138,10 @@ def _branches(
     walk.state = before
     for part, found, state in zip(parts, results, changed, strict=True):
         with recording(part.into):
-            of = [state.get(name, before.get(name)) for name in names]
-            kept = [SymbolicArray(walk.parameters[n], walk.recorder) if x is None else x for n, x in zip(names, of, strict=True)]
-            part.outputs = [part.into.owned(x) for x in (*found, *kept)]
+            kept = {name: state.get(name, before.get(name)) for name in names}
+            same = {name: SymbolicArray(walk.parameters[name], walk.recorder) for name in names}
+            ends = [same[name] if x is None else x for name, x in kept.items()]
+            part.outputs = [part.into.owned(x) for x in (*found, *ends)]
     if not parts[0].outputs:
         return []
     made, captured = _closed(parts)
@@ -161,13 +164,6 @@ def _origin(tensor: Any) -> Any:
 def _while(walk: Any, operation: Any, given: list[Any], path: tuple[str, ...]) -> list[Any]:
     test, body = (function_of(operation.graph, operation.get_attr(name).name) for name in ("cond", "body"))
     return _Loop(walk, operation, given, path, test, body).lowered()
-
-
-class _Read(Exception):
-    """A pass reads a list that it was taken to write to only."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
 
 
 class _Loop:
@@ -262,7 +258,7 @@ class _Loop:
             while True:
                 try:
                     return self._scan(held)
-                except _Read as read:
+                except ReadError as read:
                     held.add(read.number)
         return self._loop()
 
@@ -333,7 +329,8 @@ class _Loop:
                 arguments[n] = WrittenList(n, self.given[n].of)
             for n in self.constant:
                 if isinstance(self.given[n], TensorList):
-                    arguments[n] = _ReadList(self.given[n], length, lambda key, x, n=n: sliced((n, key), x), self.parent)
+                    cut = functools.partial(lambda n, key, x: sliced((n, key), x), n)
+                    arguments[n] = ReadList(self.given[n], length, cut, self.parent)
             found = self._body(part, arguments, {*states, *self.lists})
             ends = [self._end(found[n], n) for n in states]
             written = {n: found[n] for n in sorted(self.lists - whole_lists)}
@@ -349,8 +346,7 @@ class _Loop:
             zero = self.parent.literal(0, value.dtype)
             start.append(xp.broadcast_to(SymbolicArray(zero.operand, self.parent), value.shape))
             ends.append(value)
-        for array, inner in slices.values():
-            part.inputs.append(inner)
+        part.inputs += [inner for _, inner in slices.values()]
         part.outputs = [part.into.owned(x) for x in (*ends, *stacked.values())]
         (made,), captured = _closed([part])
         operands = (*start, *(array for array, _ in slices.values()), *captured)
@@ -381,7 +377,7 @@ class _Loop:
             elif isinstance(of.index, np.ndarray):
                 last[n] = of.value
             else:
-                raise _Read(n)
+                raise ReadError(n)
         return last, stacked
 
     def _after(
@@ -440,168 +436,8 @@ class _Loop:
         return found
 
 
-class _ReadList:
-    """A list that a loop reads: at the counter it is a slice of the scan."""
-
-    def __init__(self, of: TensorList, length: Size, sliced: Callable[[Any, Array], Array], parent: Recorder) -> None:
-        self.list, self.length, self.sliced, self.parent = of, length, sliced, parent
-
-    def get(self, recorder: Any, index: Any) -> Array:
-        """The tensor at a place."""
-        if isinstance(index, Counter) and index.step == 1:
-            with recording(self.parent):
-                array = self.list.whole(self.parent)
-                if not (index.start == 0 and self.list.length == self.length):
-                    array = getitem(array, (slice(index.start, index.start + self.length), Ellipsis))
-            return self.sliced(str(index.start), array)
-        return self.list.get(recorder, index)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.list, name)
-
-
-# -- lists ------------------------------------------------------------------------------------------------------------
-
-
-def _shape(value: Any, inner: Any = None) -> tuple[Size, ...] | None:
-    """The shape of a list's tensors, if all of it is given."""
-    sizes = whole(value)
-    if not isinstance(sizes, tuple) or any(isinstance(size, int) and size < 0 for size in sizes):
-        return None
-    return sizes
-
-
-def _reserve(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    shape, length = given
-    if not isinstance(length, np.ndarray):
-        raise PortingError("a list of tensors whose length depends on numbers is not ported.")
-    of = own_dtype(operation.get_attr("element_dtype"))
-    return [TensorList(length.item(), of, _shape(shape) if isinstance(shape, np.ndarray) else None)]
-
-
-def _empty(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    return [TensorList(0, own_dtype(operation.get_attr("element_dtype")), _shape(given[0]))]
-
-
-def _unstacked(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    array = walk.array(given[0], operation.inputs[0].dtype)
-    return [TensorList(array.shape[0], array.dtype, array.shape[1:], array)]
-
-
-def _get(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    of, index = given[:2]
-    if isinstance(of, WrittenList):
-        raise _Read(of.number)
-    return [of.get(current(), index)]
-
-
-def _set(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    of, index, value = given
-    array = walk.array(value, operation.inputs[2].dtype)
-    if isinstance(of, WrittenList):
-        if of.value is not None:
-            raise _Read(of.number)
-        return [WrittenList(of.number, of.of, index, array)]
-    if isinstance(of, _ReadList):
-        of = of.list
-    return [of.set(current(), index, array)]
-
-
-def _push(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    of, value = given
-    if not isinstance(of, TensorList) or isinstance(of.length, Dim):
-        raise PortingError("a list that grows in a loop is not ported.", legal="tf.TensorArray of a known size")
-    array = walk.array(value, operation.inputs[1].dtype)
-    return [TensorList(of.length + 1, of.of, array.shape, of.stacked, {**of.items, of.length: array})]
-
-
-def _stacked(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    of = given[0]
-    return [of.whole(current())]
-
-
-def _list_length(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    length = given[0].length
-    return [np.asarray(length, object) if isinstance(length, Dim) else np.asarray(length, np.int32)]
-
-
-def _list_gather(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    of, at = given[:2]
-    places = walk.array(at, operation.inputs[1].dtype)
-    return [one(of.whole(current()), "take", cast(places, int64), axis=0)]
-
-
-# -- variables --------------------------------------------------------------------------------------------------------
-
-
-def _looked_up(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    table = walk.read(given[0], operation)
-    at = walk.array(given[1], operation.inputs[1].dtype)
-    if operation.get_attr("batch_dims"):
-        raise PortingError("a look-up by batch in a variable is not ported.", legal="tf.gather of its value")
-    return [one(table, "embedding", at) if table.ndim == 2 and table.dtype.kind == "float" else getitem(table, at)]
-
-
-# -- random numbers ---------------------------------------------------------------------------------------------------
-
-
-def _seeded(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    return [Seed() for _ in operation.outputs]
-
-
-def _sizes(walk: Any, shape: Any) -> tuple[Size, ...]:
-    if walk.loops:
-        raise PortingError("random numbers that a loop draws anew in each pass are not ported.")
-    if not isinstance(shape, np.ndarray):
-        raise PortingError("random numbers whose shape depends on numbers are not ported.")
-    sizes = whole(shape)
-    return sizes if isinstance(sizes, tuple) else (sizes,)
-
-
-def _drawn(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    of = own_dtype(operation.outputs[0].dtype)
-    return [Drawn(_sizes(walk, given[0]), walk.draw()[1], of, operation.type.startswith("Stateless"))]
-
-
-def _normal(walk: Any, operation: Any, given: list[Any], path: Any) -> list[Any]:
-    shape = _sizes(walk, given[0])
-    key, stream = walk.draw()
-    of = own_dtype(operation.outputs[0].dtype)
-    return list(current().record("random_normal", (key,), shape=shape, dtype=of, stream=stream))
-
-
-def uniform(walk: Any, drawn: Drawn) -> Array:
-    """Random numbers that are not those of dropout.
-
-    Raises:
-        PortingError: they come from a hidden state.
-    """
-    if not drawn.stateless:
-        raise PortingError("random numbers of a hidden state are ported in dropout only.", legal="tf.random.stateless_uniform")
-    key = SymbolicArray(walk.key, walk.recorder)
-    return current().record("random_uniform", (key,), shape=drawn.shape, dtype=drawn.of, stream=drawn.stream)[0]
-
-
-def kept(walk: Any, drawn: Drawn, rate: float) -> Array:
-    """Where random numbers are at least a rate: the components that dropout keeps."""
-    ones = xp.broadcast_to(current().literal(1, drawn.of), drawn.shape)
-    key = SymbolicArray(walk.key, walk.recorder)
-    chosen = ones.recorder.record("dropout", (ones, key), rate=rate, stream=drawn.stream, shared=())[0]
-    return one(chosen, "not_equal", chosen.recorder.literal(0, drawn.of))
-
-
 CONTROL: dict[str, Callable[..., list[Any]]] = {
     "PartitionedCall": _called, "StatefulPartitionedCall": _called, "If": _if, "StatelessIf": _if, "Case": _case,
-    "StatelessCase": _case, "While": _while, "StatelessWhile": _while,
-    "TensorListReserve": _reserve, "EmptyTensorList": _empty, "TensorListFromTensor": _unstacked,
-    "TensorListGetItem": _get, "TensorListSetItem": _set, "TensorListPushBack": _push, "TensorListStack": _stacked,
-    "TensorListLength": _list_length, "TensorListGather": _list_gather, "ResourceGather": _looked_up,
-    "StatelessRandomGetKeyCounter": _seeded, "StatelessRandomUniformV2": _drawn, "RandomUniform": _drawn,
-    "StatelessRandomUniform": _drawn, "StatelessRandomNormalV2": _normal, "StatelessRandomNormal": _normal,
+    "StatelessCase": _case, "While": _while, "StatelessWhile": _while, **LISTS, **RANDOM,
 }  # fmt: skip
 """Operations that hold functions, lists, variables or random numbers."""
-RANDOM = frozenset((
-    "StatelessRandomGetKeyCounter", "StatelessRandomUniformV2", "StatelessRandomUniform", "RandomUniform",
-    "StatelessRandomNormalV2", "StatelessRandomNormal",
-))  # fmt: skip
-"""Those that take a seed."""

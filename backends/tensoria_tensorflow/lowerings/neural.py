@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.errors import PortingError, ShapeError
+from tensoria.errors import ShapeError
 from tensoria.planning import pattern
 from tensoria.programs.dimensions import Dim, Size
 from tensoria.programs.standard import cast, getitem
-from tensoria_tensorflow.lowerings.call import Array, Call, Known, Lowering, one, own_dtype, whole, xp
+from tensoria_tensorflow.lowerings.call import Array, Call, Known, Lowering, one, whole, xp
 
 __all__ = ["LOWERINGS"]
 
@@ -71,8 +71,7 @@ def _spatial(call: Call, name: str, letters: str) -> tuple[int, ...]:
 
 def _layout(call: Call) -> str:
     """The axes' letters, `NHWC` or another order."""
-    found = str(call.attribute("data_format"))
-    return found
+    return str(call.attribute("data_format"))
 
 
 def _padding(

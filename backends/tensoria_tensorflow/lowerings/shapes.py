@@ -9,8 +9,8 @@ import numpy as np
 from tensoria.dtypes import bool_, int64
 from tensoria.errors import PortingError, ShapeError
 from tensoria.programs.dimensions import Dim
-from tensoria.programs.standard import cast, getitem
 from tensoria.programs.operations.indexing import At, Cut
+from tensoria.programs.standard import cast, getitem
 from tensoria_tensorflow.lowerings.call import (
     Array,
     Call,
@@ -18,7 +18,6 @@ from tensoria_tensorflow.lowerings.call import (
     Lowering,
     literal_like,
     one,
-    own_dtype,
     position,
     whole,
     xp,
@@ -320,7 +319,8 @@ def _batch_to_space(call: Call, x: Array, block: Known, crops: Known) -> Array:
     order = [space, *(n for k in range(space) for n in (space + 1 + k, k)), *range(2 * space + 1, x.ndim)]
     x = xp.permute_dims(x, order)
     x = xp.reshape(x, (batch, *(n * b for n, b in zip(places, sizes, strict=True)), *rest))
-    return getitem(x, (slice(None), *(slice(low, n - high) for (low, high), n in zip(pairs, x.shape[1:], strict=False))))
+    inside = (slice(low, n - high) for (low, high), n in zip(pairs, x.shape[1:], strict=False))
+    return getitem(x, (slice(None), *inside))
 
 
 # -- positions --------------------------------------------------------------------------------------------------------
