@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-__all__ = ["MODELS", "Block", "Example", "Module", "Transformer", "looping", "stressed"]
+__all__ = ["APPLICATIONS", "MODELS", "Block", "Example", "Module", "Transformer", "looping", "stressed"]
 
 random = np.random.default_rng(0)
 
@@ -194,3 +194,11 @@ def _models() -> dict[str, Example]:
 
 
 MODELS = _models()
+APPLICATIONS = {
+    name: (getattr(keras.applications, name), size) for name, size in (
+        ("ResNet50", 64), ("ResNet50V2", 64), ("MobileNet", 64), ("MobileNetV2", 64), ("MobileNetV3Small", 64),
+        ("EfficientNetB0", 64), ("EfficientNetV2B0", 64), ("ConvNeXtTiny", 64), ("DenseNet121", 64), ("Xception", 96),
+        ("InceptionV3", 96), ("NASNetMobile", 64), ("VGG16", 64),
+    )
+}  # fmt: skip
+"""Constructors of Keras's models, and the size of the images."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,22 @@ tf = pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
 
 from keras import layers  # noqa: E402
-from tensorflow_models import MODELS, Block, Module, Transformer, looping, stressed  # noqa: E402
+from tensorflow_models import APPLICATIONS, MODELS, Block, Module, Transformer, looping, stressed  # noqa: E402
 
 import tensoria as tn  # noqa: E402
+from tensoria.backend import convert, get  # noqa: E402
 from tensoria.errors import PortingError  # noqa: E402
 from tensoria.programs.program import Program  # noqa: E402
 
-FULL = os.environ.get("TENSORIA_FULL_MATRIX") == "1"
 LARGE = ("resnet", "mobilenet")
 each = pytest.mark.parametrize("name", MODELS)
+
+
+def most(*large: str, of: Any = MODELS) -> Any:
+    """A mark for tests of models, of which large ones are left to the matrix."""
+    return pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.matrix) if n in large else n for n in of])
+
+
 PORTED: dict[str, tuple[Any, Program]] = {}
 EXPECTED: dict[str, Any] = {}
 GRADIENTS: dict[str, tuple[Program, Any, list[Any], dict[str, Any]]] = {}
@@ -82,7 +88,7 @@ def test_a_ported_model_computes_the_models_numbers_for_sizes_that_were_open(bac
         close(program.run(*args, backend=backend), expected(name, args, part), 1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if FULL or name not in LARGE])
+@most(*LARGE)
 @pytest.mark.parametrize("target", ["numpy", "torch", "tensorflow"])
 def test_a_ported_model_is_written_out_and_computes_the_same(name: str, target: str) -> None:
     pytest.importorskip(target)
@@ -136,7 +142,7 @@ def gradients(name: str) -> tuple[Program, Any, list[Any], dict[str, Any]]:
     return GRADIENTS[name]
 
 
-@pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].differentiable and (FULL or n != "resnet")])
+@most("resnet", of=[name for name, example in MODELS.items() if example.differentiable])
 def test_gradients_are_those_of_the_model_itself(backend: str, name: str) -> None:
     own, cotangents, inputs, parameters = gradients(name)
     arguments = [tn.asarray(x.numpy(), backend=backend) for x in MODELS[name].args]
@@ -156,6 +162,33 @@ def _on(backend: str, value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _on(backend, item) for key, item in value.items()}
     return tn.asarray(value, backend=backend)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_keras_applications_compute_the_same(name: str) -> None:
+    keras.utils.set_random_seed(7)
+    make, size = APPLICATIONS[name]
+    model = stressed(make(weights=None, input_shape=(size, size, 3), classes=5))
+    x = tf.random.uniform((2, size, size, 3), maxval=255.0)
+    program = tn.port(model, (x,), dynamic={"inputs": ("batch", None, None, None)})
+    for backend in ("numpy", "torch", "tensorflow"):
+        for part in (x, x[:1]):
+            close(program.run(part, backend=backend), model(part), 2e-5)
+
+
+@pytest.mark.parametrize("name", ["images", "transformer", "recurrent"])
+@pytest.mark.parametrize("kind", ["torch", "keras", "numpy"])
+def test_a_ported_model_becomes_native_elsewhere(name: str, kind: str) -> None:
+    example, (_, program) = MODELS[name], ported(name)
+    backend = get("tensorflow" if kind == "keras" else kind)
+    native = program.to(kind)
+    for part, args in (("", example.args), ("others", example.others)):
+        arguments = [convert(x, get("tensorflow"), backend) for x in args]
+        # A Keras model has one argument, which may be a list.
+        found = native(arguments) if kind == "keras" and len(arguments) > 1 else native(*arguments)
+        found = [backend.to_numpy(backend.detach(y)) for y in flat(found)]
+        close(found, expected(name, args, part), 1e-5)
 
 
 # -- training ---------------------------------------------------------------------------------------------------------

@@ -475,7 +475,7 @@ class _Capture:
         count = len(given)
         host = {n % count for n in HOST.get(operation.type, ())} if count else set()
         either = set(EITHER.get(operation.type, ()))
-        found = []
+        found: list[Any] = []
         for n, (value, tensor) in enumerate(zip(given, operation.inputs, strict=True)):
             if n in host:
                 if not isinstance(value, np.ndarray):

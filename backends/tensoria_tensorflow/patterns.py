@@ -143,7 +143,7 @@ def _sizes(x: Operand) -> list[Any]:
 
 def _number(x: Operand) -> float | None:
     """The number that an operand is."""
-    return float(x.number) if isinstance(x, Literal) and not isinstance(x.number, complex) else None  # type: ignore[arg-type]
+    return float(x.number) if isinstance(x, Literal) and not isinstance(x.number, complex) else None
 
 
 def _is(x: Operand, number: float) -> bool:
@@ -254,7 +254,7 @@ def _normalised(work: _Work, made: Instruction) -> Any:
     """x s + (b - m s) with s = w / sqrt(v + e): normalisation by statistics given, or by its own over last axes."""
     for product, shift in (made.operands, made.operands[::-1]):
         for x, factor in work.both(product, "multiply"):
-            scales = [(factor, None), *work.both(factor, "multiply")]
+            scales: list[tuple[Operand, Operand | None]] = [(factor, None), *work.both(factor, "multiply")]
             for root, weight in scales:
                 found = _inverse(work, root)
                 if found is None:
@@ -562,10 +562,10 @@ def _scores(work: _Work, x: Operand) -> tuple[Instruction, float, bool] | None:
     scale = 1.0
     product = work.maker(x, "contract")
     if product is None:
-        for inner, number in work.both(x, "multiply"):
-            found = work.maker(inner, "contract")
-            if found is not None and _number(number) is not None:
-                product, scale = found, float(_number(number))  # type: ignore[arg-type]
+        for inner, factor in work.both(x, "multiply"):
+            found, times = work.maker(inner, "contract"), _number(factor)
+            if found is not None and times is not None:
+                product, scale = found, times
     if product is None or len(product.operands) != 2:
         return None
     return product, scale, causal

@@ -8,7 +8,7 @@ at the counter is stacked. Other loops are `while_loop`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -288,7 +288,7 @@ class _Loop:
             found[n] = TensorList(given.length, given.of, given.shape, array) if n in self.lists else array
         return found
 
-    def _body(self, part: Part, arguments: list[Any], wanted: Sequence[int]) -> list[Any]:
+    def _body(self, part: Part, arguments: list[Any], wanted: Iterable[int]) -> list[Any]:
         before = dict(self.walk.state)
         self.walk.loops += 1
         try:

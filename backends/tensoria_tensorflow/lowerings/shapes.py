@@ -140,7 +140,8 @@ def _strided(call: Call, x: Array, begin: Any, end: Any, strides: Known) -> Arra
     if not isinstance(begin, np.ndarray):
         return _indexed(call, x, begin, end, masks)
     key = subscript(begin, end, strides, **masks)
-    axis, parts = 0, []
+    axis = 0
+    parts: list[Any] = []
     used = sum(item is not None and item is not Ellipsis for item in key)
     for item in key:
         if item is Ellipsis:
