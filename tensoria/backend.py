@@ -318,6 +318,10 @@ class Backend:
         """
         raise BackendError(f"programs can not be written for {self.name} yet.", legal='p.run(backend="...")')
 
+    def examples(self, model: Any) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+        """Arguments, named arguments and open axes of a saved model (by its path), as it declares them itself."""
+        raise BackendError(f"the {self.name} backend knows no saved models.")
+
     def model(self, program: Any, kind: str, passes: Any) -> Any:
         """A native model that computes a program, of one of the kinds in `models`.
 

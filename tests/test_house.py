@@ -124,7 +124,7 @@ porting.parity.report
 porting.parity
 porting
 tensoria
-startup
+porter startup
 tour.*
 cli
 """

@@ -248,6 +248,11 @@ class TensorflowBackend(Backend):
             return native.reshape(array, tuple(-1 if size is None else size for size in shape))
         raise BackendError("several sizes are unknown while a tf.function traces, so this shape is not determined.")
 
+    def examples(self, model: Any) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+        from tensoria_tensorflow.examples import examples
+
+        return examples(model)
+
     def model(self, program: Any, kind: str, passes: Any) -> Any:
         from tensoria_tensorflow.modules import made
 
