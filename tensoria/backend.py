@@ -22,6 +22,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,7 @@ class Backend:
         add, subtract, multiply: three of them on the hot path, which promote their operands' data types themselves.
         primitives: the operations of programs that the framework has a kernel for, where they have a definition.
         updating: those of them that may write their result into the first operand, where that is faster.
+        models: the kinds of native models that `model` makes of programs.
         word: the data type in which random words of 32 bits are made: uint32, int32 (which shows their bits), or int64
             (whose upper half stays zero), whichever has kernels and is fastest.
     """
@@ -142,6 +144,7 @@ class Backend:
     operators: Mapping[str, Callable[[Any, Any], Array]] = PYTHON_OPERATORS
     primitives: Mapping[str, Callable[..., Any]] = {}
     updating: Mapping[str, Callable[[Any, Any], Array]] = {}
+    models: tuple[str, ...] = ()
     add: Callable[[Array, Array], Array]
     subtract: Callable[[Array, Array], Array]
     multiply: Callable[[Array, Array], Array]
@@ -321,17 +324,88 @@ class Backend:
         """
         raise BackendError(f"programs can not be written for {self.name} yet.", legal='p.run(backend="...")')
 
+    def examples(self, model: Any) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+        """Arguments, named arguments and open axes of a saved model (by its path), as it declares them itself."""
+        raise BackendError(f"the {self.name} backend knows no saved models.")
+
+    def model(self, program: Any, kind: str, passes: Any) -> Any:
+        """A native model that computes a program, of one of the kinds in `models`.
+
+        Args:
+            program: the program.
+            kind: what to make.
+            passes: the optimisations before.
+        """
+        raise BackendError(f"the {self.name} backend makes no models.")
+
     def captures(self, model: Any) -> bool:
         """Whether a value is a model of this framework that `capture` takes."""
         return False
 
-    def capture(self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any]) -> Any:
+    def register_lowering(self, operator: str, lowering: Callable[..., Any]) -> None:
+        """Take what a user says an operator of this framework means (see `tn.lowering`): a function of symbolic arrays.
+
+        Raises:
+            BackendError: the backend captures no models.
+        """
+        raise BackendError(f"the {self.name} backend does not capture models.")
+
+    def capture(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any],
+        train: bool | None = None,
+    ) -> Any:  # fmt: skip
         """What a model computes for arguments like these (a `programs.captured.Captured`).
+
+        Args:
+            train: whether it is captured as it trains; as it stands for None.
 
         Raises:
             PortingError: the framework does not show it.
         """
         raise BackendError(f"the {self.name} backend does not capture models.")
+
+    def reference(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any],
+        pull: Callable[[list[Array]], Sequence[Array | None]] | None = None, wide: bool = False,
+        train: bool | None = None,
+    ) -> Any:  # fmt: skip
+        """What a model itself computes (a `programs.captured.Reference`); it is left as it was.
+
+        Args:
+            model, args, kwargs: what is called with what.
+            pull: from the results to a cotangent for each of them (None for integers), for gradients.
+            wide: whether float64 stands for float32.
+            train: whether it runs as it trains; as it stands for None.
+
+        Raises:
+            PortingError: the framework can not compute the model in float64.
+        """
+        raise BackendError(f"the {self.name} backend does not run models.")
+
+    def substituted(
+        self, model: Any, arrays: Mapping[str, np.ndarray[Any, Any]]
+    ) -> contextlib.AbstractContextManager[None]:
+        """A model with other numbers in some of its parameters and buffers, until the context is left."""
+        raise BackendError(f"the {self.name} backend does not change models.")
+
+    def served(
+        self, program: Any, folder: Path, arrays: Mapping[str, np.ndarray[Any, Any]]
+    ) -> list[np.ndarray[Any, Any]]:
+        """A program saved in a folder as the framework's own file, and run from there in a process of its own.
+
+        Args:
+            program: the program.
+            folder: where it is saved; it does not exist yet.
+            arrays: numbers for its inputs, by name.
+
+        Raises:
+            BackendError: the framework has no such file, or the process failed.
+        """
+        raise BackendError(f"the {self.name} backend has no files that serve by themselves.")
+
+    def unpacked(self, value: Any) -> tuple[list[Array], Callable[[Sequence[Array]], Any]] | None:
+        """The arrays in a model's arguments, and what puts others in their place; None for plain containers."""
+        return None
 
     # -- operations -----------------------------------------------------------------------------------------------
 
@@ -487,6 +561,19 @@ class Backend:
         intermediate result in memory may do it slice by slice.
         """
         return function(self, arrays, *static)
+
+    def scan(
+        self, body: Callable[[list[Array], list[Array]], tuple[list[Array], list[Array]]], state: list[Array],
+        arrays: Sequence[Array], count: int, reverse: bool,
+    ) -> tuple[list[Array], list[Array]]:  # fmt: skip
+        """A state changed step by step with the slices of arrays: the last one, and the steps' results, stacked."""
+        steps = []
+        for n in reversed(range(count)) if reverse else range(count):
+            state, found = body(state, [self.get_item(x, (n, Ellipsis)) for x in arrays])
+            steps.append(found)
+        if reverse:
+            steps.reverse()
+        return state, [self.xp.stack(list(results), axis=0) for results in zip(*steps, strict=True)]
 
     # -- plans ------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
-"""The command line: `tensoria tour` shows what the library is for, `tensoria doctor` what is installed, and
-`tensoria conformance` whether the backends keep their contracts.
+"""The command line: `tensoria tour` shows what the library is for, `tensoria port` ports a model, `tensoria doctor`
+says what is installed, and `tensoria conformance` whether the backends keep their contracts.
 
 Each command is one row of `COMMANDS`. What goes wrong on purpose (`errors.TensoriaError`) is one message on the stream
 for errors and the exit code 2, never a traceback.
@@ -8,6 +8,7 @@ for errors and the exit code 2, never a traceback.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import importlib.metadata
 import io
@@ -23,6 +24,7 @@ import numpy as np
 
 import tensoria as tn
 from tensoria.errors import BackendNotFoundError, TensoriaError
+from tensoria.porter import found, port
 from tensoria.startup import start
 from tensoria.tour import tour
 from tensoria.tour.layout import heading, table
@@ -86,9 +88,9 @@ def _tour_arguments(parser: argparse.ArgumentParser) -> None:
     )
     picture = parser.add_mutually_exclusive_group()
     picture.add_argument(
-        "--out", type=Path, default=Path("out"), metavar="FOLDER", help="where the picture goes (default: ./out)"
+        "--out", type=Path, default=Path("out"), metavar="FOLDER", help="where files go (default: ./out)"
     )
-    picture.add_argument("--no-picture", action="store_true", help="draw no picture")
+    picture.add_argument("--no-picture", action="store_true", help="leave no files")
 
 
 def _run_tour(arguments: argparse.Namespace) -> int:
@@ -141,6 +143,47 @@ def _run_conformance(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _port_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="package.module:factory, a function that returns a model, or (model, args) or (model, args, kwargs, "
+        "dynamic); or a SavedModel's folder; or a .keras file",
+    )
+    parser.add_argument("--to", required=True, metavar="NAME", help="a backend; tensoria is source over all of them")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write")
+    parser.add_argument(
+        "--dynamic",
+        action="append",
+        default=[],
+        metavar="ARGUMENT=AXES",
+        help='an argument\'s open axes, such as "input_ids=batch,sequence" or "x=batch,-,-"; may be repeated',
+    )
+    parser.add_argument("--check", action="store_true", help="compare with the model, operator by operator")
+    parser.add_argument("--force", action="store_true", help="replace what an earlier port has written there")
+
+
+def _run_port(arguments: argparse.Namespace) -> int:
+    known = (*tn.available(), "tensoria")
+    if arguments.to not in known:
+        raise TensoriaError(f"--to {arguments.to!r} is no backend.", legal=", ".join(known))
+    dynamic = dict(_axes(text) for text in arguments.dynamic)
+    model = found(arguments.model)
+    model = dataclasses.replace(model, dynamic={**model.dynamic, **dynamic})
+    return port(
+        model, arguments.to, arguments.out, check=arguments.check, force=arguments.force,
+        say=lambda text: print(text, flush=True),
+    )  # fmt: skip
+
+
+def _axes(text: str) -> tuple[str, tuple[str | None, ...]]:
+    """An argument's open axes as the command line has them."""
+    name, separator, axes = text.partition("=")
+    if not name or not separator or not axes:
+        raise TensoriaError(f"--dynamic {text!r} says no axes.", legal="--dynamic input_ids=batch,sequence")
+    return name, tuple(None if axis.strip() in ("", "-") else axis.strip() for axis in axes.split(","))
+
+
 def _no_arguments(parser: argparse.ArgumentParser) -> None:
     pass
 
@@ -152,6 +195,13 @@ COMMANDS = {
         "mistakes the types refuse, and compare the backends' results. Takes less than a minute.",
         _tour_arguments,
         _run_tour,
+    ),
+    "port": Command(
+        "write a model of PyTorch, TensorFlow or Keras as source over another framework, with its weights",
+        "Capture a model, write its source (one class for each module) and its weights into a new folder, and compare "
+        "them with the model if asked to. The exit code is 0, 1 if a check finds a difference, 2 for errors.",
+        _port_arguments,
+        _run_port,
     ),
     "doctor": Command(
         "say what is installed and what is missing",

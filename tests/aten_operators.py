@@ -161,6 +161,8 @@ def _reductions() -> Iterator[Found]:
     yield "linalg_vector_norm.default", (x,), {}
     yield "norm.ScalarOpt_dim", (x, 2, [1], True), {}
     yield "logsumexp.default", (x, [0, 1]), {}
+    yield "histc.default", (real(20), 4, -1, 1.5), {}
+    yield "histc.default", (whole(20).double(), 6, -3, 3), {}
     yield "sort.default", (x, 1, True), {}
     yield "sort.stable", (x,), {"stable": True, "dim": 0, "descending": False}
     yield "argsort.default", (x, 1), {}
@@ -267,6 +269,8 @@ def _neural() -> Iterator[Found]:
     yield "matmul.default", (real(2, 3, 4), b), {}
     yield "mv.default", (a, real(4)), {}
     yield "dot.default", (real(4), real(4)), {}
+    ends = torch.tensor([2, 2, 5], dtype=torch.int32)
+    yield "_grouped_mm.default", (real(6, 4), real(3, 4, 2), ends), {}
     yield "outer.default", (real(4), real(3)), {}
     x = real(2, 4, 6)
     yield "layer_norm.default", (x, [6], real(6), real(6)), {}
@@ -279,6 +283,10 @@ def _neural() -> Iterator[Found]:
     statistics = real(4), real(4, low=0.1)
     yield "_native_batch_norm_legit_no_training.default", (x, real(4), real(4), *statistics, 0.1, 1e-5), {}
     yield "_native_batch_norm_legit.no_stats", (x, real(4), real(4), True, 0.1, 1e-5), {}
+    for train in (False, True):
+        given = (x, real(4), real(4), *statistics, train, 0.1, 1e-5)
+        yield "_native_batch_norm_legit_functional.default", given, {}
+        yield "batch_norm.default", (*given, False), {}
     yield "batch_norm.default", (x, None, None, *statistics, False, 0.1, 1e-5, False), {}
     yield "_weight_norm.default", (real(3, 4), real(3, 1)), {}
     heads = real(2, 4, 5, 3), real(2, 4, 6, 3), real(2, 4, 6, 3)

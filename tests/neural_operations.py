@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+import tensoria as tn
+
 __all__ = ["neural_examples"]
 
 Found = tuple[str, tuple[np.ndarray[Any, Any], ...], dict[str, Any]]
@@ -49,6 +51,9 @@ def neural_examples() -> Iterator[Found]:
             yield "attention", (*heads, *of), {"causal": causal, "scale": 0.5}
     yield "embedding", (_real(5, 3), np.array([[0, 4], [-1, 2]])), {}
     yield from _images()
+    yield "take_at", (_real(3, 4, 2), np.array([[[0, 1], [2, -1]], [[-3, 0], [1, 3]]])), {}
+    yield "take_at", (_real(3, 4), np.array([1, -2], "int32")), {}
+    yield "take_at", (_real(3, 4), np.array([[1], [-1]])), {}
     yield "top_k", (_real(3, 5),), {"k": 2, "axis": 1, "largest": True}
     yield "top_k", (np.array([2, 1, 2, 1, 0]),), {"k": 4, "axis": 0, "largest": False}
     for add in (False, True):
@@ -61,6 +66,9 @@ def neural_examples() -> Iterator[Found]:
                 weights = [_real(gates * 3, 5), _real(gates * 3, 3), _real(gates * 3), _real(gates * 3)]
                 held = [_real(2, 3) for _ in range(states)]
                 yield name, (_real(4, 2, 5), *held, *weights[: 4 if biased else 2]), {"reverse": reverse}
+        weights = [_real(9, 2), _real(9, 3)]
+        yield "gru", (_real(19, 2, 2), _real(2, 3), *weights), {"reverse": reverse}  # (steps that are one scan)
+        yield "lstm", (_real(17, 2, 2), _real(2, 2), _real(2, 2), _real(8, 2), _real(8, 2)), {"reverse": reverse}
 
 
 def _images() -> Iterator[Found]:
@@ -95,14 +103,23 @@ def _images() -> Iterator[Found]:
                 yield "mean_pool", (image,), {**chosen, "padded": padded}
         for size in (1, 3, 7):
             yield "adaptive_mean_pool", (image,), {"sizes": (size,) * space}
+            yield "adaptive_max_pool", (image,), {"sizes": (size,) * space}
         for sizes in ((4, 3, 9)[:space], (11, 16, 2)[:space]):
             given = [(n, m) for n, m in zip(shape, sizes, strict=True)]
             inner = tuple(n / m for n, m in given)
             ends = tuple((n - 1) / (m - 1) for n, m in given)
             for method, rule, steps in (
                 ("nearest", "asymmetric", inner), ("nearest", "half_pixel", inner), ("linear", "half_pixel", inner),
-                ("linear", "corners", ends),
+                ("linear", "corners", ends), ("cubic", "half_pixel", inner), ("cubic", "corners", ends),
             ):
                 yield "resize", (image,), {"sizes": sizes, "method": method, "rule": rule, "steps": steps}
+    for key in ((0, 0), (3, 2**32 - 1)):
+        for x, shared in ((_real(3, 5), ()), (_real(2, 3, 2, 2, dtype="float32"), (2, 3)), (_real(), ())):
+            for rate, stream in ((0.3, 0), (0.5, 2**32 + 7), (0.0, 1), (1.0, 1)):
+                options = {"rate": rate, "stream": stream, "shared": shared}
+                yield "dropout", (x, np.array(key, "uint32")), options
+    for dtype in (tn.float32, tn.float64):
+        for name in ("random_uniform", "random_normal"):
+            yield name, (np.array((0, 7), "uint32"),), {"shape": (3, 5), "dtype": dtype, "stream": 2}
     yield "pad", (_real(2, 3),), {"padding": ((0, 2), (1, 0)), "value": 1.5}
     yield "pad", (np.arange(3),), {"padding": ((1, 1),), "value": 7}

@@ -14,7 +14,7 @@ import pytest
 
 import tensoria as tn
 from tensoria import cli
-from tensoria.errors import BackendNotFoundError
+from tensoria.errors import BackendNotFoundError, TensoriaError
 from tensoria.tour import agreement, report, weights
 
 needs_model = pytest.mark.skipif(importlib.util.find_spec(weights.PACKAGE) is None, reason="the examples extra")
@@ -143,10 +143,16 @@ def test_the_tour_from_end_to_end(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert "Traceback" not in run.stderr
     assert "a bilinear form has no" in run.stdout
+    if importlib.util.find_spec("transformers") and importlib.util.find_spec("torch"):
+        assert "no divergence" in run.stdout
+        assert "NO" not in run.stdout.split()
+        page = (tmp_path / "pictures" / "parity.html").read_text(encoding="utf-8")
+        assert "BertModel on numpy" in page
+        assert "no divergence" in page
     assert "[CLS] tensor ##s" in run.stdout
     assert (tmp_path / "pictures" / report.PICTURE).read_bytes().startswith(b"\x89PNG")
     for name in agreement.installed()[0]:
-        rows = [line for line in run.stdout.splitlines() if line.split()[:1] == [name]]
+        rows = [line for line in run.stdout.splitlines() if line.split()[:1] == [name] and " float" in line]
         assert [row.split()[2] for row in rows] == ["float32", "float64"]
         assert all(row.endswith("yes") for row in rows)
         assert f"{name} float64: the circuits of 72 heads" in run.stderr
@@ -160,8 +166,13 @@ def test_backends_that_disagree_are_no_success(monkeypatch: pytest.MonkeyPatch, 
         verdict = right(*findings)
         return agreement.Agreement(verdict.same_dtype, verdict.reference, verdict.farthest, False)
 
+    def missing(*_: object) -> None:
+        raise TensoriaError("the library is not installed.")
+
     monkeypatch.setattr(agreement, "compare", wrong)
+    monkeypatch.setattr(report, "encoder", missing)
     assert cli.main(["tour", "--backend", "numpy", "--no-picture"]) == 1
     shown = capsys.readouterr().out
     assert "NO" in shown
     assert "Only one backend took part" in shown
+    assert "This section is left out: the library is not installed." in shown

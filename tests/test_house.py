@@ -105,16 +105,26 @@ programs.passes.*
 programs.passes
 programs.differentiation
 programs.statements
-programs.source programs.files
-programs.compiled
+programs.archives
+programs.source programs.files programs.state
+programs.regions
+programs.drawing
+programs.compiled programs.natives programs.parts programs.neutral
+programs.classes
 programs.program
 programs.control
 programs.*
-porting.models
+porting.models porting.lowering
+porting.parity.widening
+porting.parity.measuring porting.parity.matching porting.parity.cases
+porting.parity.outcomes
+porting.parity.findings
+porting.parity.page
+porting.parity.report
 porting.parity
 porting
 tensoria
-startup
+porter startup
 tour.*
 cli
 """

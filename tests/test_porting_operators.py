@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch")
 
 from aten_operators import aten_examples  # noqa: E402
 from tensoria_torch.lowerings import LOWERINGS, Call  # noqa: E402
-from tensoria_torch.lowerings.call import own_dtype  # noqa: E402
+from tensoria_torch.lowerings.call import Draws, own_dtype  # noqa: E402
+from tensoria_torch.lowerings.randomness import RANDOM  # noqa: E402
 from tensoria_torch.sizes import Sizes  # noqa: E402
 
 from tensoria.backend import Backend, get  # noqa: E402
@@ -28,7 +29,8 @@ RECURRENT = {"aten.lstm.input", "aten.gru.input", "tensoria.lstm.default", "tens
 
 
 def test_every_operator_has_an_example() -> None:
-    assert {name for name, _, _ in EXAMPLES} | UNDEFINED | RECURRENT == set(LOWERINGS)
+    own = {name for name in LOWERINGS if name.startswith(("aten.", "tensoria."))}
+    assert {name for name, _, _ in EXAMPLES} | UNDEFINED | RECURRENT | RANDOM == own
 
 
 def flat(value: Any) -> Iterator[Any]:
@@ -53,7 +55,7 @@ def lowered(name: str, args: Any, kwargs: Any, expected: Any) -> tuple[Recorder,
             return [argument(item) for item in value]
         return own_dtype(value) if isinstance(value, torch.dtype) else value
 
-    call = Call(recorder, expected, args, Sizes({}))
+    call = Call(recorder, expected, args, Sizes({}), Draws(recorder))
     named = {key: argument(value) for key, value in kwargs.items() if key != "layout"}
     with recording(recorder):
         result = LOWERINGS[name](call, *map(argument, args), **named)
@@ -94,3 +96,60 @@ def test_an_operator_becomes_instructions_with_pytorchs_types_and_numbers(backen
         scale = max(float(numbers.max()), 1e-3) if numbers.numel() else 1.0
         tolerance = (1e-12 if theirs.dtype == torch.float64 else 2e-6) * scale
         np.testing.assert_allclose(target.to_numpy(found), theirs.resolve_conj().numpy(), rtol=0, atol=tolerance)
+
+
+# -- what is drawn -----------------------------------------------------------------------------------------------------
+
+WHERE = torch.zeros(200, 60, dtype=torch.float64)
+DISTRIBUTIONS: dict[str, tuple[tuple[Any, ...], float, float]] = {
+    "rand.default": (([200, 60],), 1 / 2, 1 / 12), "rand_like.default": ((WHERE,), 1 / 2, 1 / 12),
+    "randn.default": (([200, 60],), 0, 1), "randn_like.default": ((WHERE,), 0, 1),
+    "uniform.default": ((WHERE, -1.0, 3.0), 1, 4 / 3), "normal_functional.default": ((WHERE, 2.0, 0.5), 2, 1 / 4),
+    "exponential.default": ((WHERE, 2.0), 1 / 2, 1 / 4), "bernoulli.default": ((WHERE + 0.3,), 0.3, 0.21),
+    "bernoulli.p": ((WHERE, 0.9), 0.9, 0.09), "bernoulli.Tensor": ((WHERE, WHERE + 0.9), 0.9, 0.09),
+    "randint.default": ((5, [200, 60]), 2, 2), "randint.low": ((-1, 4, [200, 60]), 1, 2),
+    "randint_like.default": ((WHERE, 5), 2, 2), "randint_like.low_dtype": ((WHERE, -1, 4), 1, 2),
+    "randperm.default": ((12000,), 11999 / 2, (12000**2 - 1) / 12),
+    "dropout.default": ((WHERE + 1, 0.2, True), 1, 1 / 4),
+    "native_dropout.default": ((WHERE + 1, 0.2, True), 1, 1 / 4),
+    "rrelu.default": ((WHERE - 1, 0.0, 0.5, True), -1 / 4, 1 / 48),
+    "multinomial.default": ((torch.tensor([1.0, 2.0, 1.0]).expand(12000, 3), 1), 1, 1 / 2),
+}  # fmt: skip
+"""For operators that draw: arguments, and mean and variance of what is drawn."""
+
+
+def test_every_operator_that_draws_has_a_distribution() -> None:
+    assert {f"aten.{name}" for name in DISTRIBUTIONS} == RANDOM
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_what_is_drawn_has_pytorchs_type_and_distribution(name: str) -> None:
+    args, mean, variance = DISTRIBUTIONS[name]
+    operator, overload = name.split(".")
+    expected = getattr(getattr(torch.ops.aten, operator), overload)(*args)
+    recorder, inputs, results = lowered(f"aten.{name}", args, {}, expected)
+    keys = {made.operands[-1] for made in recorder.instructions if made.operands and "stream" in made.attributes}
+    (key,) = keys
+    inputs[key] = torch.tensor([3, 4], dtype=torch.uint32)
+    drawn = computed(get("numpy"), recorder, inputs, results)
+    for symbolic, found, theirs in zip(results, drawn, flat(expected), strict=True):
+        assert symbolic.type == Type(own_dtype(theirs.dtype), tuple(theirs.shape))
+        assert found.shape == tuple(theirs.shape)
+        numbers = found.astype(float)
+        if symbolic.dtype.name == "bool":
+            continue
+        # Five standard deviations of a mean, and a variance to a tenth.
+        assert abs(numbers.mean() - mean) < 5 * (variance / numbers.size) ** 0.5
+        assert abs(numbers.var() - variance) < 0.1 * variance
+
+
+def test_samples_are_drawn_with_and_without_replacement() -> None:
+    weights = torch.tensor([[0.0, 1.0, 2.0, 1.0]])
+    for count, again in ((3, False), (500, True)):
+        args = (weights, count, again)
+        recorder, inputs, results = lowered("aten.multinomial.default", args, {}, torch.multinomial(*args))
+        (key,) = {made.operands[-1] for made in recorder.instructions if "stream" in made.attributes}
+        inputs[key] = torch.tensor([0, 1], dtype=torch.uint32)
+        (found,) = computed(get("numpy"), recorder, inputs, results)
+        assert found.shape == (1, count)
+        assert set(found[0].tolist()) == {1, 2, 3}

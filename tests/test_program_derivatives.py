@@ -409,6 +409,7 @@ def test_parameters_are_differentiated_by_name() -> None:
     held = traced.inputs[1]
     program: Program = dataclasses.replace(
         traced, inputs=traced.inputs[:1], signature=("x",), parameters={"layer.w": held}, arrays={held: w},
+        trainable=frozenset(("layer.w",)),
         input_tree=dataclasses.replace(traced.input_tree, children=traced.input_tree.children[:1]),
     )  # fmt: skip
     by_x, by_w = program.grad(0, parameters=True).run(tn.asarray(x))

@@ -182,10 +182,10 @@ def test_the_change_itself_is_not_what_is_refused(written: Path) -> None:
 
 
 def test_a_file_of_another_version_says_so(written: Path) -> None:
-    content = written.read_bytes().replace(b'"tensoria_version": "1"', b'"tensoria_version": "9"')
+    content = written.read_bytes().replace(b'"tensoria_version": "2"', b'"tensoria_version": "9"')
     other = written.with_suffix(".new")
     other.write_bytes(content)
-    with pytest.raises(FileError, match="version '9'; this tensoria reads 1"):
+    with pytest.raises(FileError, match="version '9'; this tensoria reads 2"):
         tn.load(other)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from operations_page import PAGE, page
 from program_operations import EXAMPLES, Example, program_of
 
 from tensoria.backend import get
@@ -116,3 +117,13 @@ def test_the_error_function_is_accurate_to_the_last_places() -> None:
         near = np.abs(found - expected) <= ulps * np.spacing(np.abs(expected))
         assert np.all(near | (np.isnan(found) & np.isnan(expected)))
         assert np.signbit(found[-4])
+
+
+def test_the_page_about_operations_is_that_of_the_table() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "python tests/operations_page.py writes it"
+
+
+def test_every_operation_says_what_it_means() -> None:
+    for row in OPERATIONS.values():
+        assert row.meaning, row.name
+        assert str(row).startswith(f"{row.name}(")

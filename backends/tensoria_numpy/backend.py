@@ -35,6 +35,7 @@ class NumpyBackend(Backend):
     fixed = frozenset((np.ndarray,))
     operators = OPERATORS
     primitives = KERNELS
+    models = ("numpy",)
     word = uint32
 
     # Mixed kinds promote in NumPy's own way, which is not the standard's.
@@ -133,6 +134,11 @@ class NumpyBackend(Backend):
 
     def contract(self, of: Any, a: Array, b: Array) -> Array:
         return self.pairs[of, a.shape, b.shape, a.dtype, b.dtype](a, b)
+
+    def model(self, program: Any, kind: str, passes: Any) -> Any:
+        from tensoria_numpy.modules import Model
+
+        return Model(program, passes)
 
     def dialect(self) -> Any:
         from tensoria_numpy.source import DIALECT

@@ -244,19 +244,60 @@ def gru(x, hidden, *weights, reverse):
     return states, hidden
 
 
+def take_at(x, indices):
+    """Parts of x at places along its first axes."""
+    return x[tuple(indices[..., n] for n in range(indices.shape[-1]))]
+
+
+def adaptive_max_pool(x, *, sizes):
+    """The largest component of each of as many bins."""
+    for axis, m in enumerate(sizes, x.ndim - len(sizes)):
+        n = x.shape[axis]
+        bins = [range(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+        x = np.stack([x.take(places, axis).max(axis) for places in bins], axis)
+    return x
+
+
+def threefry(k0, k1, c0, c1):
+    """Counters of two words encrypted by a key of two words: Threefry-2x32-20 (Salmon et al. 2011)."""
+    keys = (k0, k1, k0 ^ k1 ^ np.uint32(0x1BD11BDA))
+    x0, x1 = c0 + k0, c1 + k1
+    for group in range(5):
+        for rotation in ((13, 15, 26, 6), (17, 29, 16, 24))[group % 2]:
+            x0 = x0 + x1
+            x1 = (x1 << rotation | x1 >> 32 - rotation) ^ x0
+        x0 = x0 + keys[(group + 1) % 3]
+        x1 = x1 + (keys[(group + 2) % 3] + np.uint32(group + 1))
+    return x0, x1
+
+
+def dropout(x, key, *, rate, stream, shared):
+    """x / (1 - rate), and 0 where a uniform number that belongs to the key and the stream is below the rate."""
+    k0, k1 = key[:1], key[1:]
+    for number in (stream >> 32, stream & 0xFFFFFFFF):
+        k0, k1 = threefry(k0, k1, np.array([number], np.uint32), np.array([2 << 24], np.uint32))
+    shape = [1 if axis in shared else size for axis, size in enumerate(x.shape)]
+    count = int(np.prod(shape))
+    pairs = threefry(k0, k1, np.arange((count + 1) // 2, dtype=np.uint32), np.zeros(1, np.uint32))
+    drawn = np.stack(pairs, axis=-1).reshape(-1)[:count].reshape(shape) >> 8
+    kept = x * x.dtype.type(1 / (1 - rate) if rate < 1 else 0)
+    return np.where(drawn >= np.ceil(rate * 2**24), kept, x.dtype.type(0))
+
+
 KERNELS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         erf, sigmoid, relu, silu, gelu, softmax, log_softmax, linear, layer_norm, rms_norm, group_norm, batch_norm,
         attention, embedding, convolution, convolution_transpose, max_pool, mean_pool, pad, top_k, scatter, lstm, gru,
+        dropout, take_at, adaptive_max_pool,
     )
 }  # fmt: skip
 """The kernels, by the operation's name."""
 NEEDS = {
     "silu": ("sigmoid",), "gelu": ("erf",), "convolution": ("windowed",), "lstm": ("linear", "sigmoid"),
     "convolution_transpose": ("windowed", "convolution"), "max_pool": ("windowed",), "mean_pool": ("windowed",),
-    "gru": ("linear", "sigmoid"),
+    "gru": ("linear", "sigmoid"), "dropout": ("threefry",),
 }  # fmt: skip
 """Which other functions of this file a kernel calls."""
-PRELUDE = {function.__name__: inspect.getsource(function) for function in (*KERNELS.values(), windowed)}
+PRELUDE = {function.__name__: inspect.getsource(function) for function in (*KERNELS.values(), windowed, threefry)}
 """Their text."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tensoria.dtypes import DType
-from tensoria.programs.source import Call, Dialect, Row, kernel
+from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel
 from tensoria_numpy import neural
 from tensoria_numpy.neural import KERNELS, NEEDS
 
@@ -209,5 +209,14 @@ DIALECT = Dialect(
     literal="{dtype}({number})",
     array="np.asarray({array}, dtype={dtype})",
     prelude={**PRELUDE, **neural.PRELUDE},
+    classes=ClassStyle(
+        base="",
+        method="__call__",
+        parameter="self.{name} = {array}{layout}",
+        buffer="self.{name} = {array}{layout}.copy()",
+        constant="self.{name} = {array}",
+        several="{items}",
+        assign="{0} = np.asarray({value})",
+    ),
 )
 """NumPy's Python."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,7 @@ class TensorflowBackend(Backend):
     max_dimensions = 254
     operators = OPERATORS
     primitives = KERNELS
+    models = ("tensorflow", "keras")
     word = uint32
 
     def __init__(self) -> None:
@@ -250,6 +252,16 @@ class TensorflowBackend(Backend):
             return native.reshape(array, tuple(-1 if size is None else size for size in shape))
         raise BackendError("several sizes are unknown while a tf.function traces, so this shape is not determined.")
 
+    def examples(self, model: Any) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+        from tensoria_tensorflow.examples import examples
+
+        return examples(model)
+
+    def model(self, program: Any, kind: str, passes: Any) -> Any:
+        from tensoria_tensorflow.modules import made
+
+        return made(program, kind, passes)
+
     def dialect(self) -> Any:
         from tensoria_tensorflow.source import DIALECT
 
@@ -260,6 +272,45 @@ class TensorflowBackend(Backend):
 
     def svd(self, array: Array, close: float) -> tuple[Array, Array, Array]:
         return linalg.near_svd(native.read(array), close)
+
+    def captures(self, model: Any) -> bool:
+        from tensoria_tensorflow.exporting import is_model
+
+        return is_model(model)
+
+    def capture(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any],
+        train: bool | None = None,
+    ) -> Any:  # fmt: skip
+        from tensoria_tensorflow.capture import capture
+
+        return capture(model, args, kwargs, dynamic, train)
+
+    def register_lowering(self, operator: str, lowering: Callable[..., Any]) -> None:
+        from tensoria_tensorflow.lowerings import register
+
+        register(operator, lowering)
+
+    def reference(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any],
+        pull: Callable[[list[Array]], Sequence[Array | None]] | None = None, wide: bool = False,
+        train: bool | None = None,
+    ) -> Any:  # fmt: skip
+        from tensoria_tensorflow.reference import reference
+
+        return reference(model, args, kwargs, pull, wide, train)
+
+    def substituted(
+        self, model: Any, arrays: Mapping[str, np.ndarray[Any, Any]]
+    ) -> contextlib.AbstractContextManager[None]:
+        from tensoria_tensorflow.reference import substituted
+
+        return substituted(model, arrays)
+
+    def served(self, program: Any, folder: Any, arrays: Mapping[str, Any]) -> list[np.ndarray[Any, Any]]:
+        from tensoria_tensorflow.serving import served
+
+        return served(program, folder, arrays)
 
     def get_item(self, array: Array, key: Any) -> Array:
         return xp.getitem(array, key)

@@ -60,6 +60,40 @@ def linear(x, weight, *bias):
     return found + bias[0] if bias else found
 
 
+def layer_norm(x, *scale, axes, epsilon):
+    """Zero mean and unit variance over the last axes, times a weight, plus a bias."""
+    x = x - tf.reduce_mean(x, axes, keepdims=True)
+    x = x / tf.sqrt(tf.reduce_mean(x * x, axes, keepdims=True) + epsilon)
+    x = x * scale[0] if scale else x
+    return x + scale[1] if len(scale) > 1 else x
+
+
+def batch_norm(x, mean, variance, *scale, axis, epsilon):
+    """Centred and scaled by channel, as one product and one sum."""
+    factor = 1 / tf.sqrt(variance + epsilon) * (scale[0] if scale else 1)
+    offset = (scale[1] if len(scale) > 1 else 0) - mean * factor
+    shape = [-1 if n == axis else 1 for n in range(x.shape.rank)]
+    return x * tf.reshape(factor, shape) + tf.reshape(offset, shape)
+
+
+def attention(query, key, value, *mask, causal, scale):
+    """softmax(scale query key^T + mask) value; rows without anything to attend to are 0."""
+    scores = tf.matmul(query * scale, key, transpose_b=True)
+    if causal:
+        mask = (*mask, tf.linalg.band_part(tf.ones(tf.shape(scores)[-2:], tf.bool), -1, 0))
+    if not mask:
+        return tf.matmul(tf.nn.softmax(scores), value)
+    keep = True
+    for of in mask:
+        allowed = of if of.dtype == tf.bool else of > float("-inf")
+        keep = keep & allowed
+        if of.dtype != tf.bool:
+            scores = scores + tf.where(allowed, of, 0)
+    some = tf.reduce_any(keep, axis=-1, keepdims=True)
+    weights = tf.nn.softmax(tf.where(keep | ~some, scores, float("-inf")))
+    return tf.matmul(tf.where(some, weights, 0), value)
+
+
 def embedding(weight, indices):
     """Rows of a table; negative positions count from the end, as TensorFlow's do not."""
     return tf.gather(weight, tf.where(indices < 0, indices + tf.shape(weight, indices.dtype)[0], indices))
@@ -103,6 +137,34 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
     if bias:
         found = found + bias[0]
     return tf.transpose(found, [("N" + letters + "C").index(letter) for letter in numbers[2]])
+
+
+def mean_pool(x, *, window, strides, padding, padded):
+    """The mean of each window, of the zeros around the image too, or of its own components."""
+    space, lead = len(window), x.shape.rank - len(window)
+    around = [(0, 0)] * lead + list(padding)
+    letters = [0, *range(lead, lead + space), *range(1, lead)]
+
+    def summed(x):
+        for axis in range(space):
+            places = [slice(None)] * (lead + space)
+            parts = []
+            for k in range(window[axis]):
+                places[lead + axis] = slice(k, k - window[axis] + 1 or None, strides[axis])
+                parts.append(x[tuple(places)])
+            x = tf.add_n(parts)
+        return x
+
+    if padded or not any(map(any, padding)):
+        size = 1
+        for n in window:
+            size *= n
+        if lead == 2 and space == 2:
+            x = tf.nn.avg_pool2d(tf.transpose(tf.pad(x, around), letters), window, strides, "VALID")
+            return tf.transpose(x, [0, 3, 1, 2])
+        return summed(tf.pad(x, around)) / size
+    inside = tf.ones(tf.concat([tf.ones([lead], tf.int32), tf.shape(x)[lead:]], axis=0), x.dtype)
+    return summed(tf.pad(x, around)) / summed(tf.pad(inside, around))
 
 
 def max_pool(x, *, window, strides, padding, dilation):
@@ -162,14 +224,62 @@ def gru(x, hidden, *weights, reverse):
     return states, states[0 if reverse else -1]
 
 
+def take_at(x, indices):
+    """Parts of x at places along its first axes; negative positions count from the end, as TensorFlow's do not."""
+    sizes = tf.shape(x, indices.dtype)[: tf.shape(indices)[-1]]
+    return tf.gather_nd(x, tf.where(indices < 0, indices + sizes, indices))
+
+
+def adaptive_max_pool(x, *, sizes):
+    """The largest component of each of as many bins."""
+    for axis, m in enumerate(sizes, x.shape.rank - len(sizes)):
+        n = tf.shape(x)[axis]
+        bins = [tf.range(i * n // m, ((i + 1) * n + m - 1) // m) for i in range(m)]
+        x = tf.stack([tf.reduce_max(tf.gather(x, places, axis=axis), axis) for places in bins], axis)
+    return x
+
+
+def threefry(k0, k1, c0, c1):
+    """Counters of two words encrypted by a key of two words: Threefry-2x32-20 (Salmon et al. 2011)."""
+    left, right, xor = tf.bitwise.left_shift, tf.bitwise.right_shift, tf.bitwise.bitwise_xor
+    keys = (k0, k1, xor(xor(k0, k1), tf.constant(0x1BD11BDA, tf.uint32)))
+    x0, x1 = c0 + k0, c1 + k1
+    for group in range(5):
+        for rotation in ((13, 15, 26, 6), (17, 29, 16, 24))[group % 2]:
+            low, high = tf.constant(rotation, tf.uint32), tf.constant(32 - rotation, tf.uint32)
+            x0 = x0 + x1
+            x1 = xor(tf.bitwise.bitwise_or(left(x1, low), right(x1, high)), x0)
+        x0 = x0 + keys[(group + 1) % 3]
+        x1 = x1 + (keys[(group + 2) % 3] + tf.constant(group + 1, tf.uint32))
+    return x0, x1
+
+
+def dropout(x, key, *, rate, stream, shared):
+    """x / (1 - rate), and 0 where a uniform number that belongs to the key and the stream is below the rate."""
+    k0, k1 = key[:1], key[1:]
+    for number in (stream >> 32, stream & 0xFFFFFFFF):
+        k0, k1 = threefry(k0, k1, tf.constant([number], tf.uint32), tf.constant([2 << 24], tf.uint32))
+    sizes = tf.shape(x, tf.int64)
+    once = tf.constant([axis in shared for axis in range(x.shape.rank)], tf.bool)
+    shape = tf.where(once, tf.ones_like(sizes), sizes)
+    count = tf.reduce_prod(shape)
+    numbers = tf.cast(tf.range((count + 1) // 2), tf.uint32)
+    pairs = threefry(k0, k1, numbers, tf.zeros([1], tf.uint32))
+    drawn = tf.reshape(tf.reshape(tf.stack(pairs, axis=-1), [-1])[:count], shape)
+    keep = tf.cast(tf.bitwise.right_shift(drawn, tf.constant(8, tf.uint32)), tf.int64) >= int(-(-rate * 2**24 // 1))
+    return tf.where(keep, x * tf.constant(1 / (1 - rate) if rate < 1 else 0, x.dtype), tf.zeros([], x.dtype))
+
+
 KERNELS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        erf, sigmoid, relu, gelu, softmax, log_softmax, linear, embedding, convolution, max_pool, pad, lstm, gru,
+        erf, sigmoid, relu, gelu, softmax, log_softmax, linear, layer_norm, batch_norm, attention, embedding,
+        convolution, max_pool, mean_pool, pad, lstm, gru,
+        dropout, take_at, adaptive_max_pool,
     )
 }  # fmt: skip
 """The kernels, by the operation's name."""
-NEEDS: Mapping[str, tuple[str, ...]] = {}
+NEEDS: Mapping[str, tuple[str, ...]] = {"dropout": ("threefry",)}
 """Which other functions of this file a kernel calls."""
-PRELUDE = {function.__name__: inspect.getsource(function) for function in KERNELS.values()}
+PRELUDE = {function.__name__: inspect.getsource(function) for function in (*KERNELS.values(), threefry)}
 """Their text."""

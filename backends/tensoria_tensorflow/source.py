@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from tensoria.dtypes import DType
 from tensoria.programs.operations.indexing import At, Cut
-from tensoria.programs.source import Call, Dialect, Row, kernel, number
+from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel, number
 from tensoria.programs.types import Shape
 from tensoria_tensorflow import neural
+from tensoria_tensorflow.control import CONTROL
+from tensoria_tensorflow.images import rows
 from tensoria_tensorflow.neural import KERNELS, NEEDS
 
 __all__ = ["DIALECT"]
@@ -487,6 +489,8 @@ def _product(a: str, b: str, first: int, second: int, flags: str) -> str:
         return f"tf.linalg.matvec({a}, {b})"
     if first == 1:
         return f"tf.linalg.matvec({b}, {a}, transpose_a=True)"
+    if first > 2 and second == 2 and not flags:  # as one product, not one for each matrix
+        return f"tf.tensordot({a}, {b}, 1)"
     return f"tf.matmul({a}, {b}{flags})"
 
 
@@ -654,6 +658,7 @@ ROWS: dict[str, Row] = {
 }  # fmt: skip
 
 ROWS.update({name: kernel(function, *NEEDS.get(name, ())) for name, function in KERNELS.items()})
+ROWS.update(rows(ROWS))
 
 DIALECT = Dialect(
     imports="import tensorflow as tf",
@@ -665,5 +670,16 @@ DIALECT = Dialect(
     array="tf.cast({array}, {dtype})",
     prelude={**PRELUDE, **neural.PRELUDE},
     functions={"min": "tf.minimum", "max": "tf.maximum"},
+    control=CONTROL,
+    channels_last=True,
+    classes=ClassStyle(
+        base="tf.Module",
+        method="__call__",
+        parameter="self.{name} = tf.Variable({array}{layout}, name={path})",
+        buffer="self.{name} = tf.Variable({array}{layout}, trainable=False, name={path})",
+        constant="self.{name} = tf.constant({array}, {dtype})",
+        several="{items}",
+        assign="{0}.assign({value})",
+    ),
 )
 """TensorFlow's Python."""

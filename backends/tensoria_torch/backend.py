@@ -71,6 +71,7 @@ class TorchBackend(Backend):
     immediate = True
     fixed = frozenset((torch.Tensor,))
     primitives = KERNELS
+    models = ("torch",)
     updating = UPDATING
     operators = OPERATORS | {
         "multiply": _by_number("multiply", torch.ops.aten.mul.Scalar),
@@ -234,6 +235,11 @@ class TorchBackend(Backend):
 
     # -- operations -----------------------------------------------------------------------------------------------
 
+    def model(self, program: Any, kind: str, passes: Any) -> Any:
+        from tensoria_torch.modules import made
+
+        return made(program, kind, passes)
+
     def dialect(self) -> Any:
         from tensoria_torch.source import DIALECT
 
@@ -242,10 +248,36 @@ class TorchBackend(Backend):
     def captures(self, model: Any) -> bool:
         return isinstance(model, torch.nn.Module)
 
-    def capture(self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any]) -> Any:
+    def register_lowering(self, operator: str, lowering: Callable[..., Any]) -> None:
+        from tensoria_torch.lowerings import register
+
+        register(operator, lowering)
+
+    def capture(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Mapping[str, Any],
+        train: bool | None = None,
+    ) -> Any:  # fmt: skip
         from tensoria_torch.capture import capture
 
-        return capture(model, args, kwargs, dynamic)
+        return capture(model, args, kwargs, dynamic, train)
+
+    def reference(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], pull: Any = None, wide: bool = False,
+        train: bool | None = None,
+    ) -> Any:  # fmt: skip
+        from tensoria_torch.reference import reference
+
+        return reference(model, args, kwargs, pull, wide, train)
+
+    def substituted(self, model: Any, arrays: Mapping[str, Any]) -> Any:
+        from tensoria_torch.reference import substituted
+
+        return substituted(model, arrays)
+
+    def unpacked(self, value: Any) -> Any:
+        from tensoria_torch.reference import unpacked
+
+        return unpacked(value)
 
     def svd(self, array: Array, close: float) -> tuple[Array, Array, Array]:
         return factorisations.svd(array, close)

@@ -20,15 +20,19 @@ from tensoria.indices import PLAIN
 from tensoria.programs.captured import Captured, Dynamic, Fixed, Operator
 from tensoria.programs.dimensions import Dim, Size, dim
 from tensoria.programs.naming import named_values
+from tensoria.programs.passes import remove_dead_code
 from tensoria.programs.program import Program
 from tensoria.programs.recorder import Recorder, SymbolicArray, recording
+from tensoria.programs.standard import cast
+from tensoria.programs.standard import namespace as xp
 from tensoria.programs.trees import LEAF, Tree, flatten
 from tensoria.programs.types import Operand, Source, Type, Value
-from tensoria_torch.exporting import exported, is_size, name_of, named
-from tensoria_torch.leaves import derivatives_noted
+from tensoria_torch.containers import caches_registered, plain
+from tensoria_torch.exporting import exported, in_mode, is_size, name_of, named, open_axes, quantised
+from tensoria_torch.leaves import derivatives_noted, own_derivatives
 from tensoria_torch.lowerings import IGNORED, LOWERINGS, Call
-from tensoria_torch.lowerings.call import own_dtype
-from tensoria_torch.sizes import Sizes
+from tensoria_torch.lowerings.call import Draws, own_dtype
+from tensoria_torch.sizes import Sizes, guard_of, line_of
 
 __all__ = ["capture"]
 
@@ -37,29 +41,60 @@ CALL = re.compile(r"@(\d+)$")
 TORCH = torch.__file__.rsplit("/", 1)[0] + "/"
 
 
-def capture(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Dynamic) -> Captured:
+def capture(
+    module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Dynamic, train: bool | None = None
+) -> Captured:
     """What a module computes for arguments like these.
+
+    Args:
+        train: whether it is captured as it trains; as it stands for None.
 
     Raises:
         PortingError: the module can not be exported; PyTorch's reason is in the message.
     """
+    weights = quantised(module)
+    if weights:
+        raise PortingError(
+            f"{type(module).__name__} has quantised weights: {'; '.join(weights[:8])}"
+            f"{f' and {len(weights) - 8} more' if len(weights) > 8 else ''}.",
+            legal="the model with weights in floating point",
+        )
+    caches_registered()
     given = named(module, args, kwargs)
-    with derivatives_noted() as own:
-        program = exported(module, args, kwargs, dynamic, given)
-    refused = [f"a derivative of its own: the autograd.Function {name}" for name in dict.fromkeys(own)]
-    return _Capture(type(module).__name__, program, given, dynamic, refused).captured()
+    found: list[_Capture] = []
+    failures: list[PortingError] = []
+    with in_mode(module, train):
+        for distinct in (False, True) if dynamic else (False,):
+            try:
+                with derivatives_noted() as own:
+                    program = exported(module, args, kwargs, dynamic, given, distinct)
+            except PortingError as error:
+                failures.append(error)
+                continue
+            refused = [f"a derivative of its own: the autograd.Function {name}" for name in own_derivatives(own)]
+            found.append(_Capture(module, program, given, dynamic, refused))
+            if not found[-1].fixed:
+                break
+    if not found:
+        raise failures[0]
+    return min(found, key=lambda made: len(made.fixed)).captured()
 
 
 class _Capture:
     """An exported program on its way into ours."""
 
     def __init__(
-        self, name: str, exported: Any, given: Mapping[str, Any], dynamic: Dynamic, refused: Sequence[str]
+        self, module: Any, exported: Any, given: Mapping[str, Any], dynamic: Dynamic, refused: Sequence[str]
     ) -> None:
-        self.name, self.exported, self.given, self.dynamic = name, exported, given, dynamic
+        self.name, self.exported, self.dynamic = type(module).__name__, exported, dynamic
+        self.given = {name: plain(value) for name, value in given.items()}
+        self.learnt = {name for name, of in module.named_parameters(remove_duplicate=False) if of.requires_grad}
         self.recorder = Recorder()
         self.inputs: list[Value] = []
         self.parameters: dict[str, Value] = {}
+        self.aliases: dict[str, str] = {}
+        self.updates: dict[str, Operand] = {}
+        self.draws = Draws(self.recorder, "random_key" if "key" in given else "key")
         self.arrays: dict[Value, Any] = {}
         self.held: dict[Any, Any] = {}
         """What each node has become."""
@@ -69,7 +104,7 @@ class _Capture:
         self.refused = list(refused)
         self.fixed: list[Fixed] = []
         self.sizes = self._symbols()
-        self._storages: dict[Any, Value] = {}
+        self._storages: dict[Any, str] = {}
 
     # -- sizes ----------------------------------------------------------------------------------------------------
 
@@ -85,8 +120,9 @@ class _Capture:
     def _symbols(self) -> Sizes:
         ranges = self.exported.range_constraints
         names: dict[Any, Any] = {}
-        for root, _, node in self._tensors():
-            for axis, wanted in enumerate(self.dynamic.get(root, ())):
+        opened = open_axes(self.dynamic, self.given)
+        for (root, _, node), (_, _, sizes) in zip(self._tensors(), opened, strict=True):
+            for axis, wanted in enumerate(sizes):
                 if wanted is None:
                     continue
                 size = node.meta["val"].shape[axis]
@@ -111,15 +147,10 @@ class _Capture:
 
     def _fixed(self, root: str, axis: int, name: str, size: int, node: Any) -> Fixed:
         """With the guard that fixed it, if PyTorch remembers one."""
-        shapes = node.meta["val"].fake_mode.shape_env
-        for guard in reversed(shapes.guards):
-            expression = guard.expr
-            if getattr(expression, "rel_op", "") == "==" and any(str(side) == str(size) for side in expression.args):
-                frame = guard.sloc.maybe_user_loc or ""
-                found = re.search(r'"?([^" ]+\.py)"?[:,] ?(?:line )?(\d+)', str(frame))
-                source = Source(found[1], int(found[2])) if found else Source()
-                return Fixed(root, axis, name, str(size), str(expression), source)
-        return Fixed(root, axis, name, str(size))
+        guard = guard_of(node.meta["val"].fake_mode.shape_env, root, axis, size)
+        if guard is None:
+            return Fixed(root, axis, name, str(size))
+        return Fixed(root, axis, name, str(size), str(guard.expr), line_of(guard))
 
     # -- the graph ------------------------------------------------------------------------------------------------
 
@@ -144,9 +175,14 @@ class _Capture:
         return Captured(program, operators, tuple(self.fixed), tuple(self.refused), self._replay)
 
     def _side_effects(self) -> None:
-        for spec in self.exported.graph_signature.output_specs:
-            if spec.kind.name != "USER_OUTPUT":
-                what = spec.kind.name.lower().replace("_", " ")
+        """Changed buffers become updates; a changed argument has to be among the results."""
+        specs = self.exported.graph_signature.output_specs
+        results = {spec.arg.name for spec in specs if spec.kind.name == "USER_OUTPUT"}
+        for spec in specs:
+            kind = spec.kind.name
+            returned = kind == "USER_INPUT_MUTATION" and spec.arg.name in results
+            if kind not in ("USER_OUTPUT", "BUFFER_MUTATION") and not returned:
+                what = kind.lower().replace("_", " ")
                 self.refused.append(f"a side effect, {what} of {spec.target}")
 
     def _program(self, graph: Any) -> Program:
@@ -157,32 +193,49 @@ class _Capture:
                     self._lower(node)
                 elif node.op == "get_attr":
                     self.held[node] = self._constant(getattr(self.exported.graph_module, node.target))
+            self._changes(graph)
         leaves, tree = self._results(graph)
         signature = tuple(name for name, value in self.given.items() if _has_tensors(value))
+        trees = [_tree(self.given[name]) for name in signature]
+        key = self.draws.key
+        names = {self.aliases.get(name, name) for name in self.learnt}
         program = Program(
             name=self.name,
-            signature=signature,
-            inputs=tuple(self.inputs),
+            signature=signature if key is None else (*signature, key.name),
+            inputs=tuple(self.inputs) if key is None else (*self.inputs, key),
             parameters=self.parameters,
             arrays={**self.arrays, **self.recorder.constants},
             instructions=tuple(self.recorder.instructions),
             outputs=tuple(leaves),
-            input_tree=Tree("tuple", (), tuple(_tree(self.given[name]) for name in signature)),
+            input_tree=Tree("tuple", (), tuple(trees if key is None else (*trees, LEAF))),
             output_tree=tree,
             output_axes=(PLAIN,) * len(leaves),
+            updates=self.updates,
+            trainable=frozenset(name for name in self.parameters if name in names),
+            aliases=self.aliases,
+            key=key,
         )
+        program = remove_dead_code(program)
         named_values(program)
         return program
 
     def _arguments(self) -> None:
         nodes = {node.name: node for node in self.exported.graph.nodes if node.op == "placeholder"}
+        stored = self.exported.state_dict
+        changed = set(self.exported.graph_signature.buffers_to_mutate.values())
         for spec in self.exported.graph_signature.input_specs:
             node = nodes[spec.arg.name]
-            if spec.kind.name in ("PARAMETER", "BUFFER", "CONSTANT_TENSOR"):
-                found = self.exported.state_dict.get(spec.target)
+            if spec.kind.name in ("PARAMETER", "BUFFER") and (spec.target in stored or spec.target in changed):
+                found = stored.get(spec.target)
                 self.held[node] = self._parameter(
                     spec.target, self.exported.constants[spec.target] if found is None else found
                 )
+            elif spec.kind.name in ("BUFFER", "CONSTANT_TENSOR"):  # which belongs to no state
+                self.held[node] = self._constant(self.exported.constants[spec.target])
+        for name, tensor in stored.items():
+            own = self._storages.get(_place(tensor))
+            if own is not None and own != name:
+                self.aliases[name] = own
         paths = dict(zip((id(n) for _, _, n in self._tensors()), self._paths(), strict=True))
         for root, _, node in self._tensors():
             fake = node.meta["val"]
@@ -200,24 +253,18 @@ class _Capture:
 
     def _parameter(self, path: str, tensor: Any) -> SymbolicArray:
         """A parameter or buffer; those that share memory are one."""
-        tensor = tensor.detach()
-        if tensor.ndim == 0 and tensor.dtype in (torch.int64, torch.bool):
-            return self.recorder.literal(tensor.item(), own_dtype(tensor.dtype))
-        pointer = tensor.untyped_storage().data_ptr()
-        key = (pointer, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)
+        key = _place(tensor)
         if key not in self._storages:
             value = Value(Type(own_dtype(tensor.dtype), tuple(tensor.shape)), path)
-            self._storages[key] = self.parameters[self._first_name(path, tensor)] = value
+            self._storages[key] = name = self._first_name(path, tensor)
+            self.parameters[name] = value
             self.arrays[value] = _numbers(tensor)
-        return SymbolicArray(self._storages[key], self.recorder)
+        return SymbolicArray(self.parameters[self._storages[key]], self.recorder)
 
     def _first_name(self, path: str, tensor: Any) -> str:
         """The first name under which the module has this tensor."""
-        pointer = tensor.untyped_storage().data_ptr()
-        for name, other in self.exported.state_dict.items():
-            if other.shape == tensor.shape and other.untyped_storage().data_ptr() == pointer:
-                return str(name) if name not in self.parameters else path
-        return path
+        place = _place(tensor)
+        return next((str(name) for name, x in self.exported.state_dict.items() if _place(x) == place), path)
 
     def _constant(self, tensor: Any) -> SymbolicArray:
         return self.recorder.constant(_numbers(tensor), own_dtype(tensor.dtype), origin=tensor)
@@ -237,7 +284,7 @@ class _Capture:
         source = _source(node)
         before = len(self.recorder.instructions)
         fakes = tuple(a.meta["val"] if isinstance(a, torch.fx.Node) else a for a in node.args)
-        call = Call(self.recorder, node.meta["val"], fakes, self.sizes)
+        call = Call(self.recorder, node.meta["val"], fakes, self.sizes, self.draws)
         args = [self._argument(a) for a in node.args]
         kwargs = {key: self._argument(a) for key, a in node.kwargs.items() if key not in PLACED}
         try:
@@ -281,18 +328,41 @@ class _Capture:
     def _results(self, graph: Any) -> tuple[list[Operand], Tree]:
         nodes = next(node for node in graph.nodes if node.op == "output").args[0]
         specs = self.exported.graph_signature.output_specs
-        found = [
-            self.held[node].operand if isinstance(node, torch.fx.Node) and not is_size(node) else _Static(node)
-            for node, spec in zip(nodes, specs, strict=True) if spec.kind.name == "USER_OUTPUT"
-        ]  # fmt: skip
+        found: list[Any] = []
+        operands: dict[int, Operand] = {}
+        for node, spec in zip(nodes, specs, strict=True):
+            if spec.kind.name != "USER_OUTPUT":
+                continue
+            if isinstance(node, torch.fx.Node) and not is_size(node):
+                found.append(torch.empty(0))  # stands for the result in containers that look at what they hold
+                operands[id(found[-1])] = self.held[node].operand
+            else:
+                found.append(self._number(node))
         nested = pytree.tree_unflatten(found, self.exported.module_call_graph[0].signature.out_spec)
-        leaves, tree = flatten(_plain(nested), lambda item: isinstance(item, Operand))
-        if len(leaves) != sum(not isinstance(x, _Static) for x in found):
-            raise PortingError(
-                f"{self.name} returns a {type(nested).__name__} with tensors in containers that have no counterpart.",
-                legal="use_cache=False, or a module around it that returns tensors",
-            )
-        return leaves, tree
+        leaves, tree = flatten(plain(nested), lambda item: id(item) in operands)
+        return [operands[id(leaf)] for leaf in leaves], tree
+
+    def _number(self, node: Any) -> Any:
+        """A result that is no tensor.
+
+        Raises:
+            PortingError: it depends on the arguments' sizes.
+        """
+        value = node.meta["val"] if isinstance(node, torch.fx.Node) else node
+        if isinstance(value, (torch.SymInt, torch.SymFloat, torch.SymBool)):
+            raise PortingError(f"{self.name} returns the number {value}, which depends on open sizes.")
+        return value
+
+    def _changes(self, graph: Any) -> None:
+        """The values that buffers have after the call."""
+        nodes = next(node for node in graph.nodes if node.op == "output").args[0]
+        for node, spec in zip(nodes, self.exported.graph_signature.output_specs, strict=True):
+            if spec.kind.name != "BUFFER_MUTATION":
+                continue
+            name = self.aliases.get(spec.target, spec.target)
+            of = self.parameters[name].type
+            after = cast(self.held[node], of.dtype)
+            self.updates[name] = (after if after.shape == of.shape else xp.broadcast_to(after, of.shape)).operand
 
     def _replay(self, arrays: Sequence[Any], wide: bool = False) -> Iterator[tuple[Value, Any]]:
         """The exported graph run by PyTorch itself, with each value that an operator's result has become."""
@@ -333,11 +403,13 @@ PLACED = frozenset(("device", "layout", "pin_memory", "memory_format", "non_bloc
 """Arguments about memory, which no program has."""
 
 
-class _Static:
-    """A result that is no tensor."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
+def _place(tensor: Any) -> tuple[Any, ...]:
+    """Where a tensor's numbers are: tied parameters are those in one place."""
+    tensor = tensor.detach()
+    return (
+        tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype,
+        tensor.device,
+    )  # fmt: skip
 
 
 def _pairs(ours: Any, theirs: Any) -> Iterator[tuple[SymbolicArray, Any]]:
@@ -346,19 +418,6 @@ def _pairs(ours: Any, theirs: Any) -> Iterator[tuple[SymbolicArray, Any]]:
     elif isinstance(ours, tuple):
         for a, b in zip(ours, theirs, strict=True):
             yield from _pairs(a, b)
-
-
-def _plain(value: Any) -> Any:
-    """Containers as dictionaries, lists and tuples; a dictionary's subclass (a model's output) is one."""
-    if isinstance(value, _Static):
-        return value.value
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return tuple(_plain(item) for item in value)
-    return value
 
 
 def _has_tensors(value: Any) -> bool:
@@ -385,5 +444,7 @@ def _source(node: Any) -> Source:
     if path.startswith("_empty_nn"):
         path = ""
     again = CALL.search(path)
-    return Source(file, int(line), CALL.sub("", path), int(again[1]) if again else 0)
+    of = stack[-1][1] if stack and path else ""
+    kind = of if isinstance(of, str) else f"{of.__module__}.{of.__qualname__}"
+    return Source(file, int(line), CALL.sub("", path), int(again[1]) if again else 0, kind)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import operator
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,10 +15,13 @@ from torch.utils import _pytree as pytree
 
 from tensoria.errors import PortingError, TensoriaError
 from tensoria.programs.captured import Dynamic
+from tensoria.programs.dimensions import Dim
+from tensoria.programs.trees import flatten
+from tensoria_torch.containers import plain
 from tensoria_torch.leaves import kept_whole
 from tensoria_torch.lowerings import IGNORED, LOWERINGS
 
-__all__ = ["exported", "is_size", "name_of", "named"]
+__all__ = ["exported", "in_mode", "is_size", "name_of", "named", "open_axes", "quantised"]
 
 
 def named(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,32 +35,69 @@ def named(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[s
     return {**dict(zip(names, args, strict=False)), **kwargs}
 
 
+@contextlib.contextmanager
+def in_mode(module: Any, train: bool | None) -> Iterator[None]:
+    """For the duration of a `with` block the module trains or does not; as it stands for None.
+
+    A module that trains already keeps the parts that do not.
+    """
+    before = [(part, part.training) for part in module.modules()]
+    if train is not None and train != module.training:
+        module.train(train)
+    elif train is False:
+        module.eval()
+    try:
+        yield
+    finally:
+        for part, training in before:
+            part.training = training
+
+
+QUANTISED = re.compile(
+    r"Linear4bit|Linear8bitLt|Params4bit|Int8Params|QuantLinear|WQLinear|Quantized|HQQLinear|QTensor"
+)
+"""How classes of quantised modules and weights are called."""
+
+
+def quantised(module: Any) -> list[str]:
+    """The weights that are stored in fewer bits, which have no counterpart, by name."""
+    found = []
+    for name, part in module.named_modules():
+        kind = type(part)
+        if QUANTISED.search(kind.__name__) or ".quantized" in kind.__module__:
+            found.append(f"{name or 'the model'}, a {kind.__name__}")
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        kind, short = type(tensor), str(tensor.dtype).removeprefix("torch.")
+        few = short.startswith(("q", "float8", "float4", "bits"))
+        if tensor.is_quantized or QUANTISED.search(kind.__name__) or few:
+            found.append(f"{name}, a {kind.__name__} of {short}")
+    return found
+
+
 def exported(
-    module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Dynamic, given: Mapping[str, Any]
-) -> Any:
+    module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dynamic: Dynamic, given: Mapping[str, Any],
+    distinct: bool = False,
+) -> Any:  # fmt: skip
     """The module's graph of functional operators.
+
+    Args:
+        distinct: whether open axes have sizes of their own in the example, each another one: PyTorch takes sizes that
+            are equal in the example for equal where the model compares them.
 
     Raises:
         PortingError: PyTorch does not export it.
     """
-    for name in dynamic:
-        if name not in given:
-            raise PortingError(f"dynamic= names {name!r}; the arguments are {', '.join(given)}.")
-    shapes = {name: _open(dynamic.get(name), value, name) for name, value in given.items()}
-    large = {name: _enlarged(dynamic.get(name), value) for name, value in given.items()}
+    large, shapes = _examples(given, dynamic, distinct)
     positional = tuple(list(large.values())[: len(args)])
     named = {name: large[name] for name in kwargs}
-    # Arguments by names that the module does not have (those of `*args`) are told by position.
-    plain = set(given) <= set(inspect.signature(module.forward).parameters)
-    wanted: Any = shapes if plain else (*list(shapes.values())[: len(args)], *(shapes[name] for name in kwargs))
     try:
         with warnings.catch_warnings(), kept_whole():
             warnings.simplefilter("ignore")
-            made = torch.export.export(
-                module, positional, named, strict=False, dynamic_shapes=wanted if dynamic else None
-            )
+            made = torch.export.export(module, positional, named, strict=False, dynamic_shapes=shapes)
             _keep_gradient_guards(made.graph_module)
+            inside = list(_cast_regions(made.graph_module))
             made = made.run_decompositions({})
+            _placed(made.graph, inside)
             for _ in range(3):
                 unknown = {node.target for node in made.graph.nodes if node.op == "call_function" and not _known(node)}
                 known = torch.export.default_decompositions()
@@ -72,21 +114,104 @@ def exported(
     return made
 
 
-def _open(sizes: Sequence[Any] | None, value: Any, name: str) -> Any:
-    """What export is told: which axes may change."""
-    if sizes is not None:
-        if not isinstance(value, torch.Tensor) or len(sizes) != value.ndim:
-            raise PortingError(f"dynamic= has {len(sizes)} entries for {name}, which does not have as many axes.")
-        return {axis: torch.export.Dim.AUTO for axis, size in enumerate(sizes) if size is not None}
-    return pytree.tree_map(lambda leaf: None, value)
+def open_axes(dynamic: Dynamic, given: Mapping[str, Any]) -> Iterator[tuple[str, Any, Sequence[Any]]]:
+    """The arguments' tensors in order: the argument's name, the tensor, and what each of its axes is to be called.
+
+    An entry for an argument that is a container is one for every tensor in it with as many axes.
+
+    Raises:
+        PortingError: an entry fits no tensor.
+    """
+    used = set()
+    for root, value in given.items():
+        leaves, tree = flatten(plain(value), lambda leaf: isinstance(leaf, torch.Tensor))
+        alone = isinstance(value, torch.Tensor)
+        for path, leaf in zip(tree.names(root), leaves, strict=True):
+            name = path if path in dynamic else root
+            sizes = tuple(dynamic.get(name, ()))
+            if name in dynamic and len(sizes) != leaf.ndim:
+                if alone or name == path:
+                    raise PortingError(f"dynamic= has {len(sizes)} entries for {name}, which has {leaf.ndim} axes.")
+                sizes = ()
+            used.update((name,) if sizes or not leaf.ndim else ())
+            yield root, leaf, sizes
+    for name in dynamic:
+        if name not in used:
+            raise PortingError(
+                f"dynamic= names {name!r}, and no tensor with as many axes is called so.", legal=", ".join(given)
+            )
 
 
-def _enlarged(sizes: Sequence[Any] | None, value: Any) -> Any:
-    """An example in which no open axis has the size 0 or 1, which PyTorch takes for the only one."""
-    for axis, size in enumerate(sizes or ()):
-        if size is not None and value.shape[axis] == 1:
-            value = value.repeat_interleave(2, dim=axis)
-    return value
+def _examples(given: Mapping[str, Any], dynamic: Dynamic, distinct: bool) -> tuple[dict[str, Any], Any]:
+    """The arguments with sizes that keep open axes open, and what export is told about their shapes."""
+    found = list(open_axes(dynamic, given))
+    sizes = _sizes(found, distinct)
+    made: dict[str, list[Any]] = {root: [] for root in given}
+    shapes = torch.export.ShapesCollection()
+    for root, leaf, names in found:
+        for axis, name in enumerate(names):
+            if name is not None and leaf.shape[axis] != sizes[str(name)]:
+                leaf = leaf.index_select(axis, torch.arange(sizes[str(name)]) % leaf.shape[axis])
+        leaf = leaf.detach().clone().requires_grad_(leaf.requires_grad and leaf.is_leaf)  # told by its identity
+        made[root].append(leaf)
+        opened = {axis: torch.export.Dim.AUTO for axis, name in enumerate(names) if name is not None}
+        if opened:
+            shapes[leaf] = opened
+    arguments = {}
+    for root, value in given.items():
+        leaves, tree = pytree.tree_flatten(value)
+        rest = iter(made[root])
+        leaves = [next(rest) if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
+        arguments[root] = pytree.tree_unflatten(leaves, tree)
+    return arguments, shapes if dynamic else None
+
+
+def _sizes(found: Sequence[tuple[str, Any, Sequence[Any]]], distinct: bool) -> dict[str, int]:
+    """A size for each name: the example's; but none of 0 or 1, which PyTorch takes for the only one."""
+    sizes: dict[str, int] = {}
+    taken = {n for _, leaf, names in found for n, name in zip(leaf.shape, names or (None,) * leaf.ndim, strict=True)
+             if name is None}  # fmt: skip
+    for _, leaf, names in found:
+        for size, name in zip(leaf.shape, names, strict=bool(names)):
+            if name is None or str(name) in sizes:
+                continue
+            size = max(size, 2)
+            upper = name.bounds()[1] if isinstance(name, Dim) else None
+            times = 1
+            while distinct and size * times in taken and (upper is None or size * (times + 1) <= upper):
+                times += 1
+            sizes[str(name)] = size * times
+            taken.add(size * times)
+    return sizes
+
+
+REGION = "a region of automatic casts"
+
+
+def _cast_regions(graph: Any) -> Iterator[tuple[str, Any]]:
+    """The operators in regions of automatic casts, and what their nodes know of module and line; regions are marked."""
+    for node in graph.graph.nodes:
+        if node.op == "call_function" and getattr(node.target, "__name__", "") == "wrap_with_autocast":
+            node.meta["stack_trace"] = REGION
+            body = getattr(graph, node.args[4].target)
+            for part in body.graph.nodes:
+                if part.op == "call_function":
+                    yield name_of(part), part.meta
+            yield from _cast_regions(body)
+
+
+def _placed(graph: Any, inside: Sequence[tuple[str, Any]]) -> None:
+    """Give nodes of such regions their lines back, which decomposition forgets: they are in the same order."""
+    at = 0
+    for node in graph.nodes:
+        if not inside or node.op != "call_function" or REGION not in (node.meta.get("stack_trace") or ""):
+            continue
+        found = next((n for n in range(at, len(inside)) if inside[n][0] == name_of(node)), None)
+        meta = inside[min(at, len(inside) - 1) if found is None else found][1]
+        at = at if found is None else found + 1
+        for key in ("stack_trace", "nn_module_stack"):
+            if key in meta:
+                node.meta[key] = meta[key]
 
 
 def _keep_gradient_guards(graph: Any) -> None:

@@ -2,7 +2,8 @@
 
 PyTorch's own `lstm` and `gru` are unrolled while their shapes are found, which fixes the sizes of batch and time. While
 a model is captured, operators of ours stand in their place; they call PyTorch's kernels when the graph is run.
-Of an `autograd.Function` export keeps what it computes and drops its derivative, so its calls are noted.
+Of an `autograd.Function` export keeps what it computes and drops its derivative, so its calls are noted, and the two
+derivatives are compared.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["derivatives_noted", "kept_whole"]
+__all__ = ["derivatives_noted", "kept_whole", "own_derivatives"]
 
 LOCK = threading.RLock()
 OPTIONS = "bool biased, int layers, float dropout, bool train, bool both, bool batch_first"
@@ -70,16 +71,20 @@ def kept_whole() -> Iterator[None]:
             functions.lstm, functions.gru = before
 
 
+Called = tuple[Any, tuple[Any, ...]]
+"""An `autograd.Function` and its arguments, of which tensors are known by shape and data type."""
+
+
 @contextlib.contextmanager
-def derivatives_noted() -> Iterator[list[str]]:
-    """For the duration of a `with` block the calls of functions with derivatives of their own: their classes."""
-    found: list[str] = []
+def derivatives_noted() -> Iterator[list[Called]]:
+    """For the duration of a `with` block the calls of functions with derivatives of their own."""
+    found: list[Called] = []
     kind: Any = torch.autograd.Function
     before = kind.__dict__["apply"]
 
     def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
         if not cls.__module__.startswith("torch."):
-            found.append(cls.__qualname__)
+            found.append((cls, tuple(_described(x) for x in args)))
         return before.__get__(None, cls)(*args, **kwargs)
 
     with LOCK:
@@ -88,3 +93,67 @@ def derivatives_noted() -> Iterator[list[str]]:
             yield found
         finally:
             kind.apply = before
+
+
+def _described(x: Any) -> Any:
+    if not isinstance(x, Tensor):
+        return x
+    shape = [n.node.hint if isinstance(n, torch.SymInt) else n for n in x.shape]  # asking for numbers would fix them
+    return torch.empty(shape, dtype=x.dtype, device="meta")
+
+
+SCALES = (0.01, 1.0, 30.0)
+
+
+def own_derivatives(called: list[Called]) -> list[str]:
+    """The functions whose derivative is another one than that of what they compute, which export keeps.
+
+    A derivative that is only written out by hand is no other one: both are compared, in float64, at random arguments of
+    several sizes and for random cotangents.
+    """
+    names = []
+    for cls, args in called:
+        name = cls.__qualname__
+        if name not in names and not _same_derivative(cls, args):
+            names.append(name)
+    return names
+
+
+def _same_derivative(cls: Any, args: tuple[Any, ...]) -> bool:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            return all(_agrees(cls, args, scale) for scale in SCALES)
+        except Exception:
+            return False  # what can not be compared is not known to be the same
+
+
+def _agrees(cls: Any, args: tuple[Any, ...], scale: float) -> bool:
+    given = [_random(x, scale) if isinstance(x, Tensor) else x for x in args]
+    inputs = [x for x in given if isinstance(x, Tensor) and x.requires_grad]
+    with torch.enable_grad():
+        own = cls.apply(*given)
+        separate = cls.setup_context is not torch.autograd.Function.setup_context
+        context = () if separate else (torch.autograd.function.FunctionCtx(),)
+        plain = cls.forward(*context, *given)
+    pairs = list(zip(*((x if isinstance(x, tuple) else (x,)) for x in (own, plain)), strict=True))
+    moving = [(a, b) for a, b in pairs if isinstance(a, Tensor) and a.requires_grad]
+    if any(not b.requires_grad for _, b in moving):
+        return False
+    cotangents = [torch.randn_like(a) * scale for a, _ in moving]
+    found = [
+        torch.autograd.grad([pair[n] for pair in moving], inputs, cotangents, allow_unused=True, materialize_grads=True)
+        for n in (0, 1)
+    ]
+    return all(
+        bool((a - b).abs().max() <= 1e-9 * max(float(b.abs().max()), 1e-30)) for a, b in zip(*found, strict=True)
+        if a.numel()
+    )  # fmt: skip
+
+
+def _random(x: Tensor, scale: float) -> Tensor:
+    if x.dtype.is_floating_point:
+        return (torch.randn(x.shape, dtype=torch.float64) * scale).requires_grad_()
+    if x.dtype == torch.bool:
+        return torch.rand(x.shape) < 0.5
+    return torch.zeros(x.shape, dtype=x.dtype)

@@ -185,16 +185,55 @@ def gru(x, hidden, *weights, reverse):
     return recurrent(torch.gru, x, hidden[None], weights, reverse)
 
 
+def take_at(x, indices):
+    """Parts of x at places along its first axes."""
+    return x[indices.long().unbind(-1)]
+
+
+def adaptive_max_pool(x, *, sizes):
+    """The largest component of each of as many bins."""
+    function = getattr(torch.nn.functional, f"adaptive_max_pool{len(sizes)}d")
+    return function(x.reshape(-1, *x.shape[-len(sizes) - 1 :]), sizes).reshape(*x.shape[: -len(sizes)], *sizes)
+
+
+def threefry(k0, k1, c0, c1):
+    """Counters of two words encrypted by a key of two words: Threefry-2x32-20 (Salmon et al. 2011), in int64."""
+    mask = 0xFFFFFFFF
+    keys = (k0, k1, k0 ^ k1 ^ 0x1BD11BDA)
+    x0, x1 = (c0 + k0) & mask, (c1 + k1) & mask
+    for group in range(5):
+        for rotation in ((13, 15, 26, 6), (17, 29, 16, 24))[group % 2]:
+            x0 = x0 + x1
+            x1 = ((x1 << rotation | x1 >> 32 - rotation) ^ x0) & mask
+        x0 = x0 + keys[(group + 1) % 3]
+        x1 = (x1 + (keys[(group + 2) % 3] + (group + 1))) & mask
+    return x0 & mask, x1
+
+
+def dropout(x, key, *, rate, stream, shared):
+    """x / (1 - rate), and 0 where a uniform number that belongs to the key and the stream is below the rate."""
+    k0, k1 = key.long()[:1], key.long()[1:]
+    for number in (stream >> 32, stream & 0xFFFFFFFF):
+        k0, k1 = threefry(k0, k1, torch.full_like(k0, number), torch.full_like(k0, 2 << 24))
+    shape = [1 if axis in shared else size for axis, size in enumerate(x.shape)]
+    count = 1
+    for size in shape:
+        count = count * size
+    pairs = threefry(k0, k1, torch.arange((count + 1) // 2, device=x.device), torch.zeros_like(k0))
+    drawn = torch.stack(pairs, dim=-1).reshape(-1)[:count].reshape(shape) >> 8
+    return torch.where(drawn >= rate * 2**24, x * (1 / (1 - rate) if rate < 1 else 0), 0)
+
+
 KERNELS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         erf, sigmoid, relu, silu, gelu, softmax, log_softmax, linear, layer_norm, rms_norm, group_norm, batch_norm,
         attention, embedding, convolution, convolution_transpose, max_pool, mean_pool, adaptive_mean_pool, pad, top_k,
-        scatter, lstm, gru,
+        scatter, lstm, gru, dropout, take_at, adaptive_max_pool,
     )
 }  # fmt: skip
 """The kernels, by the operation's name."""
-NEEDS = {"lstm": ("recurrent",), "gru": ("recurrent",)}
+NEEDS = {"lstm": ("recurrent",), "gru": ("recurrent",), "dropout": ("threefry",)}
 """Which other functions of this file a kernel calls."""
-PRELUDE = {function.__name__: inspect.getsource(function) for function in (*KERNELS.values(), recurrent)}
+PRELUDE = {function.__name__: inspect.getsource(function) for function in (*KERNELS.values(), recurrent, threefry)}
 """Their text."""

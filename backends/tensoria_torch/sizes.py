@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,8 +12,9 @@ from torch.utils._sympy import functions
 
 from tensoria.errors import PortingError
 from tensoria.programs.dimensions import Size, maximum, minimum, product
+from tensoria.programs.types import Source
 
-__all__ = ["Sizes"]
+__all__ = ["Sizes", "guard_of", "line_of"]
 
 
 def _power(base: Size, exponent: Size) -> Size:
@@ -48,6 +50,37 @@ FUNCTIONS: dict[Any, Callable[..., Size]] = {
     }.items() if hasattr(functions, name)},
 }  # fmt: skip
 """What each function of an expression is."""
+
+
+LINE = re.compile(r'"?([^" ]+\.py)"?[:,] ?(?:line )?(\d+)')
+OWN = torch.__file__.rsplit("/", 1)[0] + "/"
+
+
+def guard_of(shapes: Any, argument: str, axis: int, size: int) -> Any:
+    """The condition by which a model fixes the size of an argument's axis: the axis's own symbol is followed to it."""
+    place = f".size()[{axis}]"
+    known = {
+        str(symbol) for symbol, sources in shapes.var_to_sources.items()
+        for source in sources if place in source.name and f"'{argument}'" in source.name.replace('"', "'")
+    }  # fmt: skip
+    numbers = [guard for guard in shapes.guards if getattr(guard.expr, "rel_op", "") == "=="]
+    for _ in numbers:
+        for guard in numbers:
+            sides = [str(side) for side in guard.expr.args]
+            if known.intersection(sides):
+                if str(size) in sides:
+                    return guard
+                known.update(side for side in sides if side.isidentifier())
+    return next((guard for guard in reversed(numbers) if str(size) in map(str, guard.expr.args)), None)
+
+
+def line_of(guard: Any) -> Source:
+    """The line of a model that a condition comes from, if PyTorch knows one that is not its own."""
+    for frame in (guard.sloc.maybe_user_loc, guard.sloc.framework_loc):
+        found = LINE.search(str(frame or ""))
+        if found and not found[1].startswith(OWN):
+            return Source(found[1], int(found[2]))
+    return Source()
 
 
 class Sizes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tensoria.dtypes import DType
 from tensoria.programs.operations.indexing import Cut
-from tensoria.programs.source import Call, Dialect, Row, kernel, number
+from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel, number
 from tensoria.programs.types import Literal
-from tensoria_torch import neural
+from tensoria_torch import composed, neural
 from tensoria_torch.neural import KERNELS, NEEDS
 
 __all__ = ["DIALECT"]
@@ -25,48 +25,6 @@ SAME = (
     "logical_or", "logical_xor", "maximum", "minimum", "nextafter", "real", "imag", "where",
 )  # fmt: skip
 """Functions of the same name."""
-
-PRELUDE = {
-    "prod": '''
-def prod(x, axes, keepdim):
-    """Product over several axes."""
-    for axis in reversed(axes):
-        x = torch.prod(x, dim=axis, keepdim=keepdim, dtype=x.dtype)
-    return x
-''',
-    "cumulative": '''
-def cumulative(function, x, axis, start):
-    """Sums or products up to each component, with the empty one first."""
-    first = x.new_full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), start)
-    return function(torch.cat([first, x], dim=axis), dim=axis)
-''',
-    "assigned": '''
-def assigned(x, key, value):
-    """A copy of x with a value where a subscript selects."""
-    x = x.clone()
-    x[key] = value
-    return x
-''',
-    "places": '''
-def places(x):
-    """The number of each component of x, in the order of a flat array."""
-    return torch.arange(x.numel(), device=x.device).reshape(x.shape)
-''',
-    "added": '''
-def added(x, places, value):
-    """A copy of x with a value added at places, as often as one occurs."""
-    flat = torch.index_add(x.reshape(-1), 0, places.reshape(-1), value.expand(places.shape).reshape(-1))
-    return flat.reshape(x.shape)
-''',
-    "assigned_reversed": '''
-def assigned_reversed(x, key, axes, value):
-    """The same for slices with negative steps: the key has positive ones, along axes of the place to be reversed."""
-    x = x.clone()
-    place = x[key]
-    place.copy_(torch.flip(value.broadcast_to(place.shape), axes))
-    return x
-''',
-}
 
 
 def _reduction(template: str) -> Row:
@@ -106,7 +64,7 @@ def _running(name: str, start: int) -> Row:
     def row(call: Call) -> str:
         x, axis, dtype = call.typed[0], call.of("axis"), call.result.dtype
         if call.of("include_initial"):
-            text = f"{call.writer.need('cumulative')}(torch.{name}, {x}, {axis}, {start})"
+            text = f"{call.writer.need('cumulative')}({name!r}, {x}, {axis}, {start})"
         else:
             text = f"torch.{name}({x}, dim={axis})"
         return f"{text}.to({call.writer.attribute(dtype)})" if _short(dtype) else text
@@ -392,6 +350,16 @@ DIALECT = Dialect(
     literal="torch.tensor({number}, dtype={dtype}{placed})",
     array="torch.tensor({array}, dtype={dtype}, device=device)",
     device="{0}.device",
-    prelude={**PRELUDE, **neural.PRELUDE},
+    prelude={**composed.PRELUDE, **neural.PRELUDE},
+    stores=False,
+    classes=ClassStyle(
+        base="torch.nn.Module",
+        method="forward",
+        parameter="self.{name} = torch.nn.Parameter(torch.tensor({array}{layout}, dtype={dtype}))",
+        buffer='self.register_buffer("{name}", torch.tensor({array}{layout}, dtype={dtype}))',
+        constant='self.register_buffer("{name}", torch.tensor({array}, dtype={dtype}), persistent=False)',
+        several="torch.nn.ModuleList({items})",
+        assign="{0}.copy_({value}.detach())",
+    ),
 )
 """PyTorch's Python."""

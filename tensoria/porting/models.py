@@ -6,6 +6,8 @@ is missing is told before anything is run: every operator without a counterpart 
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,25 +24,42 @@ __all__ = ["Coverage", "capturing", "coverage", "port"]
 
 
 def port(
-    module: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, dynamic: Dynamic | None = None
-) -> Program:
+    module: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, dynamic: Dynamic | None = None,
+    train: bool = False,
+) -> Program:  # fmt: skip
     """The program that a model of another framework computes, with its parameters by name.
 
     The model is run once, on examples, by its own framework; it stays as it is, and the program has a copy of its
-    parameters. Arguments that are no tensors become part of the program.
+    parameters. Arguments that are no tensors become part of the program. What the model changes in its buffers is an
+    update (`p.apply` returns the state after the call), and what it draws follows from a key, the last argument.
 
     Args:
-        module: a model, such as a `torch.nn.Module`.
+        module: a model, such as a `torch.nn.Module`; it is captured in the mode in which it stands.
         args, kwargs: examples of its arguments, native tensors.
         dynamic: for the name of an argument one entry for each axis: the name of an open size, a `tn.dim`, or None
-            for the example's size. Axes with the same name have the same size.
+            for the example's size. Axes with the same name have the same size. For an argument that holds several
+            tensors the entry is that of every one with as many axes.
+        train: whether the model is captured twice, as it trains and as it is used: the program is that of training,
+            `p.eval()` is the other one, and both have one state.
 
     Raises:
         PortingError: operators have no counterpart (all of them are listed, with their lines), or an axis that was to
             stay open is fixed by the model.
         BackendNotFoundError: no backend knows this model.
     """
-    _, found = capturing(module, args, kwargs, dynamic)
+    if not train:
+        return _ported(module, args, kwargs, dynamic, None)
+    both = {mode: _ported(module, args, kwargs, dynamic, mode == "train") for mode in ("train", "eval")}
+    own = {name: both["train"].arrays[value] for name, value in both["train"].parameters.items()}
+    shared = {value: own[name] for name, value in both["eval"].parameters.items() if name in own}
+    both["eval"] = dataclasses.replace(both["eval"], arrays={**both["eval"].arrays, **shared})
+    return dataclasses.replace(both["train"], modes=both)
+
+
+def _ported(
+    module: Any, args: Sequence[Any], kwargs: Mapping[str, Any] | None, dynamic: Dynamic | None, train: bool | None
+) -> Program:
+    _, found = capturing(module, args, kwargs, dynamic, train)
     if found.program is None:
         raise PortingError("\n".join([f"{type(module).__name__} can not be ported.", *_lacking(found)]))
     return found.program
@@ -115,17 +134,19 @@ def _places(sources: Sequence[Source]) -> str:
 
 
 def capturing(
-    module: Any, args: Sequence[Any], kwargs: Mapping[str, Any] | None, dynamic: Dynamic | None
-) -> tuple[Backend, Captured]:
-    """The backend that knows a model, and what it makes of it."""
+    module: Any, args: Sequence[Any], kwargs: Mapping[str, Any] | None, dynamic: Dynamic | None,
+    train: bool | None = None,
+) -> tuple[Backend, Captured]:  # fmt: skip
+    """The backend that knows a model, and what it makes of it, as it trains or not (as it stands for None)."""
     backend = _backend(module)
-    return backend, backend.capture(module, tuple(args), dict(kwargs or {}), dict(dynamic or {}))
+    return backend, backend.capture(module, tuple(args), dict(kwargs or {}), dict(dynamic or {}), train)
 
 
 def _backend(module: Any) -> Backend:
-    """The backend that knows a model: its framework is loaded, for the model exists."""
+    """The backend that knows a model: its framework is loaded, for the model exists; or any, for one in a file."""
+    stored = isinstance(module, (str, os.PathLike))
     for name in available():
-        if name in sys.modules:
+        if stored or name in sys.modules:
             backend = get(name)
             if backend.captures(module):
                 return backend

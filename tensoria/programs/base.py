@@ -1,8 +1,9 @@
 """What a program consists of: instructions in order, each value assigned once, with trees of inputs and outputs.
 
 It is pure: it has no state but its parameters, which are inputs by name with arrays of their own, and nothing in it
-names a framework. `BaseProgram` is the data, how they print, and their evaluation instruction by instruction; passes
-and writers are functions on it, and `program.Program` on top names them.
+names a framework. What a call changes in the state (running statistics) is a value beside the results, and what it
+draws follows from a key, which is its last input. `BaseProgram` is the data, how they print, and their evaluation
+instruction by instruction; passes and writers are functions on it, and `program.Program` on top names them.
 """
 
 from __future__ import annotations
@@ -47,6 +48,12 @@ class BaseProgram(Region):
         input_tree: the shape of the arguments (a tuple of trees, one for each name of the signature).
         output_tree: the shape of the result.
         output_axes: the labels of each result.
+        updates: by a parameter's name the value that it has after the call, where a call changes it.
+        trainable: the names of the parameters that training changes; the others are buffers. All floating ones, if
+            nothing is said.
+        aliases: further names of tied parameters, and the name that they have in `parameters`.
+        key: the random key, if instructions draw; it is the last input.
+        modes: the same model in other modes ("train", "eval"): programs that share its parameters by name.
     """
 
     name: str
@@ -59,10 +66,19 @@ class BaseProgram(Region):
     input_tree: Tree
     output_tree: Tree
     output_axes: tuple[Axes, ...]
+    updates: Mapping[str, Operand] = field(default_factory=dict)
+    trainable: frozenset[str] = None  # type: ignore[assignment]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    key: Value | None = None
+    modes: Mapping[str, BaseProgram] = field(default_factory=dict)
     _constants: Cache[str, dict[Value, Array]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_constants", Cache(self._placed, limit=8))
+        if self.trainable is None:
+            kinds = {name: value.type.dtype.kind for name, value in self.parameters.items()}
+            floating = frozenset(name for name, kind in kinds.items() if kind in ("float", "complex"))
+            object.__setattr__(self, "trainable", floating)
 
     # -- running --------------------------------------------------------------------------------------------------
 
@@ -70,8 +86,22 @@ class BaseProgram(Region):
         self, backend: Backend, arrays: Sequence[Array], sizes: Mapping[str, int] | None = None
     ) -> list[Array]:
         """The outputs for native arrays, one for each input; sizes that are known are not read from them."""
+        return self.computed(backend, arrays, self.outputs, sizes=sizes)
+
+    def computed(
+        self, backend: Backend, arrays: Sequence[Array], wanted: Sequence[Operand], *,
+        sizes: Mapping[str, int] | None = None, state: Mapping[Value, Array] | None = None,
+    ) -> list[Array]:  # fmt: skip
+        """Outputs and updates for native arrays, one for each input.
+
+        Args:
+            wanted: which of them.
+            sizes: those of all symbols, if they are known.
+            state: arrays of parameters that stand in place of the program's own.
+        """
         sizes = self.bind(backend, arrays) if sizes is None else sizes
         known: dict[Value, Array] = {**self._constants[backend.name], **dict(zip(self.inputs, arrays, strict=True))}
+        known.update(state or {})
 
         def read(operand: Operand) -> Array:
             if isinstance(operand, Literal):
@@ -86,7 +116,7 @@ class BaseProgram(Region):
                 known[value] = array
             for value in last.get(number, ()):
                 del known[value]
-        return [read(operand) for operand in self.outputs]
+        return [read(operand) for operand in wanted]
 
     def bind(self, backend: Backend, arrays: Sequence[Array]) -> dict[str, int]:
         """The sizes of all symbols, from the inputs' shapes.
@@ -120,6 +150,11 @@ class BaseProgram(Region):
         try:
             bound = made.bind(*arguments, **named)
         except TypeError as error:
+            if self.key is not None and self.signature[-1] not in named and len(arguments) < len(self.signature):
+                last = self.signature[-1]
+                raise TracingError(
+                    f"{self.name}: {error}. It draws random numbers.", legal=f"{last}=tn.random.key(0)"
+                ) from None
             raise TracingError(f"{self.name}: {error}", legal=f"{self.name}({', '.join(self.signature)})") from None
         bound.apply_defaults()
         found, tree = flatten(tuple(bound.arguments.values()), is_leaf)
@@ -139,7 +174,8 @@ class BaseProgram(Region):
             for value in (*made.results, *made.operands):
                 if isinstance(value, Value):
                     used[value] = number
-        kept = {*self.inputs, *self.arrays, *(x for x in self.outputs if isinstance(x, Value))}
+        results = (*self.outputs, *self.updates.values())
+        kept = {*self.inputs, *self.arrays, *(x for x in results if isinstance(x, Value))}
         out: dict[int, list[Value]] = {}
         for value, number in used.items():
             if value not in kept:
@@ -151,10 +187,14 @@ class BaseProgram(Region):
     def __str__(self) -> str:
         arguments = ", ".join(f"{value.name}: {value.labels}" for value in self.inputs)
         lines = [f"program {self.name}({arguments})"]
-        lines += [f"  parameter {value.name} {name!r}: {value.labels}" for name, value in self.parameters.items()]
+        for name, value in self.parameters.items():
+            kind = "parameter" if name in self.trainable else "buffer"
+            lines.append(f"  {kind} {value.name} {name!r}: {value.labels}")
         held = set(self.parameters.values())
         lines += [f"  constant {value.name}: {value.labels}" for value in self.arrays if value not in held]
-        return "\n".join([*lines, *_lines(self)])
+        *lines, last = [*lines, *_lines(self)]
+        lines += [f"  update {self.parameters[name].name} = {_shown(x)}" for name, x in self.updates.items()]
+        return "\n".join([*lines, last])
 
     def __repr__(self) -> str:
         return f"<program {self.name!r}: {len(self.instructions)} instructions>"

@@ -11,7 +11,7 @@ from tensoria.programs.dimensions import Dim
 from tensoria.programs.program import Program
 from tensoria.programs.types import Source, Value
 
-__all__ = ["Captured", "Dynamic", "Fixed", "Operator"]
+__all__ = ["Captured", "Dynamic", "Fixed", "Operator", "Reference"]
 
 Dynamic: TypeAlias = Mapping[str, Sequence[str | Dim | None]]
 """For the name of an argument one entry for each axis: the name of an open size, or None."""
@@ -57,6 +57,21 @@ class Fixed:
         because = f" ({self.reason})" if self.reason else ""
         where = f", at {self.source}" if self.source.file else ""
         return f"{self.name}, axis {self.axis} of {self.argument}, is {self.size}{because}{where}"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a model itself computes, in its own framework's arrays.
+
+    Attributes:
+        results: its results' tensors, in the order of the captured program's outputs.
+        parameters: gradients by the parameters' names; None where nothing depends on one.
+        inputs: gradients by the arguments' tensors, in order; None for integers.
+    """
+
+    results: Sequence[Array]
+    parameters: Mapping[str, Array | None]
+    inputs: Sequence[Array | None]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tensoria.programs.passes import remove_dead_code, share_subexpressions
 from tensoria.programs.passes.inlining import inlined
 from tensoria.programs.recorder import Recorder, SymbolicArray, recording
 from tensoria.programs.trees import LEAF, Tree
-from tensoria.programs.types import Type, Value
+from tensoria.programs.types import Operand, Type, Value
 
 __all__ = ["Argnums", "gradient", "pullback", "pushforward", "value_and_gradient"]
 
@@ -41,6 +41,7 @@ class _Opened:
     parameters: dict[str, Value]
     held: dict[Value, Value]
     outputs: list[SymbolicArray]
+    updates: dict[str, Operand]
 
     def symbolic(self, value: Value) -> SymbolicArray:
         """A value as an array."""
@@ -56,9 +57,12 @@ def _opened(program: BaseProgram) -> _Opened:
     held = {value: _copy(value) for value in program.arrays}
     inputs = tuple(_copy(value) for value in program.inputs)
     with recording(into):
-        outputs = inlined(program, into, [SymbolicArray(value, into) for value in inputs], held)
+        operands = [SymbolicArray(value, into) for value in inputs]
+        found = inlined(program, into, operands, held, tuple(program.updates.values()))
+    outputs, changed = found[: len(program.outputs)], found[len(program.outputs) :]
     parameters = {name: held[value] for name, value in program.parameters.items()}
-    return _Opened(into, inputs, parameters, held, outputs)
+    updates = {name: x.operand for name, x in zip(program.updates, changed, strict=True)}
+    return _Opened(into, inputs, parameters, held, outputs, updates)
 
 
 def _closed(program: P, opened: _Opened, outputs: Iterable[tuple[Array, Axes]], **changes: Any) -> P:
@@ -73,6 +77,9 @@ def _closed(program: P, opened: _Opened, outputs: Iterable[tuple[Array, Axes]], 
             "instructions": tuple(opened.into.instructions),
             "outputs": tuple(x.operand for x, _ in found),
             "output_axes": tuple(of for _, of in found),
+            "updates": opened.updates,
+            "key": None if program.key is None else opened.inputs[-1],
+            "modes": {},
             **changes,
         },
     )
@@ -108,7 +115,10 @@ def _chosen(program: BaseProgram, opened: _Opened, argnums: Argnums, parameters:
             found.append(tree)
         trees.append(found[0] if isinstance(argnums, int) else Tree("tuple", (), tuple(found)))
     if parameters is not False:
-        names = tuple(program.parameters) if parameters is True else tuple(parameters)
+        if parameters is True:
+            names = tuple(name for name in program.parameters if name in program.trainable)
+        else:
+            names = tuple(program.aliases.get(name, name) for name in parameters)
         for name in names:
             if name not in program.parameters:
                 raise ModeError(f"{program.name} has no parameter {name!r}.", legal=", ".join(program.parameters))
@@ -121,9 +131,9 @@ def _chosen(program: BaseProgram, opened: _Opened, argnums: Argnums, parameters:
 
 
 def _spans(program: BaseProgram) -> list[tuple[int, int, Tree]]:
-    """Which inputs each argument has."""
+    """Which inputs each argument has; the key is none."""
     spans, start = [], 0
-    for tree in program.input_tree.children:
+    for tree in program.input_tree.children[: len(program.signature) - (program.key is not None)]:
         stop = start + sum(1 for _ in tree.names())
         spans.append((start, stop, tree))
         start = stop
@@ -206,9 +216,7 @@ def pullback(program: P, argnums: Argnums, parameters: bool | Sequence[str]) -> 
     return _closed(
         program, opened, [*values, *found],
         name=f"{program.name}_vjp",
-        signature=_signature(program, "cotangents"),
-        inputs=(*opened.inputs, *(value for value in cotangents if value is not None)),
-        input_tree=Tree("tuple", (), (*program.input_tree.children, tree)),
+        **_with_argument(program, opened, "cotangents", [value for value in cotangents if value is not None], tree),
         output_tree=Tree("tuple", (), (program.output_tree, chosen.tree)),
     )  # fmt: skip
 
@@ -237,17 +245,28 @@ def pushforward(program: P, argnums: Argnums) -> P:
     return _closed(
         program, opened, [*zip(opened.outputs, program.output_axes, strict=True), *moving],
         name=f"{program.name}_jvp",
-        signature=_signature(program, "tangents"),
-        inputs=(*opened.inputs, *tangents),
-        input_tree=Tree("tuple", (), (*program.input_tree.children, chosen.tree)),
+        **_with_argument(program, opened, "tangents", tangents, chosen.tree),
         output_tree=tree,
     )  # fmt: skip
 
 
-def _signature(program: BaseProgram, name: str) -> tuple[str, ...]:
+def _with_argument(
+    program: BaseProgram, opened: _Opened, name: str, values: Sequence[Value], tree: Tree
+) -> dict[str, Any]:
+    """The arguments with one more behind them, but before the key."""
     while name in program.signature:
         name += "_"
-    return (*program.signature, name)
+    keys = int(program.key is not None)
+
+    def joined(items: tuple[Any, ...], more: Iterable[Any]) -> tuple[Any, ...]:
+        at = len(items) - keys
+        return (*items[:at], *more, *items[at:])
+
+    return {
+        "signature": joined(program.signature, (name,)),
+        "inputs": joined(opened.inputs, values),
+        "input_tree": Tree("tuple", (), joined(program.input_tree.children, (tree,))),
+    }
 
 
 def _beside_outputs(program: BaseProgram, labels: Callable[[Axes], Axes]) -> tuple[list[Value | None], Tree]:

@@ -234,7 +234,40 @@ class Dim:
     # -- comparison: by bounds, or refused ------------------------------------------------------------------------
 
     def bounds(self) -> Bounds:
-        """The least and greatest value that the symbols' bounds allow (an interval that holds all values)."""
+        """The least and greatest value that the symbols' bounds allow (an interval that holds all values).
+
+        >>> (2 * ((dim("n") + 1) // 2) - dim("n")).bounds()
+        (0.0, 1.0)
+        """
+        low, high = self._spread()
+        relaxed = self._relaxed(-1), self._relaxed(1)
+        if relaxed[0] is not None:
+            low = max(low, float(relaxed[0]) if isinstance(relaxed[0], int) else relaxed[0]._spread()[0])
+        if relaxed[1] is not None:
+            high = min(high, float(relaxed[1]) if isinstance(relaxed[1], int) else relaxed[1]._spread()[1])
+        return low, high
+
+    def _relaxed(self, side: int) -> Size | None:
+        """Something without quotients k floor(e / k) that is at most (side -1) or at least (1) this; None without any.
+
+        Such a quotient lies between e - (k - 1) and e.
+        """
+        found = False
+        total: Size = 0
+        for monomial, coefficient in self._terms:
+            atom = monomial[0] if len(monomial) == 1 else None
+            if isinstance(atom, Call) and atom.function == "floordiv" and isinstance(atom.arguments[1], int):
+                e, k = atom.arguments
+                if coefficient % k == 0:
+                    times = coefficient // k
+                    total = total + times * (e - (k - 1) if times * side < 0 else e)
+                    found = True
+                    continue
+            total = total + _made({monomial: coefficient})
+        return total if found else None
+
+    def _spread(self) -> Bounds:
+        """The bounds of the terms, added up."""
         low = high = 0.0
         for monomial, coefficient in self._terms:
             ends = (1.0, 1.0)
@@ -459,8 +492,25 @@ def _divided(a: Size, b: Size) -> tuple[Size, Size]:
         return out, over
     if isinstance(over, int) and isinstance(b, int):
         return out + over // b, over % b
-    quotient: Size = _call("floordiv", over, b)
+    quotient: Size = _call("floordiv", *_merged(over, b))
     return out + quotient, _call("mod", over, b)
+
+
+def _merged(a: Size, b: Size) -> tuple[Size, Size]:
+    """Numerator and denominator of floor(a / b); of floor((floor(e / k) + c) / b) those of floor((e + c k) / (k b)).
+
+    >>> (dim("n") // 5 + 1) // 2
+    floordiv(5 + n, 10)
+    """
+    if isinstance(b, int) and b > 0 and isinstance(a, Dim):
+        calls = [(m[0], c) for m, c in a._terms if m]
+        constant = dict(a._terms).get((), 0)
+        if len(calls) == 1 and calls[0][1] == 1 and len(a._terms) <= 2 and isinstance(calls[0][0], Call):
+            call = calls[0][0]
+            numerator, k = call.arguments
+            if call.function == "floordiv" and isinstance(k, int) and len(next(m for m, _ in a._terms if m)) == 1:
+                return _merged(numerator + constant * k, k * b)
+    return a, b
 
 
 def _without(monomial: Monomial, divisor: Monomial) -> Monomial | None:

@@ -11,17 +11,16 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tensoria import dtypes
 from tensoria.dtypes import DType
 from tensoria.errors import FileError, TensoriaError
 from tensoria.planning import Pattern
+from tensoria.programs import archives
+from tensoria.programs.archives import Array
 from tensoria.programs.base import BaseProgram, P
 from tensoria.programs.dimensions import Dim, Size, Symbol, dim, parsed
 from tensoria.programs.labels import axes_data, axes_from, pattern_data, pattern_from
@@ -34,15 +33,7 @@ from tensoria.programs.types import Instruction, Literal, Operand, Region, Sourc
 
 __all__ = ["load", "save"]
 
-VERSION = 1
-LONGEST_HEADER = 100_000_000
-STORED = {
-    "bool": "BOOL", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "uint8": "U8", "uint16": "U16",
-    "uint32": "U32", "uint64": "U64", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64",
-    "complex64": "C64", "complex128": "C128",
-}  # fmt: skip
-"""safetensors' names of data types."""
-NAMED = {text: name for name, text in STORED.items()}
+VERSION = 2
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -58,55 +49,25 @@ def save(program: P, path: str | os.PathLike[str]) -> None:
     Raises:
         FileError: the file can not be written.
     """
-    numbers = {value: n for n, value in enumerate(program.values())}
-    paths = {value: name for name, value in program.parameters.items()}
-    names = {value: paths.get(value, value.name) for value in program.arrays}
-    body, entries, offset = [], {}, 0
-    for value, array in program.arrays.items():
-        data = _bytes(array, value.type.dtype)
-        entries[names[value]] = {
-            "dtype": STORED[value.type.dtype.name],
-            "shape": list(value.type.shape),
-            "data_offsets": [offset, offset + len(data)],
-        }
-        offset += len(data)
-        body.append(data)
-    text = json.dumps(_program_data(program, numbers, names), ensure_ascii=False)
+    named: dict[str, tuple[Array, DType]] = {}
+    data = _program_data(program, _names(program, "", named))
+    # Programs of the same model in other modes have the parameters of this one, by name.
+    data["modes"] = {
+        mode: _program_data(other, _names(other, f"{mode}/", named)) for mode, other in program.modes.items()
+    }
+    body = [archives.bytes_of(array, of) for array, of in named.values()]
+    text = json.dumps(data, ensure_ascii=False)
     metadata = {"tensoria": text, "tensoria_version": str(VERSION), "sha256": _checksum(text, body)}
-    header = json.dumps({"__metadata__": metadata, **entries}, ensure_ascii=False).encode()
-    header += b" " * (-len(header) % 8)
-    _write(Path(path), [len(header).to_bytes(8, "little"), header, *body])
+    archives.write(Path(path), [archives.header(named, metadata), *body])
 
 
-def _write(path: Path, parts: list[bytes]) -> None:
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise FileError(f"{path} can not be written: {error.strerror or error}.") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise FileError(f"{path} can not be written: {error.strerror or error}.") from error
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _bytes(array: np.ndarray[Any, Any], of: DType) -> bytes:
-    if of is dtypes.bfloat16 and array.dtype.name != "bfloat16":
-        import ml_dtypes
-
-        array = array.astype(ml_dtypes.bfloat16)
-    return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+def _names(program: BaseProgram, prefix: str, named: dict[str, tuple[Array, DType]]) -> dict[Value, str]:
+    """What a program's arrays are called in the file; those that it does not have yet are added."""
+    paths = {value: name for name, value in program.parameters.items()}
+    names = {value: paths.get(value, f"{prefix}{value.name}") for value in program.arrays}
+    for value, name in names.items():
+        named.setdefault(name, (program.arrays[value], value.type.dtype))
+    return names
 
 
 def _checksum(text: str, body: list[bytes]) -> str:
@@ -116,7 +77,8 @@ def _checksum(text: str, body: list[bytes]) -> str:
     return total.hexdigest()
 
 
-def _program_data(program: P, numbers: Mapping[Value, int], names: Mapping[Value, str]) -> dict[str, Any]:
+def _program_data(program: BaseProgram, names: Mapping[Value, str]) -> dict[str, Any]:
+    numbers = {value: n for n, value in enumerate(program.values())}
     symbols = {s.name: s for value in program.values() for size in value.type.shape for s in _symbols(size)}
     symbols.update(
         {s.name: s for made in program.instructions for a in made.attributes.values() for s in _symbols_in(a)}
@@ -132,6 +94,10 @@ def _program_data(program: P, numbers: Mapping[Value, int], names: Mapping[Value
         "instructions": [_instruction_data(made, numbers) for made in program.instructions],
         "outputs": [_operand_data(x, numbers) for x in program.outputs],
         "output_axes": [axes_data(axes) for axes in program.output_axes],
+        "updates": {name: _operand_data(x, numbers) for name, x in program.updates.items()},
+        "trainable": [name for name in program.parameters if name in program.trainable],
+        "aliases": dict(program.aliases),
+        "keyed": program.key is not None,
         "input_tree": _tree_data(program.input_tree),
         "output_tree": _tree_data(program.output_tree),
     }  # fmt: skip
@@ -143,7 +109,7 @@ def _instruction_data(made: Instruction, numbers: Mapping[Value, int]) -> Any:
         [_operand_data(x, numbers) for x in made.operands],
         {name: _attribute_data(value) for name, value in made.attributes.items()},
         [_value_data(value) for value in made.results],
-        [made.source.file, made.source.line, made.source.module, made.source.call],
+        [made.source.file, made.source.line, made.source.module, made.source.call, made.source.kind],
     ]
 
 
@@ -251,46 +217,16 @@ def load(kind: type[P], path: str | os.PathLike[str]) -> P:
 
 
 def _read(kind: type[P], content: bytes) -> P:
-    length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or length > min(LONGEST_HEADER, len(content) - 8):
-        raise FileError("the file is cut short, or no safetensors file.")
-    header = json.loads(content[8 : 8 + length])
-    metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else {}
+    entries, metadata, body = archives.opened(content)
     if "tensoria" not in metadata:
         raise FileError("the file holds arrays and no program.")
     if metadata.get("tensoria_version") != str(VERSION):
         raise FileError(f"the file has version {metadata.get('tensoria_version')!r}; this tensoria reads {VERSION}.")
-    body = content[8 + length :]
     if metadata.get("sha256") != _checksum(metadata["tensoria"], [body]):
         raise FileError("the checksum is wrong: the file is damaged.")
-    return _program(kind, json.loads(metadata["tensoria"]), _arrays(header, body))
-
-
-def _arrays(header: Mapping[str, Any], body: bytes) -> dict[str, np.ndarray[Any, Any]]:
-    found, end = {}, 0
-    for name, entry in header.items():
-        of = dtypes.dtype(NAMED[entry["dtype"]])
-        start, stop = entry["data_offsets"]
-        shape = tuple(entry["shape"])
-        if any(not isinstance(n, int) or n < 0 for n in shape) or start != end:
-            raise FileError(f"the array {name!r} has no valid place.")
-        if stop - start != math.prod(shape) * of.itemsize or stop > len(body):
-            raise FileError(f"the array {name!r} has {stop - start} bytes, and not those of its shape {shape}.")
-        found[name] = np.frombuffer(body[start:stop], dtype=_numpy_dtype(of)).reshape(shape)
-        end = stop
-    if end != len(body):
-        raise FileError(f"{len(body) - end} bytes belong to no array.")
-    return found
-
-
-def _numpy_dtype(of: DType) -> Any:
-    if of is dtypes.bfloat16:
-        try:
-            import ml_dtypes
-        except ImportError as error:
-            raise FileError("bfloat16 arrays need ml_dtypes.", legal="pip install ml_dtypes") from error
-        return ml_dtypes.bfloat16
-    return np.dtype(of.name).newbyteorder("<")
+    data, arrays = json.loads(metadata["tensoria"]), archives.arrays(entries, body)
+    modes = {str(mode): _program(kind, other, arrays) for mode, other in data["modes"].items()}
+    return _program(kind, data, arrays, modes)
 
 
 class _Known:
@@ -323,13 +259,15 @@ def _region(data: Mapping[str, Any], sizes: Mapping[str, Dim]) -> BaseProgram:
     return region(into, inputs, [SymbolicArray(known.operand(x), into) for x in data["outputs"]])
 
 
-def _program(kind: type[P], data: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> P:
+def _program(
+    kind: type[P], data: Mapping[str, Any], arrays: Mapping[str, Array], modes: Mapping[str, P] | None = None
+) -> P:
     sizes = {name: dim(name, lower=lower, upper=upper) for name, lower, upper in data["sizes"]}
     known = _Known(sizes)
     value, operand = known.value, known.operand
     inputs = tuple(map(value, data["inputs"]))
     parameters: dict[str, Value] = {}
-    held: dict[Value, np.ndarray[Any, Any]] = {}
+    held: dict[Value, Array] = {}
     for name, is_parameter, given in data["arrays"]:
         made = value(given)
         array = arrays[name]
@@ -350,7 +288,18 @@ def _program(kind: type[P], data: Mapping[str, Any], arrays: Mapping[str, np.nda
         input_tree=_tree(data["input_tree"], sizes),
         output_tree=_tree(data["output_tree"], sizes),
         output_axes=tuple(map(axes_from, data["output_axes"])),
+        updates={str(name): operand(x) for name, x in data["updates"].items()},
+        trainable=frozenset(map(str, data["trainable"])),
+        aliases={str(name): str(other) for name, other in data["aliases"].items()},
+        key=inputs[-1] if data["keyed"] else None,
+        modes=modes or {},
     )
+    for name in (*program.updates, *program.trainable, *program.aliases.values()):
+        if name not in parameters:
+            raise FileError(f"there is no parameter {name!r}.")
+    for name, x in program.updates.items():
+        if x.type != parameters[name].type:
+            raise FileError(f"the parameter {name!r} is {parameters[name].type} and becomes {x.type}.")
     names = [made.name for made in (*inputs, *held, *assigned(program))]
     if len(set(names)) != len(names):
         raise FileError("two values have one name.")
@@ -360,7 +309,7 @@ def _program(kind: type[P], data: Mapping[str, Any], arrays: Mapping[str, np.nda
 def _instruction(
     given: Any, operand: Callable[[Any], Operand], value: Callable[[Any], Value], sizes: Mapping[str, Dim]
 ) -> Instruction:
-    name, operands, attributes, results, (file, line, module, call) = given
+    name, operands, attributes, results, (file, line, module, call, of) = given
     row = OPERATIONS.get(name)
     if row is None:
         raise FileError(f"there is no operation {name!r}.")
@@ -370,7 +319,7 @@ def _instruction(
     made = tuple(map(value, results))
     if tuple(x.type for x in made) != types:
         raise FileError(f"{name} has results of {', '.join(map(str, types))}, and the file says otherwise.")
-    return Instruction(name, read, known, made, Source(str(file), int(line), str(module), int(call)))
+    return Instruction(name, read, known, made, Source(str(file), int(line), str(module), int(call), str(of)))
 
 
 def _size(given: Any, sizes: Mapping[str, Dim]) -> Size:

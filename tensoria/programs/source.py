@@ -24,11 +24,11 @@ from tensoria.programs.base import P
 from tensoria.programs.dimensions import Call as SizeCall
 from tensoria.programs.dimensions import Dim, Size, Symbol
 from tensoria.programs.operations.indexing import At, Cut
-from tensoria.programs.passes import Chosen, lowered
+from tensoria.programs.passes import Chosen, lowered, stored
 from tensoria.programs.statements import Statement, last_uses, nested
 from tensoria.programs.types import Instruction, Operand, Region, Source, Type, Value, assigned
 
-__all__ = ["Call", "Dialect", "Row", "Rows", "compiled", "kernel", "written"]
+__all__ = ["CONTROL", "Call", "ClassStyle", "Dialect", "Row", "Rows", "Writer", "compiled", "kernel", "written"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,30 @@ Rows: TypeAlias = Mapping[str, Row]
 
 
 @dataclass(frozen=True)
+class ClassStyle:
+    """How a framework's classes are written.
+
+    Attributes:
+        base: the class that they derive from; empty for none.
+        method: the method that computes.
+        parameter, buffer, constant: how an attribute is set, as templates of `{name}`, `{path}` (the expression of its
+            name), `{array}` (its numbers), `{layout}` (nothing, or a call that orders its axes) and `{dtype}`.
+        several: a list of modules, as a template of `{items}`.
+        assign: how a buffer is changed, as a template of `{0}` and `{value}`.
+        functions: functions that the templates use; their source.
+    """
+
+    base: str
+    method: str
+    parameter: str
+    buffer: str
+    constant: str
+    several: str
+    assign: str
+    functions: str = ""
+
+
+@dataclass(frozen=True)
 class Dialect:
     """How one framework's Python is written.
 
@@ -91,8 +115,13 @@ class Dialect:
         literal: a 0-d array, as a template of `{number}`, `{dtype}` and `{placed}` (where the first input is).
         array: an array in the namespace `arrays` (of NumPy) becomes the framework's, as a template of `{array}`.
         device: an array's device, as a template of `{0}`; empty if arrays are made on no device in particular.
+        placing: the argument that makes an array on a device, as a template of `{device}`.
         prelude: functions that rows may need, by name; their source.
         functions: what sizes use, by name (`min`, `max`).
+        control: how choices and loops are written, as lines; Python's own if nothing is said.
+        classes: how classes are written.
+        channels_last: whether the pass "layout" belongs to all passes.
+        stores: whether models of the framework may store parameters with their axes in another order than the program.
     """
 
     imports: str
@@ -103,8 +132,13 @@ class Dialect:
     literal: str
     array: str
     device: str = ""
+    placing: str = ", device={device}"
     prelude: Mapping[str, str] = field(default_factory=dict)
     functions: Mapping[str, str] = field(default_factory=lambda: {"min": "min", "max": "max"})
+    control: Mapping[str, Callable[[Writer, Instruction], list[str]]] = field(default_factory=dict)
+    classes: ClassStyle | None = None
+    stores: bool = True
+    channels_last: bool = False
 
 
 class Writer:
@@ -121,6 +155,10 @@ class Writer:
         """What values and symbols (by name) are called in the text, where that is not their name."""
         self.symbols: set[str] = set()
         """The symbols that the text names."""
+        self.frozen: frozenset[Value] = frozenset()
+        """Values that nothing is differentiated by."""
+        self.loose = False
+        """Whether what is used once stands inside of what uses it wherever that is, and no names are let go."""
         self.transposes: dict[Value, Instruction] = {}
         """Transposes that stand inside of the matrix product that uses them."""
 
@@ -132,7 +170,7 @@ class Writer:
     @property
     def placed(self) -> str:
         """The argument that makes an array where the first input is."""
-        return f", device={self.device}" if self.device else ""
+        return self.dialect.placing.format(device=self.device) if self.device else ""
 
     def size(self, size: Size) -> str:
         """A size as an expression over the names of its symbols."""
@@ -209,15 +247,19 @@ class Writer:
             return row(Call(made, texts, typed, attributes, self))
         return row.format(*texts, all=", ".join(texts), placed=self.placed, **attributes)
 
-    def function(self, program: P, *, name: str) -> list[str]:
-        """The program as a function of native arrays by position; constants and parameters are the module's."""
+    def begin(self, program: P, name: str) -> None:
+        """Settle what values are called in a function of that name, and where its arrays are."""
         self.names = self._renamed(program, name)
         self.device = self.dialect.device.format(self.name(program.inputs[0])) if program.inputs else ""
+
+    def function(self, program: P, *, name: str) -> list[str]:
+        """The program as a function of native arrays by position; constants and parameters are the module's."""
+        self.begin(program, name)
         lines = [f"    {line}" for line in self.block(program, delete=True)]
         returned = [self.operand(operand, True) for operand in program.outputs]
         lines.append(f"    return {', '.join(returned)}{',' if len(returned) == 1 else ''}")
         head = f"def {name}({', '.join(map(self.name, program.inputs))}):"
-        return [head, *(f"    {line}" for line in self._bound(program)), *lines]
+        return [head, *(f"    {line}" for line in self.bound(program.inputs)), *lines]
 
     def block(self, region: Region, *, delete: bool = False) -> list[str]:
         """The instructions of a program, as lines.
@@ -230,9 +272,9 @@ class Writer:
         segments = _segments(region)
         users = _users(region, segments)
         for n, segment in enumerate(segments):
-            if (written := CONTROL.get(segment[0].operation)) is not None:
+            if (written := (self.dialect.control or CONTROL).get(segment[0].operation)) is not None:
                 first, *rest = written(self, segment[0])
-                lines += [f"{first}{_note(segment[0].source)}", *rest]
+                lines += [f"{first}{self._note(segment[0].source)}", *rest]
                 continue
             self.transposes.update(_transposes(segment, users))
             made = [one for one in segment if one.results[0] not in self.transposes]
@@ -242,13 +284,33 @@ class Writer:
                 Statement(tuple(map(self.name, x.results)), self.expression(x), x.source, kept.isdisjoint(x.results))
                 for x in made
             ]
-            statements = nested(statements)
+            statements = nested(statements, anywhere=self.loose)
             gone = last_uses(statements, set(map(self.name, kept)))
             for statement, names in zip(statements, gone, strict=True):
-                lines.append(f"{', '.join(statement.names)} = {statement.text}{_note(statement.source)}")
+                lines.append(f"{', '.join(statement.names)} = {statement.text}{self._note(statement.source)}")
                 if names and delete and not (statement is statements[-1] and n + 1 == len(segments)):
                     lines.append(f"del {', '.join(names)}")
         return lines
+
+    def closure(self, name: str, region: Region, inputs: Sequence[str], arguments: Sequence[str] = ()) -> list[str]:
+        """A program inside of an instruction as a function that sees what is around it.
+
+        Args:
+            name: what it is called.
+            region: the program.
+            inputs: what stands for its inputs, as expressions.
+            arguments: what the function is given.
+        """
+        self.called.update(zip(region.inputs, inputs, strict=True))
+        lines = [f"    {line}" for line in self.block(region)]
+        results = [self.operand(x, True) for x in region.outputs]
+        return [f"def {name}({', '.join(arguments)}):", *lines, f"    return {', '.join(results)}"]
+
+    def _note(self, source: Source) -> str:
+        """The line of the user's code, as a comment."""
+        if self.loose or not source.file:
+            return ""
+        return f"  # {source.file.rsplit('/', 1)[-1]}:{source.line}"
 
     def inside(self, region: Region, inputs: Sequence[str], names: Sequence[str]) -> list[str]:
         """A program inside of an instruction, as indented lines.
@@ -265,11 +327,11 @@ class Writer:
             lines.append(f"{', '.join(names)} = {', '.join(results)}")
         return [f"    {line}" for line in lines or ["pass"]]
 
-    def _bound(self, program: P) -> list[str]:
+    def bound(self, inputs: Sequence[Value]) -> list[str]:
         """Where the symbols' sizes come from: an axis of an input, or a linear expression that is solved."""
         known: dict[str, str] = {}
         for solve in (False, True):
-            for value in program.inputs:
+            for value in inputs:
                 for axis, size in enumerate(value.type.shape):
                     if not isinstance(size, Dim):
                         continue
@@ -305,10 +367,6 @@ class Writer:
             if new != name:
                 names[key] = new
         return names
-
-
-def _note(source: Source) -> str:
-    return f"  # {source.file.rsplit('/', 1)[-1]}:{source.line}" if source.file else ""
 
 
 def _segments(region: Region) -> list[list[Instruction]]:
@@ -435,11 +493,22 @@ def written(program: P, dialect: Dialect, backend: str, passes: Chosen = True) -
         BackendError: the backend has no row for an operation.
         TracingError: there is no pass of that name.
     """
-    return _module(lowered(program, passes, dialect.rows), dialect, backend)
+    made, layouts = _prepared(program, dialect, passes)
+    return _module(made, dialect, backend, layouts=layouts)
 
 
-def _module(program: P, dialect: Dialect, backend: str) -> str:
+def _prepared(program: P, dialect: Dialect, passes: Chosen) -> tuple[P, dict[str, tuple[int, ...]]]:
+    """A program as it is written, and the parameters that it wants in another order of axes."""
+    made = lowered(program, passes, dialect.rows, layout=dialect.channels_last)
+    return stored(made) if dialect.stores else (made, {})
+
+
+def _module(
+    program: P, dialect: Dialect, backend: str, frozen: frozenset[Value] = frozenset(), *,
+    layouts: Mapping[str, tuple[int, ...]],
+) -> str:  # fmt: skip
     writer = Writer(dialect, backend)
+    writer.frozen = frozen | {value for name, value in program.parameters.items() if name not in program.trainable}
     body = writer.function(program, name=identifier(program.name))
     lines = [f'"""The program {program.name!r}, written for {backend} by tensoria."""', "", dialect.imports, ""]
     for needed in writer.needed:
@@ -449,20 +518,21 @@ def _module(program: P, dialect: Dialect, backend: str) -> str:
         names = [writer.name(value) for value in program.arrays]
         lines += [
             "",
-            f"def load(arrays{', device=None' if dialect.device else ''}):",
+            f"def load(arrays{', device=None' if 'device=' in dialect.placing and dialect.device else ''}):",
             '    """Set the constants and parameters: a mapping from their names to arrays of NumPy."""',
             f"    global {', '.join(names)}",
         ]
         lines += [
-            f"    {name} = {_loaded(dialect, value, paths.get(value, value.name))}"
+            f"    {name} = {_loaded(dialect, value, paths.get(value, value.name), layouts)}"
             for name, value in zip(names, program.arrays, strict=True)
         ]
         lines.append("")
     return "\n".join([*lines, "", *body, ""])
 
 
-def _loaded(dialect: Dialect, value: Value, path: str) -> str:
-    return dialect.array.format(array=f"arrays[{path!r}]", dtype=dialect.dtype(value.type.dtype))
+def _loaded(dialect: Dialect, value: Value, path: str, layouts: Mapping[str, tuple[int, ...]]) -> str:
+    order = f".transpose({', '.join(map(str, layouts[path]))})" if path in layouts else ""
+    return dialect.array.format(array=f"arrays[{path!r}]{order}", dtype=dialect.dtype(value.type.dtype))
 
 
 def identifier(name: str) -> str:
@@ -476,7 +546,7 @@ _counting = threading.Lock()
 
 
 def compiled(
-    program: P, dialect: Dialect, backend: str, passes: Chosen = True
+    program: P, dialect: Dialect, backend: str, passes: Chosen = True, frozen: frozenset[Value] = frozenset()
 ) -> tuple[Callable[[str], Callable[..., Any]], str]:
     """What makes the program's Python function of native arrays (positional, one for each input), and its source.
 
@@ -484,15 +554,16 @@ def compiled(
     parameters are. Its source is registered with `linecache`, so that tracebacks show it.
     """
     global _count
-    program = lowered(program, passes, dialect.rows)
-    text = _module(program, dialect, backend)
+    given = {path: program.arrays[value] for path, value in program.parameters.items()}
+    program, layouts = _prepared(program, dialect, passes)
+    text = _module(program, dialect, backend, frozen, layouts=layouts)
     with _counting:
         _count += 1
         file = f"<tensoria {program.name} for {backend}, {_count}>"
     code = compile(text, file, "exec")
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    paths = {value: path for path, value in program.parameters.items()}
-    arrays = {paths.get(value, value.name): array for value, array in program.arrays.items()}
+    held = set(program.parameters.values())
+    arrays = {value.name: array for value, array in program.arrays.items() if value not in held} | given
 
     def make(device: str) -> Callable[..., Any]:
         module: dict[str, Any] = {}

@@ -38,8 +38,12 @@ class Statement:
     inner: bool
 
 
-def nested(statements: Sequence[Statement]) -> list[Statement]:
+def nested(statements: Sequence[Statement], *, anywhere: bool = False) -> list[Statement]:
     """The statements with those inside of others that are used once there, on the same line of the user's code.
+
+    Args:
+        statements: assignments in order.
+        anywhere: whether they may come from different lines.
 
     >>> line = Source("f.py", 1)
     >>> made = [Statement(("a",), "x + y", line, True), Statement(("b",), "a * z", line, False)]
@@ -55,7 +59,7 @@ def nested(statements: Sequence[Statement]) -> list[Statement]:
         text = statement.text
         for name in _named(text):
             held = waiting.get(name)
-            if held is None or uses[name] != 1 or held.source != statement.source:
+            if held is None or uses[name] != 1 or not (anywhere or held.source == statement.source):
                 continue
             whole = _replaced(text, name, held.text)
             if len(whole) <= WIDTH:
@@ -63,7 +67,7 @@ def nested(statements: Sequence[Statement]) -> list[Statement]:
                 del out[name]
         made = Statement(statement.names, text, statement.source, statement.inner)
         out[made.names[0]] = made
-        if made.inner and len(made.names) == 1 and made.source.file:
+        if made.inner and len(made.names) == 1 and (anywhere or made.source.file):
             waiting[made.names[0]] = made
     return list(out.values())
 

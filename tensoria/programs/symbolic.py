@@ -18,7 +18,9 @@ from tensoria.programs import recorder, standard
 from tensoria.programs.derivatives.reverse import pulled, pushed
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.operations import neural
-from tensoria.programs.recorder import SymbolicArray, refuse
+from tensoria.programs.passes.inlining import region
+from tensoria.programs.recorder import Recorder, SymbolicArray, refuse
+from tensoria.programs.types import Type, Value
 
 __all__ = ["SymbolicBackend", "backend"]
 
@@ -147,6 +149,26 @@ class SymbolicBackend(Backend):
 
     def copy(self, array: Array) -> Array:
         return array
+
+    def scan(
+        self, body: Callable[[list[Array], list[Array]], tuple[list[Array], list[Array]]], state: list[Array],
+        arrays: Sequence[Array], count: Any, reverse: bool,
+    ) -> tuple[list[Array], list[Array]]:  # fmt: skip
+        into: Recorder = arrays[0].recorder
+        inner = Recorder(into)
+        types = [*(x.type for x in state), *(Type(x.dtype, x.shape[1:]) for x in arrays)]
+        inputs = [Value(of) for of in types]
+        given = [SymbolicArray(value, inner) for value in inputs]
+        with recorder.recording(inner):
+            after, found = body(given[: len(state)], given[len(state) :])
+            outputs = [inner.owned(x) for x in (*after, *found)]
+        captured = inner.captures
+        results = into.record(
+            "scan", (*state, *arrays, *(SymbolicArray(value, into) for value in captured)),
+            body=region(inner, (*inputs, *captured.values()), outputs), states=len(state), scanned=len(arrays),
+            length=count, reverse=reverse,
+        )  # fmt: skip
+        return list(results[: len(state)]), list(results[len(state) :])
 
     # -- operations -----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,9 @@ from tensoria.dtypes import DType
 from tensoria.indices import PLAIN, Axes
 from tensoria.programs.dimensions import Size
 
-__all__ = ["Instruction", "Literal", "Operand", "Region", "Shape", "Source", "Type", "Value", "assigned", "regions"]
+__all__ = [
+    "Instruction", "Literal", "Operand", "Region", "Shape", "Source", "Type", "Value", "assigned", "regions", "within",
+]  # fmt: skip
 
 Shape: TypeAlias = tuple[Size, ...]
 
@@ -82,12 +84,14 @@ class Source:
         file, line: the line of the user's code; an empty file if it is not known.
         module: the path of the module (`encoder.layer.0.attention`), or empty.
         call: how often this module had been called before in the program.
+        kind: the module's class by its full name (`torch.nn.modules.linear.Linear`), or empty.
     """
 
     file: str = ""
     line: int = 0
     module: str = ""
     call: int = 0
+    kind: str = ""
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.file else ""
@@ -145,7 +149,12 @@ def regions(made: Instruction) -> dict[str, Region]:
 def assigned(region: Region) -> Iterator[Value]:
     """The values that instructions assign, and the inputs and values of programs inside of them."""
     for made in region.instructions:
-        for inner in regions(made).values():
-            yield from inner.inputs
-            yield from assigned(inner)
+        yield from within(made)
         yield from made.results
+
+
+def within(made: Instruction) -> Iterator[Value]:
+    """The inputs and values of the programs inside of an instruction."""
+    for inner in regions(made).values():
+        yield from inner.inputs
+        yield from assigned(inner)

@@ -85,7 +85,7 @@ def block(backend: Backend, key: tuple[Array, Array], purpose: int, count: int, 
     """Encrypted counters from `first` on: two 1-D arrays of words."""
     operators = backend.operators
     tag = purpose << 24
-    if first + count <= HALF:
+    if not isinstance(count, int) or first + count <= HALF:  # (sizes that are not known are taken for short)
         low = backend.arange_like(count, backend.word, key[0])
         if first:
             low = operators["add"](low, first)

@@ -25,7 +25,7 @@ from tensoria.random.keys import opened
 from tensoria.random.words import cast, top
 from tensoria.tensor import Tensor
 
-__all__ = ["normal"]
+__all__ = ["normal", "standard"]
 
 Coefficients = tuple[float, ...]
 CENTRE, SHIFT = 0.425, 0.180625
@@ -94,7 +94,7 @@ def _ratio(backend: Backend, of: tuple[Coefficients, Coefficients], x: Array) ->
     return backend.operators["divide"](_polynomial(backend, of[0], x), _polynomial(backend, of[1], x))
 
 
-def _standard(backend: Backend, drawn: Sequence[Array], precise: bool) -> tuple[Array]:
+def standard(backend: Backend, drawn: Sequence[Array], precise: bool) -> tuple[Array]:
     """Standard normal float64 for random words: one each, or two."""
     add, subtract, multiply = (backend.operators[name] for name in ("add", "subtract", "multiply"))
     xp = backend.xp
@@ -165,7 +165,7 @@ def normal(
         centres = [real(mean, "mean"), 0.0]
     precise = of in (float64, complex128)
     count = math.prod(found) * (2 if planes else 1)
-    (z,) = backend.staged(_standard, words(backend, opened_key, count, 2 if precise else 1), precise)
+    (z,) = backend.staged(standard, words(backend, opened_key, count, 2 if precise else 1), precise)
     if not planes:
         x = _cast(backend, _moved(backend, z, centres[0], deviation), of, native)
         return Tensor.from_parts(backend.reshape(x, found), PLAIN, backend)

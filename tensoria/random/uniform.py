@@ -24,7 +24,7 @@ from tensoria.random.words import cast, top
 from tensoria.structure import Structure, structural
 from tensoria.tensor import Tensor
 
-__all__ = ["FLOATS", "Float", "rounded", "uniform"]
+__all__ = ["FLOATS", "Float", "rounded", "uniform", "unit"]
 
 
 class Float(NamedTuple):
@@ -137,7 +137,7 @@ def uniform(
     interval = _interval(real(low, "low"), real(high, "high"), of)
     drawn = words(backend, opened_key, math.prod(found), 2 if of is float64 else 1)
     if not interval.low:
-        x = _unit(backend, drawn, form)
+        x = unit(backend, drawn, form)
         if interval.width != 1:
             x = backend.operators["multiply"](x, interval.width)
     else:
@@ -149,8 +149,8 @@ def uniform(
     return Tensor.from_parts(backend.reshape(x, found), PLAIN, backend)
 
 
-def _unit(backend: Backend, drawn: Sequence[Array], form: Float) -> Array:
-    """u."""
+def unit(backend: Backend, drawn: Sequence[Array], form: Float) -> Array:
+    """u, multiples of 2**-p in [0, 1), of random words: one each, or two for float64."""
     add, multiply = backend.operators["add"], backend.operators["multiply"]
     if len(drawn) == 2:
         high, low = (cast(backend, top(backend, word, n), float64) for word, n in zip(drawn, (26, 27), strict=True))

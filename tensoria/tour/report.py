@@ -1,4 +1,4 @@
-"""What the tour says: five short sections, each a question about the model and the answer that typed tensors give."""
+"""What the tour says: six short sections, each a question about the model and the answer that typed tensors give."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tensoria.backend import get
 from tensoria.errors import TensoriaError
 from tensoria.tour import agreement, circuits
 from tensoria.tour.agreement import DTYPES, REFERENCE, Agreement, Findings
+from tensoria.tour.encoder import SENTENCES, Ported, cosines, encoder, ported, ranking
 from tensoria.tour.heatmap import require_drawing, save_heatmap, writable_folder
 from tensoria.tour.layout import heading, paragraph, quotation, table
 from tensoria.tour.progress import Progress
@@ -25,11 +26,11 @@ PICTURE = "copying_scores.png"
 
 
 def tour(backends: Sequence[str] | None = None, out: Path | None = Path("out")) -> int:
-    """Analyse a sentence-embedding model's circuits on several backends and print what is found.
+    """Analyse a sentence-embedding model's circuits on several backends, port the model, and print what is found.
 
     Args:
         backends: the backends to run; all installed ones if None.
-        out: the folder for the picture; no picture is drawn if None.
+        out: the folder for the picture, the model that serves, and the page; none of them is left if None.
 
     Returns:
         0; 1 if the backends' results differ by more than rounding.
@@ -81,7 +82,20 @@ def tour(backends: Sequence[str] | None = None, out: Path | None = Path("out")) 
         title = "Copying scores of all-MiniLM-L6-v2: blue copies, red takes away"
         path = save_heatmap(reference.of["copying scores"], out / PICTURE, title)
         print(f"\nThe copying scores as a picture: {path}")
-    return 0 if all(verdict.agrees for verdict in verdicts.values()) else 1
+    progress = Progress(2)
+    try:
+        progress.stage("the whole model is loaded")
+        whole = encoder(folder, model.vocabulary)
+        progress.step()
+        progress.stage("it is ported, run everywhere, served from a file, and compared operator by operator")
+        made = ported(whole, [name for name in names if name != whole.home.name] or [REFERENCE], to=out)
+    except TensoriaError as error:
+        print(porting(None, error.message))
+        return 0 if all(verdict.agrees for verdict in verdicts.values()) else 1
+    finally:
+        progress.done()
+    print(porting(made, whole.home.name, out))
+    return 0 if made.agrees and all(verdict.agrees for verdict in verdicts.values()) else 1
 
 
 def introduction(model: Model) -> str:
@@ -317,4 +331,46 @@ def comparison(
         lines += ["", "Only one backend took part; `tensoria doctor` says how to install others."]
     if notes:
         lines += ["", *(f"Note: {note}" for note in notes)]
+    return "\n".join(lines)
+
+
+def porting(made: Ported | None, about: str, out: Path | None = None) -> str:
+    """The whole model in other frameworks, and which sentences it finds alike there.
+
+    Args:
+        made: what was ported; None if the model could not be loaded.
+        about: the model's own framework, or why it could not be loaded.
+        out: where files were left.
+    """
+    title = heading("6. The whole model, ported")
+    if made is None:
+        return f"{title}\nThis section is left out: {about}"
+    near = cosines(made.expected)
+    first = ranking(made.expected)
+    nearest = [[SENTENCES[n], SENTENCES[others[0]], f"{near[n, others[0]]:.3f}"] for n, others in enumerate(first)]
+    rows = [
+        [name, f"{made.error(name):.0e}", "yes" if made.same_ranking(name) else "NO"]
+        for name in made.found
+    ]  # fmt: skip
+    lines = [
+        title,
+        paragraph(
+            f"tn.port has captured the model from {about}: {len(made.program.instructions)} instructions, sizes of",
+            "batch and sentence open. A sentence's embedding is the mean of its tokens' vectors, of length 1; the",
+            f"nearest of the other {len(SENTENCES) - 1} sentences, and the cosine:",
+        ),
+        "",
+        table(["sentence", "nearest", "cosine"], nearest, right=[2]),
+        "",
+        f"The same from its program, beside {about}'s embeddings ('served': a file of that framework's own, loaded in",
+        "a process that has neither tensoria nor any other framework):",
+        "",
+        table(["computed by", "largest difference", "same ranking"], rows, right=[1]),
+        "",
+        "Operator by operator (tn.parity):",
+        "",
+        *(f"  {line}" for line in str(made.parity).splitlines()),
+    ]
+    if out is not None:
+        lines += ["", f"The comparison as a page: {out / 'parity.html'}"]
     return "\n".join(lines)

@@ -8,17 +8,38 @@ from typing import Any
 
 import torch
 
-from tensoria.dtypes import DType, dtype
+from tensoria.dtypes import DType, dtype, uint32
 from tensoria.errors import PortingError
 from tensoria.programs.dimensions import Size
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.standard import cast, namespace
+from tensoria.programs.types import Type, Value
 from tensoria_torch.sizes import Sizes
 
-__all__ = ["Call", "Lowering", "literal_like", "one", "own_dtype", "xp"]
+__all__ = ["Call", "Draws", "Lowering", "literal_like", "one", "own_dtype", "xp"]
 
 xp = namespace
 Lowering = Callable[..., Any]
+
+
+class Draws:
+    """The random numbers that a model draws: one key for all, and a number for each draw.
+
+    Attributes:
+        key: the key, once something was drawn.
+    """
+
+    def __init__(self, recorder: Recorder, name: str = "key") -> None:
+        self.recorder, self.name = recorder, name
+        self.key: Value | None = None
+        self.count = 0
+
+    def next(self) -> tuple[SymbolicArray, int]:
+        """The key, and the number of a draw."""
+        if self.key is None:
+            self.key = Value(Type(uint32, (2,)), self.name)
+        self.count += 1
+        return SymbolicArray(self.key, self.recorder), self.count - 1
 
 
 @dataclass(frozen=True)
@@ -30,12 +51,19 @@ class Call:
         value: what PyTorch says of the result: a fake tensor, or several.
         given: the arguments as the graph has them, with fake tensors for nodes.
         sizes: reads PyTorch's sizes.
+        draws: gives random numbers.
     """
 
     recorder: Recorder
     value: Any
     given: tuple[Any, ...]
     sizes: Sizes
+    draws: Draws | None = None
+
+    def draw(self) -> tuple[SymbolicArray, int]:
+        """The key, and the number of this draw."""
+        assert self.draws is not None, "this operator draws random numbers"
+        return self.draws.next()
 
     @property
     def dtype(self) -> DType:

@@ -6,11 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from tensoria.dtypes import bool_, int64
 from tensoria.errors import PortingError
+from tensoria.programs.dimensions import product
 from tensoria.programs.operations.neural import image
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.programs.standard import cast, getitem
 from tensoria_torch.lowerings.call import Call, Lowering, one, positions, xp
+from tensoria_torch.lowerings.randomness import dropped
 
 __all__ = ["LOWERINGS"]
 
@@ -41,6 +44,18 @@ def _added(call: Call, x: Array, a: Array, b: Array, *, beta: Any = 1, alpha: An
     if beta == 0:
         return found
     return xp.add(found, x if beta == 1 else xp.multiply(x, call.array(beta, call.dtype)))
+
+
+def _grouped(call: Call, x: Array, weight: Array, ends: Array, *_: Any) -> Array:
+    """Rows of x times the weight of their group: group e has the rows from ends[e - 1] to ends[e]."""
+    rows = xp.arange(x.shape[0], dtype=ends.dtype)
+    group = xp.sum(cast(xp.less_equal(xp.expand_dims(ends, axis=0), xp.expand_dims(rows, axis=1)), int64), axis=1)
+    whole = xp.matmul(xp.expand_dims(x, axis=0), weight)  # of all groups
+    there = xp.less(group, weight.shape[0])
+    at = xp.expand_dims(xp.where(there, group, 0), axis=(0, 2))
+    wide = xp.broadcast_to(at, (1, x.shape[0], weight.shape[2]))
+    own = xp.squeeze(one(whole, "take_along_axis", wide, axis=0), axis=0)
+    return xp.where(xp.expand_dims(there, axis=1), own, 0.0)
 
 
 # -- normalisation ----------------------------------------------------------------------------------------------------
@@ -106,20 +121,39 @@ def _own_statistics(
     return (one(x, "batch_norm", mean, variance, *_present(weight, bias), axis=1, epsilon=epsilon), None, None)
 
 
-def _batch_norm_eval(
+def _batch_norm_any(
     call: Call, x: Array, weight: Any, bias: Any, mean: Any, variance: Any, training: bool, momentum: float,
     epsilon: float, *_: Any,
 ) -> Array:  # fmt: skip
     if training or mean is None:
-        raise PortingError("batch normalisation by the batch's own statistics is not ported.", legal="module.eval()")
+        return _own_statistics(call, x, weight, bias, training, momentum, epsilon)[0]
     return _batch_norm(call, x, weight, bias, mean, variance, momentum, epsilon)[0]
+
+
+def _running_statistics(
+    call: Call, x: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, training: bool,
+    momentum: float, epsilon: float,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Batch normalisation with the statistics that running ones become: the unbiased variance goes into them."""
+    if not training:
+        return (*_batch_norm(call, x, weight, bias, mean, variance, momentum, epsilon), mean, variance)
+    axes = tuple(n for n in range(x.ndim) if n != 1)
+    own_mean = one(x, "mean", axes=axes, keepdims=False)
+    own_variance = one(x, "var", axes=axes, keepdims=False, correction=0.0)
+    found = one(x, "batch_norm", own_mean, own_variance, *_present(weight, bias), axis=1, epsilon=epsilon)
+    count = x.recorder.size(product(x.shape[n] for n in axes), own_variance.dtype)
+    unbiased = xp.multiply(own_variance, xp.divide(count, xp.subtract(count, 1.0)))
+    after = (
+        xp.add(xp.multiply(cast(one(new, "stop_gradient"), old.dtype), momentum), xp.multiply(old, 1 - momentum))
+        for new, old in ((own_mean, mean), (unbiased, variance))
+    )
+    return (found, None, None, *after)
 
 
 def _attention(
     call: Call, query: Array, key: Array, value: Array, mask: Array | None = None, dropout: float = 0.0,
     causal: bool = False, *, scale: float | None = None, enable_gqa: bool = False,
 ) -> Array:  # fmt: skip
-    _still(dropout)
     if scale is None:
         size = query.shape[-1]
         if not isinstance(size, int):
@@ -127,7 +161,32 @@ def _attention(
         scale = 1 / math.sqrt(size)
     if enable_gqa and query.shape[-3] != key.shape[-3]:
         key, value = (_shared(x, query.shape[-3]) for x in (key, value))
+    if dropout:
+        return _dropped_attention(call, query, key, value, mask, dropout, causal, float(scale))
     return one(query, "attention", key, value, *_present(mask), causal=causal, scale=float(scale))
+
+
+def _dropped_attention(
+    call: Call, query: Array, key: Array, value: Array, mask: Array | None, rate: float, causal: bool, scale: float
+) -> Array:
+    """Attention whose weights are dropped out; a row without anything to attend to is 0."""
+    order = (*range(key.ndim - 2), key.ndim - 1, key.ndim - 2)
+    scores = xp.multiply(xp.matmul(query, xp.permute_dims(key, order)), scale)
+    hidden = None
+    if causal:
+        rows, columns = xp.arange(query.shape[-2]), xp.arange(key.shape[-2])
+        hidden = xp.less(xp.expand_dims(rows, axis=1), columns)
+    if mask is not None and mask.dtype is bool_:
+        unseen = xp.logical_not(mask)
+        hidden = unseen if hidden is None else xp.logical_or(hidden, unseen)
+    elif mask is not None:
+        scores = xp.add(scores, mask)
+    if hidden is not None:
+        scores = xp.where(hidden, -math.inf, scores)
+    largest = xp.max(scores, axis=-1, keepdims=True)
+    empty = xp.isinf(largest)
+    weights = one(xp.where(empty, 0.0, scores), "softmax", axis=scores.ndim - 1)
+    return xp.matmul(dropped(call, xp.where(empty, 0.0, weights), rate), value)
 
 
 def _shared(x: Array, heads: Any) -> Array:
@@ -136,16 +195,6 @@ def _shared(x: Array, heads: Any) -> Array:
     *lead, own, length, size = x.shape
     wide = xp.broadcast_to(xp.expand_dims(x, axis=x.ndim - 2), (*lead, own, count, length, size))
     return xp.reshape(wide, (*lead, heads, length, size))
-
-
-def _still(probability: float, train: bool = True) -> None:
-    if probability and train:
-        raise PortingError("dropout while training is not ported.", legal="module.eval()")
-
-
-def _dropout(call: Call, x: Array, probability: float, train: bool) -> Array:
-    _still(probability, train)
-    return x
 
 
 def _along(operation: str) -> Lowering:
@@ -284,7 +333,6 @@ def _recurrent(name: str, states: int) -> Lowering:
         call: Call, x: Array, held: Any, weights: Any, biased: bool, layers: int, dropout: float, train: bool,
         both: bool, batch_first: bool,
     ) -> tuple[Array, ...]:  # fmt: skip
-        _still(dropout, train)
         held = list(held) if isinstance(held, (list, tuple)) else [held]
         x = xp.moveaxis(x, 0, 1) if batch_first else x
         ways, count = 1 + both, 4 if biased else 2
@@ -302,6 +350,8 @@ def _recurrent(name: str, states: int) -> Lowering:
                 for state, end in zip(ends, last, strict=True):
                     state.append(end)
             x = found[0] if ways == 1 else xp.concat(found, axis=-1)
+            if layer + 1 < layers:
+                x = dropped(call, x, dropout, train)
         x = xp.moveaxis(x, 0, 1) if batch_first else x
         return (x, *(xp.stack(state, axis=0) for state in ends))
 
@@ -311,10 +361,12 @@ def _recurrent(name: str, states: int) -> Lowering:
 LOWERINGS: dict[str, Lowering] = {
     "linear.default": _linear, "addmm.default": _added, "baddbmm.default": _added,
     **{f"{name}.default": lambda call, a, b: one(a, "matmul", b) for name in ("mm", "bmm", "matmul", "mv", "dot")},
+    "transformers.grouped_mm_fallback.default": _grouped, "_grouped_mm.default": _grouped,
     "outer.default": lambda call, a, b: xp.linalg.outer(a, b),
     "layer_norm.default": _layer_norm, "rms_norm.default": _rms_norm, "group_norm.default": _group_norm,
-    "_native_batch_norm_legit_no_training.default": _batch_norm, "batch_norm.default": _batch_norm_eval,
+    "_native_batch_norm_legit_no_training.default": _batch_norm, "batch_norm.default": _batch_norm_any,
     "_native_batch_norm_legit.no_stats": _own_statistics,
+    "_native_batch_norm_legit_functional.default": _running_statistics,
     "_weight_norm.default": _weight_norm, "native_layer_norm.default": _first(_layer_norm, 3),
     "native_group_norm.default": _first(_sized_group_norm, 3),
     "max_pool2d_with_indices.default": _first(_max_pool(2), 2),
@@ -322,8 +374,6 @@ LOWERINGS: dict[str, Lowering] = {
     "_adaptive_avg_pool2d.default": _adaptive, "_adaptive_avg_pool3d.default": _adaptive,
     "scaled_dot_product_attention.default": _attention,
     "embedding.default": lambda call, weight, at, *_: one(weight, "embedding", at),
-    "dropout.default": _dropout,
-    "native_dropout.default": lambda call, x, probability, train: (_dropout(call, x, probability, bool(train)), None),
     **{name: _along("softmax") for name in ("softmax.int", "_softmax.default")},
     **{name: _along("log_softmax") for name in ("log_softmax.int", "_log_softmax.default")},
     **{f"conv{n}d.{kind}": _convolution for n in (1, 2, 3) for kind in ("default", "padding")},

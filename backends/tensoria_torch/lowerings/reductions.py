@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tensoria.errors import PortingError
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.programs.standard import cast
 from tensoria_torch.lowerings.call import Call, Lowering, one, positions, xp
@@ -95,6 +96,18 @@ def _topk(
     return x.recorder.record("top_k", (x,), k=k, axis=place, largest=largest)
 
 
+def _histogram(call: Call, x: Array, bins: int = 100, low: float = 0, high: float = 0) -> Array:
+    """How many components lie in each of some bins of equal width; what lies outside counts nowhere."""
+    if low == high:
+        raise PortingError("a histogram between the smallest and largest component is not ported.", legal="min=, max=")
+    flat = xp.reshape(x, (-1, 1))
+    place = xp.floor(xp.multiply(xp.subtract(flat, float(low)), bins / (high - low)))
+    place = xp.where(xp.equal(flat, float(high)), float(bins - 1), place)
+    numbers = cast(xp.arange(bins), x.dtype)
+    inside = xp.logical_and(xp.greater_equal(flat, float(low)), xp.less_equal(flat, float(high)))
+    return xp.sum(cast(xp.logical_and(xp.equal(place, numbers), inside), x.dtype), axis=0)
+
+
 LOWERINGS: dict[str, Lowering] = {
     **{f"sum.{kind}": _accumulated("sum") for kind in ("default", "dim_IntList")},
     **{f"mean.{kind}": _accumulated("mean") for kind in ("default", "dim")},
@@ -108,6 +121,7 @@ LOWERINGS: dict[str, Lowering] = {
     "cumsum.default": _running("cumulative_sum"), "cumprod.default": _running("cumulative_prod"),
     "linalg_vector_norm.default": _norm,
     "norm.ScalarOpt_dim": lambda call, x, order, *rest: _norm(call, x, 2 if order is None else order, *rest),
+    "histc.default": _histogram,
     "logsumexp.default": _logsumexp, "sort.default": _sort, "topk.default": _topk,
     "sort.stable": lambda call, x, *, stable=None, dim=-1, descending=False: _sort(call, x, dim, descending),
     "argsort.default": lambda call, x, dim=-1, descending=False: _sort(call, x, dim, descending)[1],

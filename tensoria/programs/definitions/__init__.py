@@ -9,12 +9,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from tensoria.programs.definitions import activations, convolutions, normalisation, recurrence, resampling, selection
+from tensoria.programs.definitions import (
+    activations,
+    convolutions,
+    normalisation,
+    randomness,
+    recurrence,
+    resampling,
+    selection,
+)
 from tensoria.programs.definitions.performing import Definition
 
 __all__ = ["DEFINITIONS"]
 
-CHAPTERS = (activations, normalisation, convolutions, resampling, selection, recurrence)
+CHAPTERS = (activations, normalisation, convolutions, resampling, selection, recurrence, randomness)
 DEFINITIONS: Final[dict[str, Definition]] = {
     name: definition for chapter in CHAPTERS for name, definition in chapter.DEFINITIONS.items()
 }

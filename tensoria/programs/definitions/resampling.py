@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tensoria.backend import Array, Backend
@@ -25,14 +26,31 @@ def _adaptive_mean_pool(backend: Backend, x: Array, *, sizes: tuple[Any, ...]) -
         if isinstance(n, int) and n == m:
             continue
         # A matrix with the weight of each component in each bin.
-        place, number = _positions(backend, n, x), reshaped(backend, _positions(backend, m, x), m, 1)
-        first = xp.floor_divide(xp.multiply(number, n), m)
-        last = xp.floor_divide(xp.add(xp.multiply(xp.add(number, 1), n), m - 1), m)
-        inside = xp.logical_and(xp.greater_equal(place, first), xp.less(place, last))
+        first, last, inside = _bins(backend, n, m, x)
         weights = xp.divide(xp.astype(inside, x.dtype), xp.astype(xp.subtract(last, first), x.dtype))
         moved = xp.matmul(xp.moveaxis(x, axis, -1), xp.matrix_transpose(weights))
         x = xp.moveaxis(moved, -1, axis)
     return x
+
+
+def _adaptive_max_pool(backend: Backend, x: Array, *, sizes: tuple[Any, ...]) -> Array:
+    xp, lead = backend.xp, len(x.shape) - len(sizes)
+    for axis, m in enumerate(sizes, lead):
+        n = x.shape[axis]
+        # Every component beside every bin: what lies outside is no maximum.
+        moved = xp.expand_dims(xp.moveaxis(x, axis, -1), axis=-2)
+        inside = _bins(backend, n, m, x)[2]
+        x = xp.moveaxis(xp.max(xp.where(inside, moved, -math.inf), axis=-1), -1, axis)
+    return x
+
+
+def _bins(backend: Backend, n: Any, m: Any, like: Array) -> tuple[Array, Array, Array]:
+    """Where each of m bins of n components begins and ends, and a matrix of which components are in which."""
+    xp = backend.xp
+    place, number = _positions(backend, n, like), reshaped(backend, _positions(backend, m, like), m, 1)
+    first = xp.floor_divide(xp.multiply(number, n), m)
+    last = xp.floor_divide(xp.add(xp.multiply(xp.add(number, 1), n), m - 1), m)
+    return first, last, xp.logical_and(xp.greater_equal(place, first), xp.less(place, last))
 
 
 def _taken(backend: Backend, x: Array, axis: int, positions: Array) -> Array:
@@ -55,6 +73,9 @@ def _resize(
             nearest = xp.astype(xp.floor(xp.add(place, offset)), backend.native_dtype(int64))
             x = _taken(backend, x, axis, xp.minimum(nearest, last))
             continue
+        if method == "cubic":
+            x = _cubic(backend, x, axis, m, place)
+            continue
         place = xp.maximum(place, 0.0)
         low = xp.minimum(xp.astype(xp.floor(place), backend.native_dtype(int64)), last)
         high = xp.minimum(xp.add(low, 1), last)
@@ -65,5 +86,33 @@ def _resize(
     return x
 
 
-DEFINITIONS = {"adaptive_mean_pool": _adaptive_mean_pool, "resize": _resize}
+KEYS = -0.75
+"""The free number of Keys's cubic convolution, "Cubic convolution interpolation for digital image processing" (1981)."""
+
+
+def _cubic(backend: Backend, x: Array, axis: int, m: Any, place: Array) -> Array:
+    """Four neighbours; beyond the ends the outermost component."""
+    xp, last = backend.xp, x.shape[axis] - 1
+    low = xp.floor(place)
+    share = xp.subtract(place, low)
+    start = xp.astype(low, backend.native_dtype(int64))
+    total: Any = None
+    for n in range(4):
+        at = xp.maximum(xp.minimum(xp.add(start, n - 1), last), 0)
+        # The distance t of a neighbour: (a+2) t^3 - (a+3) t^2 + 1 up to 1, a t^3 - 5a t^2 + 8a t - 4a up to 2.
+        t = (xp.add(share, 1.0), share, xp.subtract(1.0, share), xp.subtract(2.0, share))[n]
+        near = n in (1, 2)
+        factors = (KEYS + 2, -KEYS - 3, 0.0, 1.0) if near else (KEYS, -5 * KEYS, 8 * KEYS, -4 * KEYS)
+        weight = xp.add(xp.multiply(t, factors[0]), factors[1])
+        for factor in factors[2:]:
+            weight = xp.add(xp.multiply(weight, t), factor)
+        weight = reshaped(backend, weight, m, *(1,) * (len(x.shape) - axis - 1))
+        part = xp.multiply(_taken(backend, x, axis, at), weight)
+        total = part if total is None else xp.add(total, part)
+    return total
+
+
+DEFINITIONS = {
+    "adaptive_mean_pool": _adaptive_mean_pool, "adaptive_max_pool": _adaptive_max_pool, "resize": _resize,
+}  # fmt: skip
 """The definitions of this chapter, by the operation's name."""

@@ -15,6 +15,11 @@ def _embedding(backend: Backend, weight: Array, indices: Array) -> Array:
     return backend.get_item(weight, indices)
 
 
+def _take_at(backend: Backend, x: Array, indices: Array) -> Array:
+    places = tuple(backend.get_item(indices, (Ellipsis, n)) for n in range(indices.shape[-1]))
+    return backend.get_item(x, places)
+
+
 def _top_k(backend: Backend, x: Array, *, k: int, axis: int, largest: bool) -> tuple[Array, Array]:
     order = backend.xp.argsort(x, axis=axis, descending=largest, stable=True)
     places = cut(backend, order, axis, 0, k)
@@ -40,5 +45,5 @@ def _scatter(backend: Backend, x: Array, indices: Array, updates: Array, *, axis
     return xp.moveaxis(found, -1, axis)
 
 
-DEFINITIONS = {"embedding": _embedding, "top_k": _top_k, "scatter": _scatter}
+DEFINITIONS = {"embedding": _embedding, "take_at": _take_at, "top_k": _top_k, "scatter": _scatter}
 """The definitions of this chapter, by the operation's name."""

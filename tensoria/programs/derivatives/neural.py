@@ -22,8 +22,14 @@ def _defined(name: str) -> Rule:
     return rule
 
 
+def _dropout(call: Call, g: Array) -> list[Array | None]:
+    """Linear in x, and diagonal: the cotangent loses the same components."""
+    return [call.recorder.record("dropout", (g, call.operands[1]), **call.attributes)[0], None]
+
+
 RULES: dict[str, Rule] = {
     **{name: _defined(name) for name in DEFINITIONS},
+    "dropout": _dropout,
     "erf": each(lambda g, x, y: xp.multiply(g, xp.multiply(xp.exp(xp.negative(xp.square(x))), 2 / math.sqrt(math.pi)))),
     "sigmoid": each(lambda g, x, y: xp.multiply(g, xp.multiply(y, xp.subtract(1.0, y)))),
 }

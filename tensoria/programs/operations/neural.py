@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tensoria.dtypes import int64
-from tensoria.errors import DTypeError, ShapeError
+from tensoria.dtypes import DType, int64, uint32
+from tensoria.errors import DomainError, DTypeError, ShapeError
 from tensoria.programs.dimensions import Dim, Size
 from tensoria.programs.operations.elementwise import WHOLE, broadcast
 from tensoria.programs.operations.reductions import checked_axes
@@ -210,6 +210,15 @@ def _resampled(name: str) -> object:
     return infer
 
 
+def _take_at(x: Type, indices: Type) -> tuple[Type, ...]:
+    if indices.dtype.kind not in WHOLE or not indices.shape:
+        raise DTypeError(f"take_at reads places along the last axis of its indices, which are {indices}.")
+    count = _known("take_at", indices.shape[-1])
+    if not 0 < count <= x.ndim:
+        raise ShapeError(f"take_at from {x.ndim} axes at places of {count} numbers.")
+    return (Type(x.dtype, (*indices.shape[:-1], *x.shape[count:])),)
+
+
 def _pad(x: Type, *, padding: Pairs, value: complex) -> tuple[Type, ...]:
     if len(padding) != x.ndim or any(n < 0 for pair in padding for n in pair):
         raise ShapeError(f"pad of the shape {x.shape} by {padding}: two numbers for each axis, none negative.")
@@ -251,6 +260,24 @@ def _gated(name: str, gates: int, states: int) -> object:
         return (Type(x.dtype, (*x.shape[:2], size)), *held)
 
     return infer
+
+
+def _dropout(x: Type, key: Type, *, rate: float, stream: int, shared: tuple[int, ...]) -> tuple[Type, ...]:
+    _floating("dropout", (x,))
+    if key.dtype is not uint32 or key.shape != (2,):
+        raise DTypeError(f"dropout takes a key, uint32[2], not {key}.", legal="tn.random.key(0)")
+    if not 0 <= rate <= 1:
+        raise DomainError(f"dropout with the rate {rate}, which is no probability.")
+    checked_axes("dropout", x.ndim, shared)
+    return (x,)
+
+
+def _random(key: Type, *, shape: Shape, dtype: DType, stream: int) -> tuple[Type, ...]:
+    if key.dtype is not uint32 or key.shape != (2,):
+        raise DTypeError(f"a key is uint32[2], not {key}.", legal="tn.random.key(0)")
+    if dtype.kind != "float":
+        raise DTypeError(f"random numbers are floats, not {dtype}.")
+    return (Type(dtype, shape),)
 
 
 def _row(name: str, operands: str, meaning: str, infer: object, attributes: str = "") -> Operation:
@@ -311,14 +338,20 @@ ROWS = {
             _resampled("adaptive_mean_pool"), "sizes",
         ),
         _row(
+            "adaptive_max_pool", "x", "the largest component of each of as many bins, as in adaptive_mean_pool",
+            _resampled("adaptive_max_pool"), "sizes",
+        ),
+        _row(
             "resize", "x",
-            "interpolated between `nearest` or `linear` neighbours; position i of the result is at i step (corners), "
-            "(i + 1/2) step - 1/2 (half_pixel) or floor(i step) (asymmetric)",
+            "interpolated between `nearest`, `linear` or `cubic` (Keys 1981, a = -3/4) neighbours; position i of the "
+            "result is at i step (corners), (i + 1/2) step - 1/2 (half_pixel) or floor(i step) (asymmetric)",
             _resampled("resize"), "sizes method rule steps",
         ),
         _row("pad", "x", "a value repeated around x", _pad, "padding value"),
         _row("top_k", "x", "the k largest (or smallest) components along an axis in order, and their positions",
              _top_k, "k axis largest"),
+        _row("take_at", "x indices", "components, or parts, of x at places along its first axes, which the last axis of "
+             "indices holds; negative ones count from the end", _take_at),
         _row("scatter", "x indices updates", "x with updates written (or added) at positions along an axis", _scatter,
              "axis add"),
         _row(
@@ -329,6 +362,15 @@ ROWS = {
         ),
         _row("gru", "x hidden weights*", "gated recurrent unit over time: reset, update and new gates",
              _gated("gru", 3, 1), "reverse"),
+        _row(
+            "dropout", "x key",
+            "x / (1 - rate), and 0 where uniform(fold_in(key, stream), x.shape) < rate; one draw along shared axes",
+            _dropout, "rate stream shared",
+        ),
+        _row("random_uniform", "key", "tn.random.uniform(fold_in(key, stream), shape): numbers in [0, 1)", _random,
+             "shape dtype stream"),
+        _row("random_normal", "key", "tn.random.normal(fold_in(key, stream), shape): standard normal numbers", _random,
+             "shape dtype stream"),
     )
 }  # fmt: skip
 """The operations of this chapter, by name."""

@@ -7,6 +7,7 @@ as fast.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Container, Iterable
 from typing import Any, Final, TypeAlias
 
@@ -16,15 +17,18 @@ from tensoria.programs.passes.constants import fold_constants
 from tensoria.programs.passes.contraction import lower_contractions
 from tensoria.programs.passes.dead_code import remove_dead_code
 from tensoria.programs.passes.definitions import apply_definitions
+from tensoria.programs.passes.layout import channels_last
 from tensoria.programs.passes.literals import spread_literals
 from tensoria.programs.passes.movement import collapse_movement
 from tensoria.programs.passes.order import order_contractions
+from tensoria.programs.passes.storage import stored
 from tensoria.programs.passes.subexpressions import share_subexpressions
 
 __all__ = [
     "OPTIMISATIONS",
     "Chosen",
     "apply_definitions",
+    "channels_last",
     "collapse_movement",
     "fold_constants",
     "lower_contractions",
@@ -34,6 +38,7 @@ __all__ = [
     "remove_dead_code",
     "share_subexpressions",
     "spread_literals",
+    "stored",
 ]
 
 EARLY: Final[dict[str, Callable[[Any], Any]]] = {
@@ -44,11 +49,13 @@ LATE: Final[dict[str, Callable[[Any], Any]]] = {
     "movement": collapse_movement, "dead code": remove_dead_code,
 }  # fmt: skip
 """After contractions have become matrix products between reshapes."""
-OPTIMISATIONS: Final = {**EARLY, **LATE}
+SPECIAL: Final[dict[str, Callable[[Any], Any]]] = {"layout": channels_last}
+"""What suits some backends only: it runs if it is named, or where the backend asks for it."""
+OPTIMISATIONS: Final = {**SPECIAL, **EARLY, **LATE}
 """The passes by name, in order."""
 
 Chosen: TypeAlias = bool | Iterable[str]
-"""All passes, none, or those of some names."""
+"""All passes but the special ones, none, or those of some names."""
 
 
 def optimised(program: P, passes: Chosen = True) -> P:
@@ -62,15 +69,22 @@ def optimised(program: P, passes: Chosen = True) -> P:
     return program
 
 
-def lowered(program: P, passes: Chosen = True, known: Container[str] = ()) -> P:
+def lowered(
+    program: P, passes: Chosen = True, known: Container[str] = (), *, layout: bool = False, updates: bool = False
+) -> P:
     """The program in operations that every framework has: contractions become matrix products, between passes.
 
     Args:
         passes: the passes.
         known: operations that stay, although they have a definition in simpler ones.
+        layout: whether the pass of this name belongs to all passes.
+        updates: whether what a call changes in the state is kept, which is no result (but one of the pure form).
     """
-    program = apply_definitions(program, known)
     names = _names(passes)
+    program = program if updates else dataclasses.replace(program, updates={})
+    if "layout" in names or (layout and passes is True):
+        program = remove_dead_code(collapse_movement(channels_last(program)))
+    program = apply_definitions(program, known)
     early, late = ([name for name in names if name in group] for group in (EARLY, LATE))
     # Lowering repeats moves of shared operands, which the late passes and one more look for repetition remove.
     program = lower_contractions(optimised(program, early))
@@ -82,7 +96,7 @@ def lowered(program: P, passes: Chosen = True, known: Container[str] = ()) -> P:
 
 def _names(passes: Chosen) -> list[str]:
     if isinstance(passes, bool):
-        return list(OPTIMISATIONS) if passes else []
+        return [name for name in OPTIMISATIONS if name not in SPECIAL] if passes else []
     wanted = [passes] if isinstance(passes, str) else list(passes)
     for name in wanted:
         if name not in OPTIMISATIONS:

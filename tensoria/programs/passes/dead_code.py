@@ -17,8 +17,8 @@ __all__ = ["live", "remove_dead_code"]
 
 
 def remove_dead_code(program: P) -> P:
-    """The program without what does not reach its outputs; inputs and parameters stay."""
-    needed = _values(program.outputs)
+    """The program without what reaches neither outputs nor updates; inputs and parameters stay."""
+    needed = _values((*program.outputs, *program.updates.values()))
     kept = live(program.instructions, needed)
     held = set(program.parameters.values())
     return dataclasses.replace(

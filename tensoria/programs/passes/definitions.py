@@ -14,7 +14,7 @@ from tensoria.programs.definitions import DEFINITIONS
 from tensoria.programs.passes.rewriting import Builder, rewritten
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.symbolic import backend as symbolic
-from tensoria.programs.types import Instruction, Operand, Value
+from tensoria.programs.types import Instruction, Operand, Value, within
 
 __all__ = ["apply_definitions"]
 
@@ -32,7 +32,7 @@ def apply_definitions(program: P, known: Container[str]) -> P:
         with recorder.recording(record), record.sourced(made.source):
             results = DEFINITIONS[made.operation](symbolic, *operands, **made.attributes)
         for inner in record.instructions:
-            for value in inner.results:
+            for value in (*inner.results, *within(inner)):
                 value.name = builder.fresh()
             builder.instructions.append(inner)
         for value in record.constants:

@@ -48,7 +48,8 @@ def copied(given: Region) -> BaseProgram:
 
 
 def inlined(
-    program: Region, into: Recorder, operands: Sequence[SymbolicArray], held: Mapping[Value, Value] | None = None
+    program: Region, into: Recorder, operands: Sequence[SymbolicArray], held: Mapping[Value, Value] | None = None,
+    also: Sequence[Operand] = (),
 ) -> list[SymbolicArray]:
     """The program's results for other operands.
 
@@ -57,6 +58,7 @@ def inlined(
         into: where.
         operands: what stands for its inputs.
         held: what stands for its parameters and constants.
+        also: values that are wanted after its results.
     """
     known: dict[Value, Operand] = {value: x.operand for value, x in zip(program.inputs, operands, strict=True)}
     known.update(held or {})
@@ -72,4 +74,4 @@ def inlined(
             assert isinstance(new.operand, Value)
             new.operand.axes = old.axes
             known[old] = new.operand
-    return [read(x) for x in program.outputs]
+    return [read(x) for x in (*program.outputs, *also)]

@@ -64,6 +64,8 @@ def order_contractions(program: P) -> P:
             uses[operand] = uses.get(operand, 0) + 2
 
     count(program)
+    for operand in program.updates.values():
+        uses[operand] = uses.get(operand, 0) + 2
     networks: dict[Operand, Network] = {}
 
     def rewrite(builder: Builder, made: Instruction) -> tuple[Operand] | None:

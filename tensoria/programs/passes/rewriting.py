@@ -79,5 +79,8 @@ def _rewritten(program: P, rewrite: Rewrite, names: set[str], *, inner: bool) ->
                 new.axes = old.axes
             became[old] = new
     return dataclasses.replace(
-        program, instructions=tuple(builder.instructions), outputs=tuple(map(now, program.outputs))
+        program,
+        instructions=tuple(builder.instructions),
+        outputs=tuple(map(now, program.outputs)),
+        updates={name: now(operand) for name, operand in program.updates.items()},
     )

@@ -1,0 +1,324 @@
+"""TensorFlow's products, and its operations of neural networks; images keep their channels last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tensoria.errors import ShapeError
+from tensoria.planning import pattern
+from tensoria.programs.dimensions import Dim, Size
+from tensoria.programs.standard import cast, getitem
+from tensoria_tensorflow.lowerings.call import Array, Call, Known, Lowering, one, whole, xp
+
+__all__ = ["LOWERINGS"]
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+# -- products ---------------------------------------------------------------------------------------------------------
+
+
+def _turned(x: Array, transposed: bool, conjugate: bool = False) -> Array:
+    if not transposed:
+        return x
+    x = xp.permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+    return one(x, "conj") if conjugate and x.dtype.kind == "complex" else x
+
+
+def _matmul(call: Call, a: Array, b: Array) -> Array:
+    return one(_turned(a, call.attribute("transpose_a")), "matmul", _turned(b, call.attribute("transpose_b")))
+
+
+def _batched(call: Call, a: Array, b: Array) -> Array:
+    first = _turned(a, call.attribute("adj_x"), conjugate=True)
+    return cast(one(first, "matmul", _turned(b, call.attribute("adj_y"), conjugate=True)), call.dtype)
+
+
+def _einsum(call: Call, *xs: Array) -> Array:
+    equation = call.attribute("equation").replace(" ", "")
+    terms, _, out = equation.partition("->")
+    numbers: dict[str, int] = {}
+    most = 0
+    for term, x in zip(terms.split(","), xs, strict=True):
+        if "..." in term:
+            most = max(most, x.ndim - len(term.replace("...", "")))
+
+    def labels(term: str, ndim: int | None) -> tuple[int, ...]:
+        found: list[int] = []
+        head, dots, tail = term.partition("...")
+        count = most if ndim is None else ndim - len(head) - len(tail)
+        names = [*head, *(f"...{n}" for n in range(most - count, most) if dots), *tail]
+        for name in names:
+            found.append(numbers.setdefault(name, len(numbers)))
+        return tuple(found)
+
+    given = tuple(labels(term, x.ndim) for term, x in zip(terms.split(","), xs, strict=True))
+    plain = frozenset(n for name, n in numbers.items() if not name.startswith("..."))
+    first, *rest = xs
+    return one(first, "contract", *rest, pattern=pattern(given, labels(out, None), plain))
+
+
+# -- images -----------------------------------------------------------------------------------------------------------
+
+
+def _spatial(call: Call, name: str, letters: str) -> tuple[int, ...]:
+    """One number for each axis of space, of those that the layout has for all axes."""
+    return tuple(int(n) for n, letter in zip(call.attribute(name), letters, strict=True) if letter not in "NC")
+
+
+def _layout(call: Call) -> str:
+    """The axes' letters, `NHWC` or another order."""
+    return str(call.attribute("data_format"))
+
+
+def _padding(
+    call: Call, letters: str, sizes: Sequence[Size], window: Sequence[int], strides: Sequence[int],
+    dilation: Sequence[int],
+) -> Pairs:  # fmt: skip
+    """How much is added before and behind each axis of space."""
+    kind = call.attribute("padding")
+    if kind == "VALID":
+        return ((0, 0),) * len(window)
+    if kind == "EXPLICIT":
+        given = call.attribute("explicit_paddings")
+        pairs = [(int(given[2 * n]), int(given[2 * n + 1])) for n in range(len(letters))]
+        return tuple(pair for pair, letter in zip(pairs, letters, strict=True) if letter not in "NC")
+    return tuple(_same(*given) for given in zip(sizes, window, strides, dilation, strict=True))
+
+
+def _same(size: Size, window: int, stride: int, dilation: int) -> tuple[int, int]:
+    """So much that there are ceil(size / stride) windows; the odd one stands behind."""
+    reach = dilation * (window - 1) + 1
+    rest = size % stride
+    if isinstance(rest, Dim):
+        if stride >= reach and reach == 1:
+            return (0, 0)
+        raise ShapeError(f"the padding of strides {stride} depends on the size {size}.")
+    total = max(reach - (stride if rest == 0 else rest), 0)
+    return total // 2, total - total // 2
+
+
+def _space(x: Array, letters: str) -> tuple[Size, ...]:
+    return tuple(size for size, letter in zip(x.shape, letters, strict=True) if letter not in "NC")
+
+
+def _channels(x: Array, letters: str) -> int:
+    size = x.shape[letters.index("C")]
+    if isinstance(size, Dim):
+        raise ShapeError(f"images with {size} channels.")
+    return size
+
+
+def _window(kernel: Array, count: int) -> tuple[int, ...]:
+    sizes = kernel.shape[:count]
+    return tuple(size for size in sizes if isinstance(size, int))
+
+
+def _convolution(call: Call, x: Array, kernel: Array) -> Array:
+    letters = _layout(call)
+    space = letters.replace("N", "").replace("C", "")
+    window = _window(kernel, len(space))
+    strides, dilation = _spatial(call, "strides", letters), _spatial(call, "dilations", letters)
+    return one(
+        x, "convolution", kernel, strides=strides, dilation=dilation,
+        padding=_padding(call, letters, _space(x, letters), window, strides, dilation),
+        groups=_channels(x, letters) // int(kernel.shape[-2]), numbers=(letters, space + "IO", letters),
+    )  # fmt: skip
+
+
+def _depthwise(call: Call, x: Array, kernel: Array) -> Array:
+    letters = _layout(call)
+    window = _window(kernel, 2)
+    strides, dilation = _spatial(call, "strides", letters), _spatial(call, "dilations", letters)
+    channels, times = kernel.shape[2:]
+    kernel = xp.reshape(kernel, (*window, 1, channels * times))
+    return one(
+        x, "convolution", kernel, strides=strides, dilation=dilation,
+        padding=_padding(call, letters, _space(x, letters), window, strides, dilation),
+        groups=channels, numbers=(letters, "HWIO", letters),
+    )  # fmt: skip
+
+
+def _ordered(x: Array, source: str, target: str) -> Array:
+    """Axes named by the letters of one word in the order of another."""
+    return x if source == target else xp.permute_dims(x, tuple(source.index(letter) for letter in target))
+
+
+def _transposed(call: Call, shape: Known, kernel: Array, x: Array) -> Array:
+    """The adjoint of a convolution, for images of a given shape."""
+    letters = _layout(call)
+    space = letters.replace("N", "").replace("C", "")
+    sizes = tuple(n for n, letter in zip(whole(shape), letters, strict=True) if letter not in "NC")
+    window = _window(kernel, len(space))
+    strides, dilation = _spatial(call, "strides", letters), _spatial(call, "dilations", letters)
+    around = _padding(call, letters, sizes, window, strides, dilation)
+    x = _ordered(x, letters, "NC" + space)
+    kernel = xp.permute_dims(kernel, (len(space) + 1, len(space), *range(len(space))))
+    inner: list[tuple[int, int]] = []
+    behind: list[tuple[int, int]] = []
+    for n, m, s, k, d, (low, _) in zip(x.shape[2:], sizes, strides, window, dilation, around, strict=True):
+        high = (n - 1) * s + d * (k - 1) + 1 - low - m
+        if isinstance(high, Dim):
+            raise ShapeError(f"a transposed convolution of {n} places to {m}.")
+        # What lies beyond the last window is 0.
+        inner.append((low, max(high, 0)))
+        behind.append((0, max(-high, 0)))
+    channels = _channels(x, "NC" + space)
+    found = one(
+        x, "convolution_transpose", kernel, strides=strides, dilation=dilation, padding=tuple(inner),
+        groups=1 if kernel.shape[0] == channels else channels // int(kernel.shape[0]),
+    )  # fmt: skip
+    if any(map(any, behind)):
+        found = one(found, "pad", padding=((0, 0), (0, 0), *behind), value=0.0)
+    return _ordered(found, "NC" + space, letters)
+
+
+def _pooled(operation: str) -> Lowering:
+    def lower(call: Call, x: Array, *given: Known) -> Array:
+        letters = _layout(call)
+        if given:
+            window, strides = (
+                tuple(int(n) for n, letter in zip(whole(value), letters, strict=True) if letter not in "NC")
+                for value in given
+            )
+        else:
+            window, strides = _spatial(call, "ksize", letters), _spatial(call, "strides", letters)
+        ones = (1,) * len(window)
+        space = letters.replace("N", "").replace("C", "")
+        around = _padding(call, letters, _space(x, letters), window, strides, ones)
+        x = _ordered(x, letters, "NC" + space)
+        if operation == "max_pool":
+            found = one(x, operation, window=window, strides=strides, padding=around, dilation=ones)
+        else:
+            found = one(x, operation, window=window, strides=strides, padding=around, padded=False)
+        return _ordered(found, "NC" + space, letters)
+
+    return lower
+
+
+def _normalised(call: Call, x: Array, scale: Array, offset: Array, mean: Array, variance: Array) -> tuple[Any, ...]:
+    """Batch normalisation; further results of training are the running statistics."""
+    letters, epsilon = _layout(call), float(call.attribute("epsilon"))
+    axis = letters.index("C")
+    kind = x.dtype
+    count = len(call.operation.outputs)
+    x = cast(x, scale.dtype)
+    if not call.attribute("is_training"):
+        found = one(x, "batch_norm", mean, variance, scale, offset, axis=axis, epsilon=epsilon)
+        return (cast(found, kind), mean, variance, *(None,) * (count - 3))
+    axes = tuple(n for n in range(x.ndim) if n != axis)
+    mine = one(x, "mean", axes=axes, keepdims=False)
+    spread = one(x, "var", axes=axes, keepdims=False, correction=0.0)
+    found = one(x, "batch_norm", mine, spread, scale, offset, axis=axis, epsilon=epsilon)
+    total: Any = 1
+    for n in axes:
+        total = total * x.shape[n]
+    # What is remembered is the unbiased variance.
+    number = x.recorder.size(total, scale.dtype)
+    unbiased = xp.multiply(spread, xp.divide(number, xp.maximum(xp.subtract(number, 1.0), 1.0)))
+    share = float(call.attribute("exponential_avg_factor"))
+    if share != 1.0:
+        mine = xp.add(xp.multiply(mean, 1.0 - share), xp.multiply(mine, share))
+        unbiased = xp.add(xp.multiply(variance, 1.0 - share), xp.multiply(unbiased, share))
+    return (cast(found, kind), mine, unbiased, *(None,) * (count - 3))
+
+
+def _resized(method: str) -> Lowering:
+    def lower(call: Call, x: Array, size: Known) -> Array:
+        corners, half = call.attribute("align_corners"), call.attribute("half_pixel_centers")
+        images = _ordered(x, "NHWC", "NCHW")
+        if method != "nearest":
+            images = cast(images, call.dtype)
+        sizes = whole(size)
+        steps: list[float] = []
+        for n, m in zip(images.shape[2:], sizes, strict=True):
+            if isinstance(m, Dim) or isinstance(n, Dim):
+                ratio = _ratio(n, m)
+                if corners or ratio is None:
+                    raise ShapeError(f"images are resized from {n} to {m}.")
+                steps.append(ratio)
+            else:
+                steps.append((n - 1) / (m - 1) if corners and m > 1 else n / m)
+        if method == "nearest" and corners:
+            # Rounded to the nearest position.
+            found = _nearest_corners(images, sizes, steps)
+        else:
+            rule = "corners" if corners else "half_pixel" if half else "asymmetric"
+            found = one(images, "resize", sizes=tuple(sizes), method=method, rule=rule, steps=tuple(steps))
+        return _ordered(found, "NCHW", "NHWC")
+
+    return lower
+
+
+def _nearest_corners(x: Array, sizes: Sequence[int], steps: Sequence[float]) -> Array:
+    for axis, (m, step) in enumerate(zip(sizes, steps, strict=True), 2):
+        places = np.floor(np.arange(m, dtype=np.float32) * np.float32(step) + np.float32(0.5)).astype(np.int64)
+        x = one(x, "take", x.recorder.constant(np.minimum(places, int(x.shape[axis]) - 1)), axis=axis)
+    return x
+
+
+def _ratio(n: Size, m: Size) -> float | None:
+    """n / m where one is a multiple of the other, whatever the open size is."""
+    if m % n == 0 if isinstance(m % n, int) else False:
+        times = m // n
+        return 1 / times if isinstance(times, int) else None
+    if n % m == 0 if isinstance(n % m, int) else False:
+        times = n // m
+        return float(times) if isinstance(times, int) else None
+    return None
+
+
+# -- activations along an axis, and losses ----------------------------------------------------------------------------
+
+
+def _along(operation: str) -> Lowering:
+    return lambda call, x: one(x, operation, axis=x.ndim - 1)
+
+
+def _entropy(call: Call, x: Array, labels: Array) -> tuple[Array, Array]:
+    """The cross entropy of labels with softmax, and its derivative."""
+    logs = one(x, "log_softmax", axis=x.ndim - 1)
+    loss = xp.negative(one(xp.multiply(labels, logs), "sum", axes=(1,), keepdims=False))
+    return loss, xp.subtract(one(x, "softmax", axis=x.ndim - 1), labels)
+
+
+def _sparse_entropy(call: Call, x: Array, labels: Array) -> tuple[Array, Array]:
+    logs = one(x, "log_softmax", axis=x.ndim - 1)
+    own = one(logs, "take_along_axis", xp.expand_dims(labels, axis=1), axis=1)
+    hit = xp.equal(xp.expand_dims(labels, axis=1), xp.arange(x.shape[1], dtype=labels.dtype))
+    return xp.negative(getitem(own, (slice(None), 0))), xp.subtract(xp.exp(logs), cast(hit, x.dtype))
+
+
+# -- linear algebra ---------------------------------------------------------------------------------------------------
+
+
+def _solve(call: Call, a: Array, b: Array) -> Array:
+    return one(_turned(a, call.attribute("adjoint"), conjugate=True), "linalg.solve", b)
+
+
+def _inverse(call: Call, a: Array) -> Array:
+    return one(_turned(a, call.attribute("adjoint"), conjugate=True), "linalg.inv")
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "MatMul": _matmul, "BatchMatMul": _batched, "BatchMatMulV2": _batched, "BatchMatMulV3": _batched,
+    "Einsum": _einsum, "Conv2D": _convolution, "Conv3D": _convolution, "DepthwiseConv2dNative": _depthwise,
+    "Conv2DBackpropInput": _transposed, "Conv3DBackpropInputV2": _transposed,
+    "MaxPool": _pooled("max_pool"), "MaxPoolV2": _pooled("max_pool"), "MaxPool3D": _pooled("max_pool"),
+    "AvgPool": _pooled("mean_pool"), "AvgPool3D": _pooled("mean_pool"),
+    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _normalised),
+    "ResizeBilinear": _resized("linear"), "ResizeNearestNeighbor": _resized("nearest"),
+    "Softmax": _along("softmax"), "LogSoftmax": _along("log_softmax"),
+    "SoftmaxCrossEntropyWithLogits": _entropy, "SparseSoftmaxCrossEntropyWithLogits": _sparse_entropy,
+    "Cholesky": lambda call, x: one(x, "linalg.cholesky", upper=False), "MatrixInverse": _inverse,
+    "MatrixDeterminant": lambda call, x: one(x, "linalg.det"), "MatrixSolve": _solve,
+}  # fmt: skip
+"""The lowerings of this chapter, by TensorFlow's name."""
+HOST: dict[str, tuple[int, ...]] = {
+    "Conv2DBackpropInput": (0,), "Conv3DBackpropInputV2": (0,), "MaxPoolV2": (1, 2), "ResizeBilinear": (1,),
+    "ResizeNearestNeighbor": (1,),
+}
+"""Which operands have to be known before anything runs."""
