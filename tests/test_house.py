@@ -113,6 +113,14 @@ programs.*
 porting.models
 porting.parity
 porting
+limits.language.numbers limits.language.activations
+limits.language.dimensions
+limits.language.nonlinearity
+limits.language.instructions
+limits.language.printing
+limits.language.builder
+limits.language.*
+limits
 tensoria
 startup
 tour.*

@@ -1,0 +1,23 @@
+"""Tensor Programs: what a program becomes when its width grows without bound."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+LATER: Final = {
+    "language.builder": "TensorProgram",
+}
+"""Public names by the module that has them, imported when they are first used."""
+_module_of = {name: module for module, names in LATER.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _module_of:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_module_of[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_module_of})
