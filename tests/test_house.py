@@ -113,6 +113,10 @@ programs.*
 porting.models
 porting.parity
 porting
+limits.laws
+limits.unification
+limits.instance
+limits.widths
 limits.language.numbers limits.language.activations
 limits.language.dimensions
 limits.language.nonlinearity
