@@ -124,6 +124,11 @@ limits.language.instructions
 limits.language.printing
 limits.language.builder
 limits.language.*
+limits.expectation.algebra
+limits.expectation.closed_forms
+limits.expectation.recognition limits.expectation.pairs
+limits.expectation.duals
+limits.expectation.*
 limits
 tensoria
 startup
