@@ -126,9 +126,12 @@ limits.language.builder
 limits.language.*
 limits.expectation.algebra
 limits.expectation.closed_forms
-limits.expectation.recognition limits.expectation.pairs
-limits.expectation.duals
+limits.expectation.recognition limits.expectation.pairs limits.expectation.estimate limits.expectation.quadrature
+limits.expectation.duals limits.expectation.exact limits.expectation.particles
 limits.expectation.*
+limits.outer
+limits.theorem
+limits.tensor_program
 limits
 tensoria
 startup

@@ -6,7 +6,8 @@ import importlib
 from typing import Any, Final
 
 LATER: Final = {
-    "language.builder": "TensorProgram",
+    "tensor_program": "TensorProgram",
+    "theorem": "Limit",
 }
 """Public names by the module that has them, imported when they are first used."""
 _module_of = {name: module for module, names in LATER.items() for name in names.split()}

@@ -134,6 +134,16 @@ class Algebra:
             self.symbols.append(Symbol(n, operation, arguments, tuple(attributes), Fraction(0), depends))
         return Polynomial({((n, 1),): Fraction(1)})
 
+    def expected(self, p: Polynomial, over: frozenset[int]) -> Polynomial:
+        """The mean of a smooth function over some of its Gaussians, as a symbol that depends on the others."""
+        key = ("expected", p, over)
+        n = self._interned.get(key)
+        if n is None:
+            n = self._interned[key] = len(self.symbols)
+            attributes = (("over", over), ("smooth", True))
+            self.symbols.append(Symbol(n, "expected", (p,), attributes, Fraction(0), self.gaussians(p) - over))
+        return Polynomial({((n, 1),): Fraction(1)})
+
     def gaussians(self, p: Polynomial) -> frozenset[int]:
         """The Gaussians that a polynomial depends on."""
         found: set[int] = set()
@@ -182,6 +192,18 @@ class Algebra:
         """1 where a is positive; its scale does not matter, and its sign does what it has to."""
         if a.constant is not None:
             return of(Fraction(1 if a.constant > 0 else 0))
+        if len(a.terms) == 1:
+            ((monomial, c),) = a.terms.items()
+            if sum(power for _, power in monomial) > 1 and all(
+                self.symbols[n].operation == "gaussian" for n, _ in monomial
+            ):
+                # The sign of a product is the product of signs.
+                product = of(Fraction(1 if c > 0 else -1))
+                for n, power in monomial:
+                    if power % 2:
+                        x = Polynomial({((n, 1),): Fraction(1)})
+                        product = self.product(product, self.step(x).scaled(Fraction(2)) - of(Fraction(1)))
+                return (product + of(Fraction(1))).scaled(Fraction(1, 2))
         lead = min(m for m in a.terms if m)
         scale = a.terms[lead]
         normal = Polynomial({m: c / abs(scale) for m, c in a.terms.items()})

@@ -1,8 +1,7 @@
 """The builder: a Tensor Program written in the language's own words.
 
     >>> import tensoria as tn
-    >>> from tensoria.limits.language.builder import TensorProgram
-    >>> p = TensorProgram()
+    >>> p = tn.limits.TensorProgram()
     >>> W, x = p.matrix("W"), p.vector("x")
     >>> h = p.matmul(W, x, name="h")
     >>> z = p.nonlin(tn.tanh, h, name="z")
@@ -45,10 +44,10 @@ from tensoria.limits.language.numbers import Number, number, shown
 from tensoria.limits.language.printing import printed
 from tensoria.programs.recorder import caller
 
-__all__ = ["TensorProgram"]
+__all__ = ["BaseTensorProgram"]
 
 
-class TensorProgram:
+class BaseTensorProgram:
     """A program in the languages NETSOR to NE-OR-T, one instruction for each call.
 
     Args:
