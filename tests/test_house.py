@@ -132,6 +132,7 @@ limits.expectation.*
 limits.outer
 limits.theorem
 limits.tensor_program
+limits.amp limits.spectra limits.mean_field
 limits
 tensoria
 startup

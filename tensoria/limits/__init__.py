@@ -8,6 +8,9 @@ from typing import Any, Final
 LATER: Final = {
     "tensor_program": "TensorProgram",
     "theorem": "Limit",
+    "amp": "MessagePassing message_passing rectangular_message_passing",
+    "mean_field": "edge_of_chaos variance_map",
+    "spectra": "Law jacobian marchenko_pastur product semicircle spectrum",
 }
 """Public names by the module that has them, imported when they are first used."""
 _module_of = {name: module for module, names in LATER.items() for name in names.split()}

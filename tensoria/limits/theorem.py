@@ -49,6 +49,8 @@ from tensoria.limits.outer import integrated
 __all__ = ["Limit"]
 
 PARTICLES = 2**17
+NOTHING = 1e-14
+"""A float coefficient below this part of the largest one is rounding."""
 INNER = 1024
 """Samples of the other copies in an outer nonlinearity of particles."""
 
@@ -125,8 +127,15 @@ class Limit:
         self._products: dict[Any, Vector] = {}
         self._inner: dict[tuple[int, int], Estimate] = {}
         self._arrays: dict[Any, Array] = {}
-        for rule in program.rules:
+        self._done = 0
+        self.advance()
+
+    def advance(self) -> Limit:
+        """Take in what the program has got since: instructions that were written after the limit was taken."""
+        for rule in self.program.rules[self._done :]:
             self._run(rule)
+            self._done += 1
+        return self
 
     # -- what is asked --------------------------------------------------------------------------------------------
 
@@ -158,6 +167,23 @@ class Limit:
         if not isinstance(found, Scalar):
             raise LimitError(f"{found.name} is a vector; its limit is a random variable.", legal="lim.expect(f, x)")
         return self.scalars[found]
+
+    def dots(self, x: Vector) -> dict[Vector, Estimate]:
+        """The coefficients of earlier vectors in the dot part of Z^x: what x remembers through a matrix.
+
+        For a sum of products it is the sum of theirs. In message passing this is the Onsager term.
+        """
+        rule = self.program.rules[self._found(x).position]
+        if isinstance(rule, MatMul):
+            return dict(self.nodes[x].dots)
+        out: dict[Vector, Estimate] = {}
+        if isinstance(rule, LinComb):
+            for c, y in zip(rule.coefficients, rule.operands, strict=True):
+                value = self.scalars[c] if isinstance(c, Scalar) else Estimate(c)
+                for z, inner in self.dots(y).items():
+                    product = _times(value, inner)
+                    out[z] = _plus(out[z], product) if z in out else product
+        return out
 
     def samples(self, x: Vector) -> Array:
         """Particles of Z^x, on the backend, (groups, size)."""
@@ -360,6 +386,7 @@ class Limit:
         if all(e.groups is None for e in everything) and all(use.hat is not None for use in same):
             matrix = [[scale * self._product(a.operand, b.operand).value for b in same] for a in same]
             found, left = residual(matrix, [scale * e.value for e in right], scale * square.value)
+            found = _settled(found, max(NOTHING * float(max(map(abs, found), default=0)), error))
             hat = self.algebra.gaussian(left) if left > 0 else of(Fraction(0))
             for a, use in zip(found, same, strict=True):
                 assert use.hat is not None
@@ -390,9 +417,11 @@ class Limit:
                 found = solved([[e.value for e in row] for row in gram], [e.value for e in right])
                 least = min((float(gram[n][n].value) for n in range(len(ys)) if gram[n][n].value), default=1.0)
                 tier = worst(tier, *(e.tier for row in gram for e in row))
+                size = max(map(abs, found), default=Fraction(0))
+                loose = abs(float(factor)) * error / math.sqrt(least or 1.0)
                 return [
-                    (y, Estimate(factor * a, abs(float(factor)) * error / math.sqrt(least or 1.0), tier))
-                    for y, a in zip(ys, found, strict=True) if a or error
+                    (y, Estimate(factor * a, loose, tier))
+                    for y, a in zip(ys, _settled(found, max(NOTHING * float(size), error)), strict=True) if a
                 ]  # fmt: skip
         cloud = self._particles_now()
         values = np.stack([_grouped(e, cloud.groups) for e in right], axis=1)
@@ -586,6 +615,11 @@ class Limit:
             part = rule.function.evaluate(cloud.backend, [*own, *inner, *scalars])
             total = part if total is None else total + part
         return total * (1.0 / count)
+
+
+def _settled(values: Sequence[Number], nothing: float) -> list[Number]:
+    """Coefficients without those floats that are no more than their error: a zero that is not known exactly."""
+    return [Fraction(0) if isinstance(a, float) and abs(a) <= nothing else a for a in values]
 
 
 def _grouped(e: Estimate, groups: int) -> np.ndarray[Any, Any]:

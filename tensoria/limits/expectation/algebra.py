@@ -25,6 +25,8 @@ Monomial: TypeAlias = "tuple[tuple[int, int], ...]"
 ONE: Final[Monomial] = ()
 LARGEST: Final = 600
 """A product that would have more terms is left as it is: its factors become symbols."""
+CANCELLED: Final = 2e-14
+"""A sum of floats below this part of them is rounding."""
 SINGULAR: Final = frozenset(
     "log log10 log1p log2 divide reciprocal sqrt pow acos asin acosh atanh tan remainder".split()
 )
@@ -72,7 +74,8 @@ class Polynomial:
     def __add__(self, other: Polynomial) -> Polynomial:
         terms = dict(self.terms)
         for m, c in other.terms.items():
-            terms[m] = terms.get(m, Fraction(0)) + c
+            known = terms.get(m)
+            terms[m] = c if known is None else _summed(known, c)
         return Polynomial(terms)
 
     def __sub__(self, other: Polynomial) -> Polynomial:
@@ -99,6 +102,14 @@ class Polynomial:
 
     def __repr__(self) -> str:
         return f"Polynomial({self.terms})"
+
+
+def _summed(a: Number, b: Number) -> Number:
+    """The sum; what is left of two floats that cancel but for rounding is nothing."""
+    total = a + b
+    if isinstance(total, float) and abs(total) <= CANCELLED * (abs(a) + abs(b)):
+        return Fraction(0)
+    return total
 
 
 def of(value: Number) -> Polynomial:
@@ -165,7 +176,7 @@ class Algebra:
         for m, c in a.terms.items():
             for n, d in b.terms.items():
                 key = self._times(m, n)
-                terms[key] = terms.get(key, Fraction(0)) + c * d
+                terms[key] = _summed(terms[key], c * d) if key in terms else c * d
         return Polynomial(terms)
 
     def named(self, p: Polynomial) -> Polynomial:
