@@ -117,6 +117,9 @@ limits.laws
 limits.unification
 limits.instance
 limits.widths
+limits.uses
+limits.scaling
+limits.parametrizations
 limits.language.numbers limits.language.activations
 limits.language.dimensions
 limits.language.nonlinearity
@@ -124,7 +127,9 @@ limits.language.instructions
 limits.language.printing
 limits.language.builder
 limits.language.*
-limits.expectation.algebra
+limits.expectation.algebra limits.language.growth
+limits.language.continuity
+limits.language.classification
 limits.expectation.closed_forms
 limits.expectation.recognition limits.expectation.pairs limits.expectation.estimate limits.expectation.quadrature
 limits.expectation.duals limits.expectation.exact limits.expectation.particles
@@ -134,6 +139,11 @@ limits.theorem
 limits.tensor_program
 limits.amp limits.spectra limits.mean_field
 limits
+mup.models mup.tables
+mup.roles
+mup.plans
+mup.coordinates mup.records
+mup
 tensoria
 startup
 tour.*

@@ -35,7 +35,7 @@ def integrated(
     for copy in rule.copies:
         renamed: dict[int, Polynomial] = {}
         for _ in copy:
-            given.append(copied(algebra, arguments[place], renamed))
+            given.append(algebra.substituted(arguments[place], renamed, fresh=True))
             place += 1
         new |= {n for p in renamed.values() for n in p.symbols() if algebra.symbols[n].operation == "gaussian"}
     given += arguments[place:]
@@ -57,42 +57,10 @@ def integrated(
             else:
                 if len(over & new) > MOST or not smooth(algebra, product):
                     return None
-                part = algebra.product(part, expected(algebra, product, over & new))
+                part = algebra.product(part, algebra.expected(product, over & new))
                 tier = worst(tier, "C")
         total = total + part
     return total, tier, error
-
-
-def copied(algebra: Algebra, p: Polynomial, renamed: dict[int, Polynomial]) -> Polynomial:
-    """The same function of other, independent Gaussians."""
-    total = of(Fraction(0))
-    for monomial, c in p.terms.items():
-        part = of(c)
-        for n, power in monomial:
-            part = algebra.product(part, algebra.power(_symbol(algebra, n, renamed), power))
-        total = total + part
-    return total
-
-
-def _symbol(algebra: Algebra, n: int, renamed: dict[int, Polynomial]) -> Polynomial:
-    found = renamed.get(n)
-    if found is None:
-        symbol = algebra.symbols[n]
-        if symbol.operation == "gaussian":
-            found = algebra.gaussian(symbol.variance)
-        else:
-            inner = [copied(algebra, a, renamed) for a in symbol.arguments]
-            if symbol.operation == "step":
-                found = algebra.step(inner[0])
-            else:
-                found = algebra.atom(symbol.operation, *inner, attributes=symbol.attributes)
-        renamed[n] = found
-    return found
-
-
-def expected(algebra: Algebra, p: Polynomial, over: frozenset[int]) -> Polynomial:
-    """The mean over some Gaussians as a function of the others."""
-    return algebra.expected(p, over)
 
 
 def smooth(algebra: Algebra, p: Polynomial) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tensoria.limits.language.builder import BaseTensorProgram
+from tensoria.limits.language.classification import Classification, classified
 from tensoria.limits.theorem import Limit
 
 __all__ = ["TensorProgram"]
@@ -24,3 +25,21 @@ class TensorProgram(BaseTensorProgram):
     def limit(self, **options: Any) -> Limit:
         """Its limit by the Master Theorem; the options are those of `Limit`."""
         return Limit(self, **options)
+
+    def classify(self, limit: Limit | None = None) -> Classification:
+        """The smallest sufficient language, whether its conditions hold, and whether kernels may drop the dots.
+
+        Args:
+            limit: the limit, if it is there; else scalars may have any value, and Gram matrices are unknown.
+
+        >>> import tensoria as tn
+        >>> p = TensorProgram()
+        >>> W, x = p.matrix("W"), p.vector("x")
+        >>> z = p.nonlin("relu", W @ x, name="z")
+        >>> print(p.classify())
+        language: NETSOR
+        z = relu(g1): controlled? yes: at most a power 1
+        rank stability: yes: NETSOR does not ask for it
+        gradient independence: yes: there are no transposes
+        """
+        return classified(self, limit)

@@ -204,6 +204,8 @@ class Limit:
         out: dict[str, tuple[bool, str]] = {}
         for (matrix, transposed), uses in self._uses.items():
             xs = list(dict.fromkeys(use.operand for use in uses))
+            if not xs:
+                continue
             eigenvalues = np.linalg.eigvalsh(self.gram(xs))
             rank = int((eigenvalues > 1e-9 * max(float(eigenvalues.max()), 1e-300)).sum())
             name = matrix.name + ("^T" if transposed else "")

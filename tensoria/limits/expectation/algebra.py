@@ -25,6 +25,9 @@ Monomial: TypeAlias = "tuple[tuple[int, int], ...]"
 ONE: Final[Monomial] = ()
 LARGEST: Final = 600
 """A product that would have more terms is left as it is: its factors become symbols."""
+COMPARISONS: Final = frozenset(("less", "less_equal", "greater", "greater_equal"))
+MOST_MASKS: Final = 4
+"""A function of a polynomial with more masks than these stays one function."""
 CANCELLED: Final = 2e-14
 """A sum of floats below this part of them is rounding."""
 SINGULAR: Final = frozenset(
@@ -126,6 +129,7 @@ class Algebra:
     def __init__(self) -> None:
         self.symbols: list[Symbol] = []
         self._interned: dict[Any, int] = {}
+        self._lines: dict[int, tuple[Polynomial, Number]] = {}
 
     # -- symbols --------------------------------------------------------------------------------------------------
 
@@ -142,6 +146,9 @@ class Algebra:
         if n is None:
             n = self._interned[key] = len(self.symbols)
             depends = frozenset(g for a in arguments for g in self.gaussians(a))
+            if operation == "step":
+                line = Polynomial({m: c for m, c in arguments[0].terms.items() if m})
+                self._lines[n] = (line, arguments[0].terms.get(ONE, Fraction(0)))
             self.symbols.append(Symbol(n, operation, arguments, tuple(attributes), Fraction(0), depends))
         return Polynomial({((n, 1),): Fraction(1)})
 
@@ -190,6 +197,12 @@ class Algebra:
         for symbol, power in n:
             total = powers.get(symbol, 0) + power
             powers[symbol] = 1 if self.symbols[symbol].operation == "step" else total
+        masks = [k for k in powers if k in self._lines]
+        for i, a in enumerate(masks):
+            for b in masks[:i]:
+                # Of two masks x > s and x > t the stricter one is their product.
+                if self._lines[a][0] == self._lines[b][0]:
+                    powers.pop(b if self._lines[a][1] < self._lines[b][1] else a, None)
         return tuple(sorted(powers.items()))
 
     def power(self, a: Polynomial, n: int) -> Polynomial:
@@ -215,6 +228,9 @@ class Algebra:
                         x = Polynomial({((n, 1),): Fraction(1)})
                         product = self.product(product, self.step(x).scaled(Fraction(2)) - of(Fraction(1)))
                 return (product + of(Fraction(1))).scaled(Fraction(1, 2))
+        split = self._by_masks("step", (a,), ())
+        if split is not None:
+            return split
         lead = min(m for m in a.terms if m)
         scale = a.terms[lead]
         normal = Polynomial({m: c / abs(scale) for m, c in a.terms.items()})
@@ -226,12 +242,43 @@ class Algebra:
         """a where it is positive."""
         return self.product(a, self.step(a))
 
+    def substituted(self, p: Polynomial, renamed: dict[int, Polynomial], fresh: bool = False) -> Polynomial:
+        """The same function of other variables.
+
+        Args:
+            renamed: what stands for symbols; what is found is added.
+            fresh: whether other Gaussians become new, independent ones; else they stay.
+        """
+        total = of(Fraction(0))
+        for monomial, c in p.terms.items():
+            part = of(c)
+            for n, power in monomial:
+                part = self.product(part, self.power(self._replaced(n, renamed, fresh), power))
+            total = total + part
+        return total
+
+    def _replaced(self, n: int, renamed: dict[int, Polynomial], fresh: bool) -> Polynomial:
+        found = renamed.get(n)
+        if found is None:
+            symbol = self.symbols[n]
+            if symbol.operation == "gaussian":
+                found = self.gaussian(symbol.variance) if fresh else Polynomial({((n, 1),): Fraction(1)})
+            else:
+                inner = [self.substituted(a, renamed, fresh) for a in symbol.arguments]
+                if symbol.operation == "step":
+                    found = self.step(inner[0])
+                else:
+                    found = self.operated(symbol.operation, inner, symbol.attributes)
+            renamed[n] = found
+        return found
+
     # -- functions ------------------------------------------------------------------------------------------------
 
     def applied(self, function: Nonlinearity, arguments: Sequence[Polynomial]) -> Polynomial:
         """A nonlinearity of polynomials."""
         known: dict[Operand, Polynomial] = dict(zip(function.program.inputs, arguments, strict=True))
         guarded: set[Operand] = set()
+        compared: dict[Operand, tuple[Operand, ...]] = {}
 
         def read(operand: Operand) -> Polynomial:
             if isinstance(operand, Literal):
@@ -241,13 +288,17 @@ class Algebra:
         for made in function.program.instructions:
             given = [read(x) for x in made.operands]
             (result,) = made.results
-            loose = any(x in guarded for x in made.operands)
             attributes = tuple(sorted(made.attributes.items()))
-            if made.operation == "where" and loose:
+            if made.operation in COMPARISONS:
+                compared[result] = made.operands
+            # where(y <= 0, 0, y) does not protect y: it looks at it.
+            looked = compared.get(made.operands[0], ()) if made.operands else ()
+            protects = any(x in guarded and x not in looked for x in made.operands)
+            if made.operation == "where" and protects:
                 known[result] = self.atom("where", *given)
                 continue
             known[result] = self.operated(made.operation, given, attributes)
-            if loose or (made.operation in SINGULAR and known[result].constant is None
+            if any(x in guarded for x in made.operands) or (made.operation in SINGULAR and known[result].constant is None
                          and not _polynomial(made.operation, given)):  # fmt: skip
                 guarded.add(result)
         return read(function.output)
@@ -267,7 +318,32 @@ class Algebra:
         if operation == "gelu" and dict(attributes).get("approximate") == "none":
             inner = self.atom("erf", given[0].scaled(math.sqrt(0.5)))
             return self.product(given[0], inner + of(Fraction(1))).scaled(Fraction(1, 2))
-        return self.atom(operation, *given, attributes=attributes)
+        split = self._by_masks(operation, given, attributes)
+        return self.atom(operation, *given, attributes=attributes) if split is None else split
+
+    def _by_masks(
+        self, operation: str, given: Sequence[Polynomial], attributes: tuple[tuple[str, Any], ...]
+    ) -> Polynomial | None:
+        """f(p) with a mask s in p is s f(p where s is 1) + (1 - s) f(p where s is 0): no kinks inside of functions."""
+        masks = sorted({n for p in given for n in p.symbols() if self.symbols[n].operation == "step"})
+        if not masks or len(masks) > MOST_MASKS or operation == "where":
+            return None
+        s = Polynomial({((masks[0], 1),): Fraction(1)})
+        inside, outside = (
+            self.operated(operation, [self._settled(p, masks[0], value) for p in given], attributes)
+            if operation != "step" else self.step(self._settled(given[0], masks[0], value))
+            for value in (1, 0)
+        )
+        return outside + self.product(s, inside - outside)
+
+    def _settled(self, p: Polynomial, mask: int, value: int) -> Polynomial:
+        """A polynomial where a mask is 1 or 0."""
+        terms: dict[Monomial, Number] = {}
+        for m, c in p.terms.items():
+            rest = tuple((n, power) for n, power in m if n != mask)
+            if len(rest) == len(m) or value:
+                terms[rest] = _summed(terms[rest], c) if rest in terms else c
+        return Polynomial(terms)
 
 
 def _polynomial(operation: str, given: Sequence[Polynomial]) -> bool:

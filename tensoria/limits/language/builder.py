@@ -8,11 +8,11 @@
     >>> y = p.matmul(p.transpose(W), z, name="y")
     >>> c = p.moment(lambda y, x: y * x, y, x, name="c")
     >>> print(p)
-    W : A(n, n), entries N(0, 1/n)
-    x : G(n) = N(0, 1)                 Input
+    W : A(n, m), entries N(0, 1/m)
+    x : G(m) = N(0, 1)                 Input
     h : G(n) = W x                     MatMul
     z : H(n) = tanh(h)                 Nonlin
-    y : G(n) = W^T z                   MatMul, transposed
+    y : G(m) = W^T z                   MatMul, transposed
     c : C    = mean(y * x)             Moment
 """
 
@@ -92,7 +92,7 @@ class BaseTensorProgram:
         if of is not None:
             return self.dimension(of)
         self._fresh += 1
-        return Dimension("n" if self._fresh == 1 else f"n{self._fresh}")
+        return Dimension(f"n{self._fresh}")
 
     def matrix(self, name: str, *, variance: Any = 1, rows: Any = None, columns: Any = None) -> Matrix:
         """A matrix with iid entries N(0, variance / columns).

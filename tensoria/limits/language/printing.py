@@ -15,6 +15,7 @@ from tensoria.limits.language.instructions import (
     OuterNonlin,
     Rule,
     Scalar,
+    Vector,
 )
 from tensoria.limits.language.numbers import shown
 
@@ -38,6 +39,7 @@ def rule_name(rule: Rule) -> str:
 
 def printed(program: Any) -> str:
     """The whole program."""
+    _name_dimensions(program)
     lines = [_matrix(matrix) for matrix in program.matrices.values()]
     rows = []
     for rule in program.rules:
@@ -49,6 +51,18 @@ def printed(program: Any) -> str:
     middle = max(middle, 22)
     lines += [f"{a:<{left}} = {b:<{middle}}  {c}" for a, b, c in rows]
     return "\n".join(lines)
+
+
+def _name_dimensions(program: Any) -> None:
+    """Widths that nobody named are n, m, n2, n3, ... in order of appearance."""
+    sides = [side for matrix in program.matrices.values() for side in (matrix.rows, matrix.columns)]
+    sides += [x.dimension for rule in program.rules for x in rule.results if isinstance(x, Vector)]
+    roots = list(dict.fromkeys(side.root for side in sides))
+    taken = {root.name for root in roots if root.named}
+    letters = (name for name in ("n", "m", *(f"n{k}" for k in range(2, len(roots) + 2))) if name not in taken)
+    for root in roots:
+        if not root.named:
+            root.name = next(letters)
 
 
 def _matrix(matrix: Matrix) -> str:
