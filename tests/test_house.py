@@ -134,10 +134,25 @@ limits.expectation.closed_forms
 limits.expectation.recognition limits.expectation.pairs limits.expectation.estimate limits.expectation.quadrature
 limits.expectation.duals limits.expectation.exact limits.expectation.particles
 limits.expectation.*
-limits.outer
+limits.outer limits.simulation
 limits.theorem
 limits.tensor_program
 limits.amp limits.spectra limits.mean_field
+limits.reading.expressions
+limits.reading.nodes
+limits.reading.families
+limits.reading.axes
+limits.reading.reader
+limits.reading.rules
+limits.reading.contractions
+limits.reading.movements
+limits.reading
+limits.kernels
+limits.kernels.session limits.kernels.norms limits.kernels.progress
+limits.kernels.covariance
+limits.kernels.tangents
+limits.kernels.kernel
+limits.analyse
 limits
 mup.models mup.tables
 mup.roles

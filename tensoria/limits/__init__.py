@@ -10,7 +10,14 @@ LATER: Final = {
     "theorem": "Limit",
     "amp": "MessagePassing message_passing rectangular_message_passing",
     "mean_field": "edge_of_chaos variance_map",
+    "simulation": "Convergence Simulation converge simulate",
     "spectra": "Law jacobian marchenko_pastur product semicircle spectrum",
+    "analyse": "analyse",
+    "kernels.kernel": "InfiniteWidth",
+    "laws": "Law",
+    "widths": "Widened widened",
+    "scaling": "Powers powers",
+    "parametrizations": "Dichotomy Parametrization dichotomy named",
 }
 """Public names by the module that has them, imported when they are first used."""
 _module_of = {name: module for module, names in LATER.items() for name in names.split()}

@@ -31,7 +31,7 @@ from tensoria.programs.program import Program
 from tensoria.programs.trace import trace
 from tensoria.programs.types import Value
 
-__all__ = ["Place", "Widened", "widened"]
+__all__ = ["SYMBOL", "Widened", "widened"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Widened:
         captured: the values of n at which the model was captured; empty if it was traced.
         problems: why laws that are missing are not known, by name.
         aliases: further names of parameters that are shared, and the name that they have in the program.
+        trained: the names of parameters that training changes; None if the program does not say.
     """
 
     program: Program
@@ -58,6 +59,7 @@ class Widened:
     captured: tuple[int, ...] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    trained: frozenset[str] | None = None
     _named: Mapping[str, Value] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -192,6 +194,7 @@ def widened(
         captured=tuple(sizes),
         problems={name: why for name, why in problems.items() if name not in known},
         aliases=captures[0].aliases,
+        trained=captures[0].trained,
     )
 
 
@@ -238,15 +241,15 @@ class _Capture:
     program: Program
     drawn: Mapping[str, Drawn]
     aliases: Mapping[str, str]
-    trained: frozenset[str]
-    """The names of the parameters that training changes: their numbers are not looked at."""
+    trained: frozenset[str] | None
+    """The names of the parameters that training changes, whose numbers are not looked at; None if nobody says so."""
 
 
 def _captured(make: Callable[[int], Any], args: Any, kwargs: Any, n: int, dynamic: Any) -> _Capture:
     model, drawn = _built(make, n)
     given = args(n) if callable(args) else args
     if isinstance(model, Program):
-        return _Capture(model, {}, {}, frozenset(model.parameters))
+        return _Capture(model, {}, {}, None)
     backend = _backend_of(model)
     if backend is None:
         if not callable(model):
@@ -254,7 +257,7 @@ def _captured(make: Callable[[int], Any], args: Any, kwargs: Any, n: int, dynami
                 f"make_model({n}) is a {type(model).__name__}, which no backend knows.",
                 legal="a model of a framework, a program, or a function of tensors",
             )
-        return _Capture(trace(model, *given, dynamic=dynamic, **(kwargs or {})), {}, {}, frozenset())
+        return _Capture(trace(model, *given, dynamic=dynamic, **(kwargs or {})), {}, {}, None)
     try:
         program = port(model, given, kwargs, dynamic=dynamic)
     except PortingError as error:
@@ -302,13 +305,14 @@ def _laws(
 
 
 def _constants(
-    of: Unified, laws: Mapping[str, Law], trained: frozenset[str]
+    of: Unified, laws: Mapping[str, Law], trained: frozenset[str] | None
 ) -> tuple[dict[str, Law], dict[Value, np.ndarray[Any, Any]]]:
     """Arrays that the program keeps; those that grow with the width have to be uniform, which is a law.
 
     What training changes is not looked at; masks, positions and running means are.
     """
     first = of.programs[0]
+    trained = frozenset(first.parameters) if trained is None else trained
     names = {value: name for name, value in first.parameters.items()}
     uniform: dict[str, Law] = {}
     kept: dict[Value, np.ndarray[Any, Any]] = {}
