@@ -152,7 +152,7 @@ limits.kernels.session limits.kernels.norms limits.kernels.progress
 limits.kernels.covariance
 limits.kernels.tangents
 limits.kernels.kernel
-limits.analyse
+limits.analysis
 limits
 mup.models mup.tables
 mup.roles

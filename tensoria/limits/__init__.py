@@ -12,7 +12,7 @@ LATER: Final = {
     "mean_field": "edge_of_chaos variance_map",
     "simulation": "Convergence Simulation converge simulate",
     "spectra": "Law jacobian marchenko_pastur product semicircle spectrum",
-    "analyse": "analyse",
+    "analysis": "analyse",
     "kernels.kernel": "InfiniteWidth",
     "laws": "Law",
     "widths": "Widened widened",

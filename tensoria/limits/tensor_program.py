@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tensoria.limits.language.builder import BaseTensorProgram
 from tensoria.limits.language.classification import Classification, classified
+from tensoria.limits.simulation import Convergence, Simulation, converge, simulate
 from tensoria.limits.theorem import Limit
 
 __all__ = ["TensorProgram"]
@@ -25,6 +27,22 @@ class TensorProgram(BaseTensorProgram):
     def limit(self, **options: Any) -> Limit:
         """Its limit by the Master Theorem; the options are those of `Limit`."""
         return Limit(self, **options)
+
+    def simulate(self, width: int, seeds: int = 1, *, backend: str = "numpy", key: Any = 0) -> Simulation:
+        """Sample the program at a finite width, and run it; see `simulation.simulate`."""
+        return simulate(self, width, seeds, backend=backend, key=key)
+
+    def converge(
+        self, widths: Sequence[int] = (64, 128, 256, 512, 1024), seeds: int = 16, **options: Any
+    ) -> Convergence:
+        """Its distance to the limit at several widths; see `simulation.converge`.
+
+        Args:
+            widths, seeds: what to run.
+            options: those of `converge`, and `limit` if it has been taken already.
+        """
+        limit = options.pop("limit", None)
+        return converge(self, self.limit() if limit is None else limit, widths, seeds, **options)
 
     def classify(self, limit: Limit | None = None) -> Classification:
         """The smallest sufficient language, whether its conditions hold, and whether kernels may drop the dots.

@@ -293,7 +293,7 @@ class Algebra:
                 compared[result] = made.operands
             # where(y <= 0, 0, y) does not protect y: it looks at it.
             looked = compared.get(made.operands[0], ()) if made.operands else ()
-            protects = any(x in guarded and x not in looked for x in made.operands)
+            protects = any(x in guarded and x not in looked for x in made.operands[1:])
             if made.operation == "where" and protects:
                 known[result] = self.atom("where", *given)
                 continue

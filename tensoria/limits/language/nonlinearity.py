@@ -22,6 +22,7 @@ from tensoria.limits.language.numbers import number, shown
 from tensoria.programs import recorder as recording
 from tensoria.programs.dimensions import dim
 from tensoria.programs.evaluation import evaluate
+from tensoria.programs.naming import named_values
 from tensoria.programs.program import Program
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.trace import trace
@@ -198,7 +199,9 @@ def _program(into: Recorder, inputs: tuple[Value, ...], output: SymbolicArray) -
         instructions=tuple(into.instructions), outputs=(output.operand,),
         input_tree=Tree("tuple", (), (LEAF,) * count), output_tree=LEAF, output_axes=(PLAIN,),
     )  # fmt: skip
-    return made.optimised(["subexpressions", "dead code"])
+    made = made.optimised(["subexpressions", "dead code"])
+    named_values(made)
+    return made
 
 
 def _simplified(program: Program) -> Program:
