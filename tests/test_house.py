@@ -134,10 +134,10 @@ limits.expectation.closed_forms
 limits.expectation.recognition limits.expectation.pairs limits.expectation.estimate limits.expectation.quadrature
 limits.expectation.duals limits.expectation.exact limits.expectation.particles
 limits.expectation.*
-limits.outer limits.simulation
+limits.outer limits.simulation limits.variables
 limits.theorem
 limits.tensor_program
-limits.amp limits.spectra limits.mean_field
+limits.amp limits.spectra limits.mean_field limits.training
 limits.reading.expressions
 limits.reading.nodes
 limits.reading.families

@@ -11,6 +11,7 @@ LATER: Final = {
     "amp": "MessagePassing message_passing rectangular_message_passing",
     "mean_field": "edge_of_chaos variance_map",
     "simulation": "Convergence Simulation converge simulate",
+    "training": "Adam Parameters SGD Trained train update_exponents",
     "spectra": "Law jacobian marchenko_pastur product semicircle spectrum",
     "analysis": "analyse",
     "kernels.kernel": "InfiniteWidth",

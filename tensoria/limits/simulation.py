@@ -83,10 +83,10 @@ class Simulation:
     vectors: list[dict[Vector, Array]] = field(default_factory=list)
     scalars: list[dict[Scalar, Array]] = field(default_factory=list)
 
-    def expect(self, function: Any, *vectors: Vector, scalars: Iterable[Scalar] = ()) -> Measured:
+    def expect(self, function: Any, *vectors: Vector | Scalar, scalars: Iterable[Scalar] = ()) -> Measured:
         """The mean over coordinates of a function, as `Limit.expect`, in each sample."""
         xs = [x for x in vectors if isinstance(x, Vector)]
-        cs = [*(x for x in vectors if isinstance(x, Scalar)), *scalars]
+        cs: list[Scalar] = [*(x for x in vectors if isinstance(x, Scalar)), *scalars]
         found = traced(function, len(xs), len(cs))
         means = []
         for arrays, numbers in zip(self.vectors, self.scalars, strict=True):

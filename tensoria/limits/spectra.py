@@ -96,7 +96,8 @@ class Law:
         """The density at points; what is a point mass shows as none."""
         points = np.atleast_1d(np.asarray(x, dtype=float))
         found = [-self.stieltjes(complex(p, 1e-12)).imag / math.pi for p in points.ravel()]
-        return np.maximum(np.array(found), 0.0).reshape(points.shape)
+        density: np.ndarray[Any, Any] = np.maximum(np.array(found), 0.0).reshape(points.shape)
+        return density
 
     def plot(self, axes: Any = None, eigenvalues: Any = None, points: int = 400) -> Any:
         """The density, over a histogram of measured eigenvalues if there are some."""

@@ -110,7 +110,7 @@ class Polynomial:
 def _summed(a: Number, b: Number) -> Number:
     """The sum; what is left of two floats that cancel but for rounding is nothing."""
     total = a + b
-    if isinstance(total, float) and abs(total) <= CANCELLED * (abs(a) + abs(b)):
+    if isinstance(total, float) and abs(total) <= CANCELLED * (abs(float(a)) + abs(float(b))):
         return Fraction(0)
     return total
 
@@ -233,7 +233,8 @@ class Algebra:
             return split
         lead = min(m for m in a.terms if m)
         scale = a.terms[lead]
-        normal = Polynomial({m: c / abs(scale) for m, c in a.terms.items()})
+        size = scale if scale > 0 else -scale
+        normal = Polynomial({m: c / size for m, c in a.terms.items()})
         if scale > 0:
             return self.atom("step", normal)
         return of(Fraction(1)) - self.atom("step", normal.scaled(Fraction(-1)))
@@ -298,8 +299,8 @@ class Algebra:
                 known[result] = self.atom("where", *given)
                 continue
             known[result] = self.operated(made.operation, given, attributes)
-            if any(x in guarded for x in made.operands) or (made.operation in SINGULAR and known[result].constant is None
-                         and not _polynomial(made.operation, given)):  # fmt: skip
+            singular = made.operation in SINGULAR and not _polynomial(made.operation, given)
+            if any(x in guarded for x in made.operands) or (singular and known[result].constant is None):
                 guarded.add(result)
         return read(function.output)
 

@@ -136,7 +136,7 @@ class Pair:
 
     def swapped(self) -> Pair:
         """The same pair the other way round."""
-        found = self._known.get("swapped")
+        found: Pair | None = self._known.get("swapped")
         if found is None:
             found = Pair(self.backend, self.b, self.a, self.c, self.square)
             found._known["swapped"] = self
@@ -144,7 +144,7 @@ class Pair:
                 if key in self._known:
                     found._known[key] = self._known[key]
             self._known["swapped"] = found
-        return found  # type: ignore[no-any-return]
+        return found
 
     def tilted(self, t: float, r: float) -> tuple[Array, Pair]:
         """E[exp(-t u^2 - r v^2)], and the pair whose density has that factor."""
@@ -156,7 +156,8 @@ class Pair:
             pair = Pair(self.backend, a, b, self.c / delta, self.square / delta)
             return 1.0 / self.xp.sqrt(delta), pair
 
-        return self._once(("tilted", t, r), compute)
+        found: tuple[Array, Pair] = self._once(("tilted", t, r), compute)
+        return found
 
     def single(self, power: int, atom: Atom, variance: Array) -> Array:
         """E[w^p A(w)] of one Gaussian of a variance."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from tensoria.limits.language.numbers import Number, shown
 
-__all__ = ["Estimate", "worst"]
+__all__ = ["Estimate", "from_groups", "grouped", "plus", "times", "worst"]
 
 
 @dataclass(frozen=True)
@@ -48,3 +48,31 @@ def from_groups(values: np.ndarray[Any, Any]) -> Estimate:
     """The mean over groups of particles, with its standard error."""
     count = len(values)
     return Estimate(float(values.mean()), float(values.std(ddof=1)) / count**0.5, "D", values)
+
+
+def grouped(e: Estimate, groups: int) -> np.ndarray[Any, Any]:
+    """The value in each group."""
+    return np.full(groups, float(e.value)) if e.groups is None else e.groups
+
+
+def _size(a: Estimate, b: Estimate) -> int | None:
+    """The number of groups, if one of them has some."""
+    found = a.groups if a.groups is not None else b.groups
+    return None if found is None else len(found)
+
+
+def times(a: Estimate, b: Estimate) -> Estimate:
+    """The product."""
+    size = _size(a, b)
+    if size is not None:
+        return from_groups(grouped(a, size) * grouped(b, size))
+    error = abs(float(a.value)) * b.error + abs(float(b.value)) * a.error
+    return Estimate(a.value * b.value, error, worst(a.tier, b.tier))
+
+
+def plus(a: Estimate, b: Estimate) -> Estimate:
+    """The sum."""
+    size = _size(a, b)
+    if size is not None:
+        return from_groups(grouped(a, size) + grouped(b, size))
+    return Estimate(a.value + b.value, a.error + b.error, worst(a.tier, b.tier))

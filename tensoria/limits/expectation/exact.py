@@ -121,13 +121,16 @@ class Means:
         gaussians = [(n, power) for n, power in factor if symbols[n].operation == "gaussian"]
         if sum(power for _, power in gaussians) % 2 == 0:
             # Changing all signs swaps the two sides of the mask and leaves the rest, so each side has one half.
-            return math.prod((gaussian_moment(p, symbols[n].variance) for n, p in gaussians), start=Fraction(1, 2))
+            half: Number = Fraction(1, 2)
+            for n, power in gaussians:
+                half = half * gaussian_moment(power, symbols[n].variance)
+            return half
         if len(line.terms) > 1:
             return None
         ((n, power),) = gaussians
         sign = 1 if line.terms[((n, 1),)] > 0 else -1
-        odd = math.prod(range(2, power, 2)) / math.sqrt(2 * math.pi)
-        return sign * odd * float(symbols[n].variance) ** (power / 2)
+        odd: float = math.prod(range(2, power, 2)) / math.sqrt(2 * math.pi)
+        return sign * odd * float(symbols[n].variance) ** (0.5 * power)
 
 
 def gaussian_moment(power: int, variance: Number) -> Number:

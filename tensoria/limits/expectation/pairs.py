@@ -82,9 +82,10 @@ def pair_by_quadrature(
     panels = [len(PANELS) - 1 + (5 * len(kinks[1]) + len(kinks[0]) if n == 0 else len(kinks[1])) for n in (0, 1)]
     nodes = (2 * REACH / SPACING) ** 2 if smooth else math.prod(panels) * POINTS**2
     step = max(1, int(BLOCK / nodes))
-    parts = [
-        _block(backend, phi, psi, *(of[n : n + step] for of in flat), kinks) for n in range(0, count, step)
-    ]
+    parts = []
+    for n in range(0, count, step):
+        block = [of[n : n + step] for of in flat]
+        parts.append(_block(backend, phi, psi, block[0], block[1], block[2], kinks))
     return backend.reshape(parts[0] if len(parts) == 1 else xp.concat(parts, axis=0), shape)
 
 

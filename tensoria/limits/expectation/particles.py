@@ -87,4 +87,5 @@ def regression(
     scale = np.sqrt(np.maximum(np.einsum("gii->gi", matrix), 1e-300))
     normal_ = matrix / scale[:, :, None] / scale[:, None, :]
     found = np.linalg.pinv(normal_, rcond=cutoff, hermitian=True)
-    return np.einsum("gij,gj->gi", found, right / scale) / scale
+    out: np.ndarray[Any, Any] = np.einsum("gij,gj->gi", found, right / scale) / scale
+    return out

@@ -285,11 +285,11 @@ def on_arrays(algebra: Algebra, p: Polynomial, known: dict[int, Floats]) -> Any:
 def operated(symbol: Symbol, arguments: Sequence[Any]) -> Floats:
     """A function of arrays."""
     if symbol.operation == "let":
-        return arguments[0]  # type: ignore[no-any-return]
+        return np.asarray(arguments[0])
     if symbol.operation == "step":
-        return np.greater(arguments[0], 0).astype(np.float64)
+        return np.asarray(np.greater(arguments[0], 0), dtype=np.float64)
     if symbol.operation == "where":
-        return np.where(np.greater(arguments[0], 0.5), arguments[1], arguments[2])
+        return np.asarray(np.where(np.greater(arguments[0], 0.5), arguments[1], arguments[2]))
     arrays = tuple(np.asarray(a, dtype=np.float64) for a in arguments)
     return np.asarray(evaluate(get("numpy"), symbol.operation, arrays, dict(symbol.attributes)))
 

@@ -108,7 +108,8 @@ class Scalar:
 
     def _apply(self, function: Any, *others: Any) -> Scalar:
         scalars = [x for x in (self, *others) if isinstance(x, Scalar)]
-        return self.program.scalar_function(function, *scalars)  # type: ignore[no-any-return]
+        made: Scalar = self.program.scalar_function(function, *scalars)
+        return made
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, Vector):
@@ -130,13 +131,15 @@ class Scalar:
         return self._apply(lambda a: -a)
 
     def __sub__(self, other: Any) -> Scalar:
-        return self + (-other)
+        found: Scalar = self + (-other)
+        return found
 
     def __rsub__(self, other: Any) -> Scalar:
-        return (-self) + other
+        found: Scalar = (-self) + other
+        return found
 
 
-Variable: TypeAlias = "Vector | Scalar"
+Variable: TypeAlias = Vector | Scalar
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +229,7 @@ class Nonlin(Rule):
 
     def text(self) -> str:
         """The formula."""
-        return self.function.text([x.name for x in (*self.operands, *self.scalars)])
+        return self.function.text([*(x.name for x in self.operands), *(c.name for c in self.scalars)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +242,7 @@ class Moment(Rule):
 
     def text(self) -> str:
         """mean(formula)."""
-        inner = self.function.text([x.name for x in (*self.operands, *self.scalars)])
+        inner = self.function.text([*(x.name for x in self.operands), *(c.name for c in self.scalars)])
         return f"mean({inner})" if self.operands else inner
 
 

@@ -74,7 +74,7 @@ def solved(matrix: Sequence[Sequence[Number]], right: Sequence[Number]) -> list[
     """
     size = len(right)
     rows = [[*row, right[n]] for n, row in enumerate(matrix)]
-    scale = [abs(matrix[n][n]) for n in range(size)]
+    scale = [matrix[n][n] for n in range(size)]
     left = list(range(size))
     order: list[int] = []
     while left:
@@ -90,7 +90,10 @@ def solved(matrix: Sequence[Sequence[Number]], right: Sequence[Number]) -> list[
                 rows[n] = [a - factor * b for a, b in zip(rows[n], rows[pivot], strict=True)]
     out: list[Number] = [Fraction(0)] * size
     for n in reversed(order):
-        known = sum((rows[n][m] * out[m] for m in order if out[m] and m != n), start=Fraction(0))
+        known: Number = Fraction(0)
+        for m in order:
+            if out[m] and m != n:
+                known = known + rows[n][m] * out[m]
         out[n] = (rows[n][size] - known) / rows[n][n]
     return out
 
@@ -111,6 +114,7 @@ def residual(
         variance: its own.
     """
     found = solved(matrix, right)
-    explained = sum((a * b for a, b in zip(found, right, strict=True)), start=Fraction(0))
-    left = variance - explained
+    left: Number = variance
+    for a, b in zip(found, right, strict=True):
+        left = left - a * b
     return found, Fraction(0) if negligible(left, variance) else left
