@@ -10,6 +10,7 @@ from tensoria.errors import LimitError
 from tensoria.limits.unification import Place, Scale
 from tensoria.programs.base import BaseProgram
 from tensoria.programs.dimensions import Call, Dim, Size
+from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.program import Program
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Type, Value
 
@@ -38,9 +39,11 @@ class Instance:
         made = []
         for number, instruction in enumerate(of.instructions):
             made.append(self._instruction(instruction, number))
+        key = getattr(of, "key", None)
+        more: dict[str, Any] = {} if key is None else {"key": self.values[key]}
         return dataclasses.replace(
             of, inputs=inputs, parameters=parameters, arrays={}, instructions=tuple(made),
-            outputs=tuple(self._operand(x, None, None) for x in of.outputs),
+            outputs=tuple(self._operand(x, None, None) for x in of.outputs), **more,
         )  # fmt: skip
 
     def _number(self, number: int | None, place: Any, before: Any) -> Any:
@@ -80,9 +83,8 @@ class Instance:
             return dataclasses.replace(value, inputs=inputs, instructions=made, outputs=outputs)
         if isinstance(value, (tuple, list)):
             return type(value)(self._attribute(item) for item in value)
-        if dataclasses.is_dataclass(value) and type(value).__name__ in ("Cut", "At"):
-            parts = {part.name: self._attribute(getattr(value, part.name)) for part in dataclasses.fields(value)}
-            return dataclasses.replace(value, **parts)
+        if isinstance(value, Cut):
+            return Cut(self._attribute(value.start), self._attribute(value.stop), value.step)
         return value
 
 

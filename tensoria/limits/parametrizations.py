@@ -42,7 +42,7 @@ class Parametrization:
         given = {"a": self.a, "b": self.b, "c": self.c, **({} if self.d is None else {"d": self.d})}
         for name, values in given.items():
             try:
-                object.__setattr__(self, name, tuple(map(Fraction, values)))
+                object.__setattr__(self, name, tuple(Fraction(x) for x in values))
             except (TypeError, ValueError):
                 raise LimitError(f"{name} = {values!r} are no exponents.", legal='("1/2", 0, 1)') from None
         if len({len(values) for values in given.values()}) != 1 or len(self.a) < 2:
@@ -61,7 +61,7 @@ class Parametrization:
         >>> dichotomy(p.shifted([1, 0, "1/2"])).kind == dichotomy(p).kind
         True
         """
-        t = tuple(map(Fraction, theta))
+        t = tuple(Fraction(x) for x in theta)
         if len(t) != len(self.a):
             raise LimitError(f"{len(t)} shifts for {len(self.a)} layers.")
         twice = 2 if self.d is None else 1

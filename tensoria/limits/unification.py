@@ -66,8 +66,17 @@ class Unified:
         ]
         outputs = tuple(self._operand(of, None) for of in self._aligned([p.outputs for p in self.programs], "results"))
         return dataclasses.replace(
-            first, inputs=inputs, parameters=parameters, arrays={}, instructions=tuple(made), outputs=outputs
-        )
+            first, inputs=inputs, parameters=parameters, arrays={}, instructions=tuple(made), outputs=outputs,
+            **self._rest(first),
+        )  # fmt: skip
+
+    def _rest(self, first: Program) -> dict[str, Any]:
+        """What else a program has: a random key is an input, and a width has no state that training updates."""
+        key = getattr(first, "key", None)
+        return {
+            **({} if key is None else {"key": self.values[key]}),
+            **{name: {} for name in ("updates", "modes") if getattr(first, name, None)},
+        }
 
     def array(self, number: int, value: Value) -> np.ndarray[Any, Any]:
         """An array of one of the captures, for a value of the first one."""

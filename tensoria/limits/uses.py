@@ -139,7 +139,7 @@ def around(of: Widened, use: Use) -> Fraction:
         if power is None:
             break
         total, value = total + power, reader.results[0]
-    data = made.operands[0]
+    data: Operand | None = made.operands[0]
     while isinstance(data, Value) and data in reading.makers and len(readers[data]) == 1:
         maker = reading.makers[data]
         inner = next((x for x in maker.operands if isinstance(x, Value) and x.type.shape), None)
@@ -505,7 +505,7 @@ def _of_number(made: Instruction, powers: Sequence[Fraction]) -> Fraction | None
     if name in ("astype", "reshape", "negative"):
         return powers[0]
     if name in ("sqrt", "square", "reciprocal"):
-        return powers[0] * {"sqrt": Fraction(1, 2), "square": 2, "reciprocal": -1}[name]
+        return powers[0] * {"sqrt": Fraction(1, 2), "square": Fraction(2), "reciprocal": Fraction(-1)}[name]
     if name in ("multiply", "divide"):
         return powers[0] + (powers[1] if name == "multiply" else -powers[1])
     if name == "pow" and isinstance(made.operands[1], Literal) and not isinstance(made.operands[1].number, complex):

@@ -24,6 +24,7 @@ from tensoria.backend import Backend, available, get
 from tensoria.errors import BackendNotFoundError, LimitError
 from tensoria.limits.laws import Law
 from tensoria.limits.scaling import Finding, powers
+from tensoria.limits.unification import Place, Scale
 from tensoria.limits.uses import Use, around, uses_of
 from tensoria.limits.widths import SYMBOL, Widened, widened
 from tensoria.mup.models import Models, Rate
@@ -412,8 +413,8 @@ def _place(of: Widened, use: Use, power: Fraction) -> Readout:
 
 def _findings(of: Widened, entries: Mapping[str, Entry], found: Mapping[str, Role], uses: Any) -> tuple[str, ...]:
     """What grows or vanishes when the plan is followed; outputs that vanish at the beginning are meant to."""
-    laws = {}
-    multipliers = {}
+    laws: dict[str, Law] = {}
+    multipliers: dict[Place, Scale] = {}
     for name, entry in entries.items():
         law = entry.law
         if not law.constant:
