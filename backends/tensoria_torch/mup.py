@@ -16,6 +16,7 @@ import torch
 
 from tensoria.errors import LimitError, ShapeError
 from tensoria.mup.models import Rate, Trained
+from tensoria.programs.program import Program
 
 __all__ = ["MODELS", "recorded"]
 
@@ -35,6 +36,10 @@ class Models:
     """PyTorch's side of `mup.models.Models`."""
 
     # -- names ----------------------------------------------------------------------------------------------------
+
+    def renamed(self, model: Any, program: Program) -> Program:
+        """PyTorch's names are paths of attributes, the same for every model of a class."""
+        return program
 
     def aliases(self, model: Any) -> dict[str, str]:
         """Further names of shared parameters, with the first name of each."""

@@ -263,6 +263,7 @@ def _captured(make: Callable[[int], Any], args: Any, kwargs: Any, n: int, dynami
     except PortingError as error:
         raise PortingError(f"at the width {n}: {error.message}", legal=error.legal) from error
     models = backend.parametrised()
+    program = models.renamed(model, program)
     return _Capture(program, drawn, models.aliases(model), models.trained(model))
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tensoria.programs.program import Program
+
 __all__ = ["Models", "Rate", "Trained"]
 
 
@@ -43,8 +45,11 @@ class Trained:
 class Models(Protocol):
     """Models of one framework, as muP sees them.
 
-    Names of parameters are those of the program that the backend captures.
+    Names of parameters are those of the program that the backend captures, after `renamed`.
     """
+
+    def renamed(self, model: Any, program: Program) -> Program:
+        """A model's program with names that any model made in the same way has: without numbers that are counted up."""
 
     def aliases(self, model: Any) -> Mapping[str, str]:
         """Further names of shared parameters, with the name that the program has for each."""

@@ -16,7 +16,7 @@ import os
 import sys
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -362,7 +362,11 @@ def _entry(of: Widened, role: Role, table: str) -> Entry:
     if law.mean and not law.constant:
         raise LimitError(f"{role.name} is drawn with the mean {law.mean:g}: muP has entries without one, or constants.")
     drawn = _drawn(law, found)
-    places = [_place(of, use, power) for use in role.uses if (power := _factor(role, found, use) - own[use])]
+    every = [_place(of, use, _factor(role, found, use) - own[use]) for use in role.uses]
+    mixed = {place.module for place in every if any(
+        other.module == place.module and other.power != place.power for other in every
+    )}  # fmt: skip
+    places = [replace(place, module="") if place.module in mixed else place for place in every if place.power]
     if role.kind != "tied" and any(not place.module for place in places):
         # No module of its own could have the multiplier. Without it another row trains the same function.
         found = found.multiplied(own[role.uses[0]] - found.multiplier)
