@@ -147,7 +147,7 @@ limits.reading.rules
 limits.reading.contractions
 limits.reading.movements
 limits.reading
-limits.kernels
+limits.kernels limits.prediction
 limits.kernels.session limits.kernels.norms limits.kernels.progress
 limits.kernels.covariance
 limits.kernels.tangents

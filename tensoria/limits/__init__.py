@@ -16,6 +16,7 @@ LATER: Final = {
     "analysis": "analyse",
     "kernels.kernel": "InfiniteWidth",
     "laws": "Law",
+    "prediction": "Prediction flow max_learning_rate posterior",
     "widths": "Widened widened",
     "scaling": "Powers powers",
     "parametrizations": "Dichotomy Parametrization dichotomy named",

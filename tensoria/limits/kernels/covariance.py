@@ -9,6 +9,7 @@ checked when the program is read.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,16 +38,45 @@ from tensoria.limits.reading.nodes import (
     Weigh,
 )
 
-__all__ = ["Covariance", "Mode", "factors_of"]
+__all__ = ["LINEAR", "Covariance", "Mode", "Scaled", "combined", "factors_of", "times"]
 
 Mode = tuple[int, int, bool]
 """The runs of both families, and whether each example meets itself only."""
+Scaled = tuple[Array, float]
+"""An array and a number that it is to be multiplied by: numbers are gathered, so that large arrays are gone over once."""
 LINEAR = (Sum, Scale, Weigh, Place, Map, Mix, Detached)
 
 
 def factors_of(x: Node) -> tuple[Node, ...]:
     """The factors of a product."""
     return x.factors if isinstance(x, Product) else (x,)
+
+
+def times(of: Scaled) -> Array:
+    """The array times the number."""
+    return of[0] if of[1] == 1.0 else of[0] * of[1]
+
+
+def combined(parts: Sequence[Scaled]) -> Scaled | None:
+    """Their sum; the largest array is written once and added to."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    first, *rest = sorted(parts, key=lambda of: -_count(of[0]))
+    total, fresh = times(first), first[1] != 1.0
+    for part in rest:
+        if fresh and _fits(part[0], total):
+            total += times(part)
+        else:
+            total, fresh = total + times(part), True
+    return total, 1.0
+
+
+def _count(array: Array) -> int:
+    return math.prod(array.shape)
+
+
+def _fits(array: Array, into: Array) -> bool:
+    return all(m in (1, n) for m, n in zip(array.shape, into.shape, strict=True))
 
 
 class Covariance:
@@ -60,7 +90,7 @@ class Covariance:
     session: Session
 
     def __init__(self) -> None:
-        self._pairs: dict[tuple[int, int, Mode], Array | None] = {}
+        self._pairs: dict[tuple[int, int, Mode], Scaled | None] = {}
         self._means: dict[tuple[int, int], Array | None] = {}
         self._diagonals: dict[tuple[int, int], Array] = {}
         self.paired: Callable[[Nonlin], Nonlin | None] | None = None
@@ -70,10 +100,19 @@ class Covariance:
 
     def of(self, a: Node, b: Node, mode: Mode) -> Array | None:
         """E[a b]; None if it is zero whatever the data."""
+        found = self.scaled(a, b, mode)
+        if found is None:
+            return None
+        if found[1] != 1.0:
+            found = self._pairs[id(a), id(b), mode] = times(found), 1.0
+        return found[0]
+
+    def scaled(self, a: Node, b: Node, mode: Mode) -> Scaled | None:
+        """E[a b] as an array and a number."""
         key = id(a), id(b), mode
         if key not in self._pairs:
-            if mode[0] == mode[1] and (id(b), id(a), mode) in self._pairs:
-                self._pairs[key] = self._turned(self._pairs[id(b), id(a), mode], a, b, mode)
+            if mode[0] == mode[1] and (other := (id(b), id(a), mode)) in self._pairs:
+                self._pairs[key] = self._turned(self._pairs[other], a, b, mode)
             else:
                 self._pairs[key] = self._of(a, b, mode)
         return self._pairs[key]
@@ -82,49 +121,53 @@ class Covariance:
         """How many axes of examples an array has."""
         return 1 if mode[2] else 2
 
-    def _turned(self, array: Array | None, a: Node, b: Node, mode: Mode) -> Array | None:
+    def _turned(self, found: Scaled | None, a: Node, b: Node, mode: Mode) -> Scaled | None:
         """E[a b] from E[b a] of one run."""
-        if array is None:
+        if found is None:
             return None
         lead, m, n = self.lead(mode), len(b.sizes), len(a.sizes)
         order = (*range(lead), *range(lead + m, lead + m + n), *range(lead, lead + m))
         if lead == 2:
             order = (1, 0, *order[2:])
-        return self.session.backend.xp.permute_dims(array, order) if order != tuple(range(len(order))) else array
+        if order == tuple(range(len(order))):
+            return found
+        return self.session.backend.xp.permute_dims(found[0], order), found[1]
 
-    def _of(self, a: Node, b: Node, mode: Mode) -> Array | None:
+    def _of(self, a: Node, b: Node, mode: Mode) -> Scaled | None:
         if isinstance(a, LINEAR):
-            return self.pushed(a, b, mode, 0, self.of)
+            return self._pushed(a, b, mode, 0)
         if isinstance(b, LINEAR):
-            return self.pushed(b, a, mode, 1, self.of)
-        if isinstance(a, Constant) or isinstance(b, Constant):
-            return self._separately(a, b, mode)
+            return self._pushed(b, a, mode, 1)
         if isinstance(a, MatMul) and isinstance(b, MatMul):
-            return self.matmuls(a, b, mode, self.of)
-        if isinstance(a, (Initial, Gathered)) and isinstance(b, (Initial, Gathered)):
-            return self.initials(a, b, mode, with_mean=True)
-        if not a.sources & b.sources:
-            return self._separately(a, b, mode)
-        return self.functions(a, b, mode)
+            return self.matmuls(a, b, mode, self.scaled, a.matrix.law.variance)
+        if isinstance(a, Constant) or isinstance(b, Constant):
+            found = self._separately(a, b, mode)
+        elif isinstance(a, (Initial, Gathered)) and isinstance(b, (Initial, Gathered)):
+            found = self.initials(a, b, mode, with_mean=True)
+        elif not a.sources & b.sources:
+            found = self._separately(a, b, mode)
+        else:
+            found = self.functions(a, b, mode)
+        return None if found is None else (found, 1.0)
 
     # -- linear nodes ---------------------------------------------------------------------------------------------
 
-    def pushed(self, a: Node, b: Node, mode: Mode, side: int, of: Callable[[Node, Node, Mode], Array | None]) -> Array | None:
+    def _pushed(self, a: Node, b: Node, mode: Mode, side: int) -> Scaled | None:
         """The rule of a linear node, which stands on one side."""
 
-        def inner(x: Node) -> Array | None:
-            return of(x, b, mode) if side == 0 else of(b, x, mode)
+        def inner(x: Node) -> Scaled | None:
+            return self.scaled(x, b, mode) if side == 0 else self.scaled(b, x, mode)
 
         if isinstance(a, Sum):
             parts = [inner(x) for x in a.terms if x.power == a.power]
-            return self.added([x for x in parts if x is not None])
+            return combined([x for x in parts if x is not None])
         assert isinstance(a, (Scale, Weigh, Place, Map, Mix, Detached))
         found = inner(a.x)
         if found is None or isinstance(a, Detached):
             return found
         if isinstance(a, Scale):
-            return found * a.number
-        return self.moved(a, b, found, mode, side)
+            return found[0], found[1] * a.number
+        return self.moved(a, b, found[0], mode, side), found[1]
 
     def moved(self, a: Node, b: Node, found: Array, mode: Mode, side: int) -> Array:
         """What a linear node along finite axes makes of a covariance of what it is made of."""
@@ -172,9 +215,9 @@ class Covariance:
     # -- leaves ---------------------------------------------------------------------------------------------------
 
     def matmuls(
-        self, a: MatMul, b: MatMul, mode: Mode, of: Callable[[Node, Node, Mode], Array | None], factor: float | None = None
-    ) -> Array | None:
-        """s^2 E[x y] for products with one matrix, summed over the finite axes that both matrices share."""
+        self, a: MatMul, b: MatMul, mode: Mode, of: Callable[[Node, Node, Mode], Scaled | None], factor: float
+    ) -> Scaled | None:
+        """A factor times E[x y], for products with one matrix; summed over the finite axes that both matrices share."""
         if a.matrix.name != b.matrix.name:
             return None
         if a.side != b.side:
@@ -184,9 +227,8 @@ class Covariance:
         found = of(a.x, b.x, mode)
         if found is None:
             return None
-        if factor is None:
-            factor = a.matrix.law.variance * a.matrix.number * b.matrix.number * a.count
-        return self.same_rows(a, b, found, mode) * factor
+        factor *= found[1] * a.matrix.number * b.matrix.number * a.count
+        return self.same_rows(a, b, found[0], mode), factor
 
     def same_rows(self, a: MatMul, b: MatMul, found: Array, mode: Mode) -> Array:
         """A covariance of the factors, taken where both products have the same matrix of the family."""
@@ -445,9 +487,11 @@ class Covariance:
         total: Array | None = None
         for group in connected([(x, 0) for x in factors]):
             nodes = [x for x, _ in group]
-            if len(nodes) == 1 and not isinstance(nodes[0], (Nonlin, Quadratic)):
+            if any(isinstance(x, Quadratic) for x in nodes):
+                found = norms.expected(self, nodes, [], whole, self._nothing, (run, run, True))
+            elif len(nodes) == 1 and not isinstance(nodes[0], (Nonlin, Quadratic)):
                 found = self.mean(nodes[0], run)
-            elif len(nodes) == 2 and not any(isinstance(x, Quadratic) for x in nodes):
+            elif len(nodes) == 2:
                 both = self.of(nodes[0], nodes[1], (run, run, True))
                 found = None if both is None else s.diagonal(both, 1, nodes[0].sizes, run)
             elif len(nodes) == 1 and _single(nodes[0]):
@@ -483,7 +527,7 @@ class Covariance:
             slopes = self.paired(x), self.paired(y)
             if slopes[0] is not None and slopes[1] is not None and self.wants(mode):
                 found, slope = duals.both(s.backend, phi, a, b, c)
-                self._pairs[id(slopes[0]), id(slopes[1]), mode] = slope
+                self._pairs[id(slopes[0]), id(slopes[1]), mode] = slope, 1.0
                 return found
         return duals.pair(s.backend, phi, psi, a, b, c)
 

@@ -13,7 +13,8 @@ from tensoria.errors import LimitError, ShapeError
 from tensoria.limits.kernels.covariance import Covariance
 from tensoria.limits.kernels.progress import bar
 from tensoria.limits.kernels.session import Run, Session
-from tensoria.limits.kernels.tangents import Powers, Tangents
+from tensoria.limits.kernels.tangents import Powers, Tangents, evaluated
+from tensoria.limits.prediction import Prediction, flow, posterior
 from tensoria.limits.reading.contractions import ancestry
 from tensoria.limits.reading.families import unsupported
 from tensoria.limits.reading.nodes import BATCH, Initial, MatMul, Matrix, Node, View
@@ -89,11 +90,48 @@ class InfiniteWidth:
         self.require_independent_gradients()
         session, target = self._session(X1, X2, dtype, backend)
         view = self._output(output)
-        found = self._tangents(session).of(view.of, view.of, self._mode(session, False))  # type: ignore[arg-type]
+        found = evaluated(self._tangents(session).of(view.of, view.of, self._mode(session, False)))  # type: ignore[arg-type]
         return {
             power: Tensor(self._finished(array, view, session, False, len(session.runs) - 1))
             for power, array in sorted(found.items(), reverse=True)
         }
+
+    # -- predictions ----------------------------------------------------------------------------------------------
+
+    def predict(
+        self, X: Any, y: Any, X_test: Any, *, kernel: str = "ntk", time: float | None = None, rate: float = 1.0,
+        noise: float = 0.0, covariance: bool = True, block: int | None = None, progress: Progress | bool = False,
+        dtype: Any = None, backend: str | None = None,
+    ) -> Prediction:  # fmt: skip
+        """What the infinitely wide network predicts after training on the mean squared error.
+
+        Args:
+            X, y: inputs and targets, examples first; y has a column for each output.
+            X_test: where to predict.
+            kernel: `ntk`, all parameters are trained by gradient flow; `nngp`, the posterior of the Gaussian process that
+                the network is at initialisation (the flow of the readout alone, where a time is given).
+            time: of the flow, in steps of gradient descent at the learning rate `rate`; None for its end.
+            noise: of the observations, as a variance, for `nngp`; for `ntk` a ridge relative to the kernel's mean
+                diagonal.
+            covariance: whether it is computed too.
+            block, progress, dtype, backend: as for `nngp`.
+
+        Raises:
+            MatrixError: the kernel of the training inputs is singular.
+        """
+        if kernel not in ("ntk", "nngp"):
+            raise LimitError(f"predictions with the kernel {kernel!r}.", legal='kernel="ntk" or kernel="nngp"')
+        given: dict[str, Any] = {"block": block, "progress": progress, "dtype": dtype, "backend": backend}
+        wanted = covariance or kernel == "nngp"
+        k, k_cross = (self.nngp(X, **given), self.nngp(X_test, X, **given)) if wanted else (None, None)
+        k_test = self.nngp(X_test, **given) if covariance else None
+        if kernel == "nngp" and time is None:
+            return posterior(k, _beside(y, k), k_cross, k_test, noise=noise)
+        theta, theta_cross = (
+            (self.ntk(X, **given), self.ntk(X_test, X, **given)) if kernel == "ntk" else (k, k_cross)
+        )
+        start = (k, k_cross, k_test) if covariance else None
+        return flow(theta, _beside(y, theta), theta_cross, time=time, rate=rate, nngp=start, ridge=noise)
 
     def _blocks(
         self, X1: Any, X2: Any, what: str, output: int, diagonal: bool, block: int | None, progress: Any, of: Any,
@@ -166,7 +204,7 @@ class InfiniteWidth:
                 f"n^-{top} makes it finite",
             )
         total = None
-        for power, array in powers.items():
+        for power, array in evaluated(powers).items():
             if width is None and power < 0:
                 continue
             part = array if power == 0 or width is None else array * float(width) ** float(power)
@@ -314,6 +352,12 @@ def _reached(outputs: Sequence[Node]) -> list[Node]:
             seen[id(node)] = node
             waiting += node.below()
     return list(seen.values())
+
+
+def _beside(y: Any, kernel: Any) -> Tensor:
+    """Targets on the backend and in the data type of a kernel."""
+    given = y if isinstance(y, Tensor) else Tensor(y)
+    return given.to(backend=kernel._backend.name, dtype=kernel.dtype)
 
 
 def _tupled(leaves: Sequence[Any]) -> Any:

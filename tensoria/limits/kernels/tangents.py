@@ -12,11 +12,11 @@ of each matrix of E[dy dy'] E[x x'] (TP IIb, theorem 7.2), so that shared weight
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 
 from tensoria.backend import Array
-from tensoria.limits.kernels.covariance import LINEAR, Covariance, Mode
+from tensoria.limits.kernels.covariance import LINEAR, Covariance, Mode, Scaled, combined, times
 from tensoria.limits.reading.expressions import Expression, applied, literal, nonlinearity, rays, scalar, variable
 from tensoria.limits.reading.families import Families, unsupported
 from tensoria.limits.reading.nodes import (
@@ -35,10 +35,10 @@ from tensoria.limits.reading.nodes import (
 )
 from tensoria.programs.types import Literal
 
-__all__ = ["Powers", "Tangents"]
+__all__ = ["Powers", "Tangents", "evaluated"]
 
-Powers = dict[Fraction, Array]
-"""Arrays by their power of n."""
+Powers = dict[Fraction, Scaled]
+"""Arrays, and numbers in front of them, by their power of n."""
 
 
 class Tangents:
@@ -71,7 +71,7 @@ class Tangents:
             if b.sources != a.sources or name not in self.trained:
                 return {}
             found = self.covariance.initials(a, b, mode, with_mean=False)
-            return {} if found is None else {Fraction(0): found}
+            return {} if found is None else {Fraction(0): (found, 1.0)}
         if a.gaussian and b.gaussian:
             return {}
         return self._functions(a, b, mode)
@@ -80,49 +80,45 @@ class Tangents:
         def inner(x: Node) -> Powers:
             return self.of(x, b, mode) if side == 0 else self.of(b, x, mode)
 
-        total: Powers = {}
         if isinstance(a, Sum):
-            for x in a.terms:
-                _add(total, inner(x))
-            return total
-        for power, array in inner(a.x).items():  # type: ignore[attr-defined]
+            return _summed([inner(x) for x in a.terms])
+        total: Powers = {}
+        for power, (array, number) in inner(a.x).items():  # type: ignore[attr-defined]
             if isinstance(a, Scale):
-                total[power + a.exponent] = array * a.number
+                total[power + a.exponent] = array, number * a.number
             else:
-                total[power + a.power - a.x.power] = self.covariance.moved(a, b, array, mode, side)  # type: ignore[attr-defined]
+                moved = self.covariance.moved(a, b, array, mode, side)
+                total[power + a.power - a.x.power] = moved, number  # type: ignore[attr-defined]
         return total
 
     def _matmuls(self, a: MatMul, b: MatMul, mode: Mode) -> Powers:
         c = self.covariance
         if a.matrix.name != b.matrix.name:
             return {}
-        total: Powers = {}
-        number = a.matrix.number * b.matrix.number
+        parts: list[Powers] = []
         outside = a.matrix.power + b.matrix.power
-        if a.matrix.name in self.trained and not (a.x.power < 0 and c.session is None):
-            found = c.matmuls(a, b, mode, c.of, number * a.count)
+        if a.matrix.name in self.trained:
+            found = c.matmuls(a, b, mode, c.scaled, 1.0)
             if found is not None:
-                _add(total, {outside + a.degree + a.x.power + b.x.power: found})
-        for power, array in self.of(a.x, b.x, mode).items():
-            moved = c.matmuls(a, b, mode, lambda *_, array=array: array)
+                parts.append({outside + a.degree + a.x.power + b.x.power: found})
+        for power, of in self.of(a.x, b.x, mode).items():
+            moved = c.matmuls(a, b, mode, lambda *_, of=of: of, a.matrix.law.variance)
             if moved is not None:
-                _add(total, {power + outside + a.matrix.law.exponent + a.degree: moved})
-        return total
+                parts.append({power + outside + a.matrix.law.exponent + a.degree: moved})
+        return _summed(parts)
 
     def _functions(self, a: Node, b: Node, mode: Mode) -> Powers:
-        total: Powers = {}
+        parts: list[Powers] = []
         c = self.covariance
         for u, du in self.slopes(a):
             for v, dv in self.slopes(b):
                 tangents = self.of(u, v, mode)
-                if not tangents:
-                    continue
-                weight = c.of(du, dv, mode)
+                weight = c.scaled(du, dv, mode) if tangents else None
                 if weight is None:
                     continue
-                for power, array in tangents.items():
-                    _add(total, {power + du.power + dv.power: weight * array})
-        return total
+                for power, (array, number) in tangents.items():
+                    parts.append({power + du.power + dv.power: (weight[0] * array, weight[1] * number)})
+        return _summed(parts)
 
     # -- derivatives ----------------------------------------------------------------------------------------------
 
@@ -177,9 +173,18 @@ def _shown(x: Nonlin) -> str:
     return str(x.tree)
 
 
-def _add(total: Powers, more: Powers) -> None:
-    for power, array in more.items():
-        total[power] = total[power] + array if power in total else array
+def _summed(parts: Sequence[Powers]) -> Powers:
+    """Their sum, power by power."""
+    gathered: dict[Fraction, list[Scaled]] = {}
+    for of in parts:
+        for power, found in of.items():
+            gathered.setdefault(power, []).append(found)
+    return {power: total for power, found in gathered.items() if (total := combined(found)) is not None}
+
+
+def evaluated(powers: Powers) -> dict[Fraction, Array]:
+    """The arrays, times their numbers."""
+    return {power: times(of) for power, of in powers.items()}
 
 
 def _derivative(tree: Expression, n: int, vectors: int, scalars: int) -> Expression:

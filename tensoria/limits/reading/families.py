@@ -308,7 +308,7 @@ class Families:
         self, operation: str, operands: Sequence[Node | Placed], sizes: Sequence[Size], **attributes: Any
     ) -> Node:
         """An operation on components, of families and known numbers over the same axes."""
-        special = self._homogeneous(operation, operands, attributes)
+        special = self._homogeneous(operation, operands, sizes, attributes)
         if special is not None:
             return special
         variables: list[Node] = []
@@ -408,20 +408,51 @@ class Families:
 
         return arranged(compute, of.sizes, det.power)
 
-    def _homogeneous(self, operation: str, operands: Sequence[Node | Placed], attributes: dict[str, Any]) -> Node | None:
-        """phi(c x) = c^k phi(x) for c > 0: functions like relu of something divided by a norm."""
-        if len(operands) != 1 or not isinstance(operands[0], Node):
+    def _homogeneous(
+        self, operation: str, operands: Sequence[Node | Placed], sizes: Sequence[Size], attributes: dict[str, Any]
+    ) -> Node | None:
+        """phi(c x) = c^k phi(x) for c > 0: functions like relu of something that is divided by a norm."""
+        if not any(self._without_norms(of)[0] for of in operands):
             return None
-        number, exponent, x = self.unscaled(operands[0])
-        if not isinstance(x, Product) or not any(isinstance(of, Quadratic) for of in x.factors):
+        norms: list[Quadratic] | None = None
+        variables: list[Node] = []
+        scalars: list[Placed] = []
+        trees = []
+        for of in operands:
+            mine, plain = self._without_norms(of)
+            tree = self._express(plain, variables, scalars) if mine else None
+            if not mine:
+                if isinstance(of, Node) and not (isinstance(of, Nonlin) and len(of.variables) == 1):
+                    return None
+                tree = self._express(of, variables, scalars)
+            assert tree is not None
+            ray = rays(tree)
+            if ray is None or scalars or len(variables) > 1:
+                return None
+            zero = ray[1] == ray[2] == 0.0
+            if not zero and ray[0] != (1 if mine else 0):
+                return None
+            if mine and norms is not None and mine != norms:
+                return None
+            norms = mine or norms
+            trees.append(tree)
+        whole = rays(made := applied(operation, *trees, **attributes))
+        if norms is None or whole is None or whole[0] not in (0, 1):
             return None
-        ray = rays(applied(operation, variable(0), **attributes))
-        rest = [of for of in x.factors if not isinstance(of, Quadratic)]
-        if ray is None or ray[0] not in (0, 1) or exponent or len(rest) != 1:
-            return None
-        norms = [of for of in x.factors if isinstance(of, Quadratic)] if ray[0] else []
-        inner = self.nonlin(operation, [self.scale(rest[0], number)], rest[0].sizes, **attributes)
-        return self.product([inner, *norms])
+        inner = self._nonlin(made, tuple(variables), (), sizes)
+        return self.product([inner, *(norms or [])]) if whole[0] else inner
+
+    def _without_norms(self, of: Node | Placed) -> tuple[list[Quadratic], Node | Placed]:
+        """The norms that a family is divided by, and the rest."""
+        if not isinstance(of, Node):
+            return [], of
+        number, exponent, x = self.unscaled(of)
+        if not isinstance(x, Product) or exponent:
+            return [], of
+        norms = [y for y in x.factors if isinstance(y, Quadratic)]
+        if not norms:
+            return [], of
+        return norms, self.scale(self.product([y for y in x.factors if not isinstance(y, Quadratic)]), number)
 
     # -- products -------------------------------------------------------------------------------------------------
 

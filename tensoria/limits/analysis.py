@@ -82,13 +82,18 @@ def _widened(
     chosen = widths or (64, 128, 256)
     if dynamic is None:
         dynamic = _open_batch(model, args, kwargs, int(chosen[0]))
-    found = widened(model, args, kwargs, widths=chosen, laws=laws, dynamic=dynamic or None)
+        try:
+            found = widened(model, args, kwargs, widths=chosen, laws=laws, dynamic=dynamic)
+        except PortingError:  # the model fixes how many examples there are
+            found = widened(model, args, kwargs, widths=chosen, laws=laws)
+    else:
+        found = widened(model, args, kwargs, widths=chosen, laws=laws, dynamic=dynamic or None)
     data = {value.name for value in found.program.inputs} - set(laws or {})  # a pattern means parameters
     return replace(found, laws={name: law for name, law in found.laws.items() if name not in data})
 
 
 def _open_batch(model: Any, args: Any, kwargs: Mapping[str, Any] | None, width: int) -> Mapping[str, Any] | None:
-    """The first axis of every argument open; None if the model fixes it."""
+    """The first axis of every argument open, if they have one in common."""
     given = args(width) if callable(args) else args
     given = given if isinstance(given, (tuple, list)) else (given,)
     made = model(width)
@@ -99,9 +104,4 @@ def _open_batch(model: Any, args: Any, kwargs: Mapping[str, Any] | None, width: 
     leading = {value.type.shape[0] for value in first.inputs if value.type.shape}
     if len(leading) != 1 or leading == {1}:
         return None
-    dynamic = {value.name: ("batch", *(None,) * (value.type.ndim - 1)) for value in first.inputs}
-    try:
-        port(made, given, kwargs, dynamic=dynamic)
-    except PortingError:
-        return None
-    return dynamic
+    return {value.name: ("batch", *(None,) * (value.type.ndim - 1)) for value in first.inputs}
