@@ -124,16 +124,20 @@ class Limit(Variables):
 
         For a sum of products it is the sum of theirs. In message passing this is the Onsager term.
         """
-        rule = self.program.rules[self._found(x).position]
+        rule, node = self.program.rules[self._found(x).position], self.nodes[x]
+        if isinstance(rule, MatMul) and node.hat is not None:
+            return dict(node.dots)
+        parts: list[tuple[Vector, Estimate]] = []
         if isinstance(rule, MatMul):
-            return dict(self.nodes[x].dots)
+            parts = node.dots
+        elif isinstance(rule, LinComb):
+            values = [self.scalars[c] if isinstance(c, Scalar) else Estimate(c) for c in rule.coefficients]
+            parts = list(zip(rule.operands, values, strict=True))
         out: dict[Vector, Estimate] = {}
-        if isinstance(rule, LinComb):
-            for c, y in zip(rule.coefficients, rule.operands, strict=True):
-                value = self.scalars[c] if isinstance(c, Scalar) else Estimate(c)
-                for z, inner in self.dots(y).items():
-                    product = times(value, inner)
-                    out[z] = plus(out[z], product) if z in out else product
+        for y, value in parts:
+            for z, inner in self.dots(y).items():
+                product = times(value, inner)
+                out[z] = plus(out[z], product) if z in out else product
         return out
 
     def samples(self, x: Vector) -> Any:
@@ -236,7 +240,10 @@ class Limit(Variables):
                 known = False
             elif known:
                 total = total + node.z.scaled(value.value)
-        return Node(total if known else None, tier, error)
+        return Node(total if known else None, tier, error, self._bias(rule.operands))
+
+    def _bias(self, vectors: Sequence[Vector]) -> float:
+        return max((self.nodes[x].bias for x in vectors), default=0.0)
 
     def _nonlin(self, rule: Nonlin) -> Node:
         nodes = [self.nodes[x] for x in rule.operands]
@@ -244,7 +251,8 @@ class Limit(Variables):
         tier = worst(*(node.tier for node in nodes), *(value.tier for value in values))
         error = max((*(node.error for node in nodes), *(value.error for value in values)), default=0.0)
         arguments = self.polynomials(rule.operands, rule.scalars)
-        return Node(None if arguments is None else self.algebra.applied(rule.function, arguments), tier, error)
+        z = None if arguments is None else self.algebra.applied(rule.function, arguments)
+        return Node(z, tier, error, self._bias(rule.operands))
 
     def _outer(self, rule: OuterNonlin) -> Node:
         nodes = [self.nodes[x] for x in rule.operands]
@@ -255,7 +263,11 @@ class Limit(Variables):
             if found is not None:
                 z, how, error = found
                 return Node(z, worst(tier, how), error)
-        return Node(None, "D", max((node.error for node in nodes), default=0.0))
+        node = Node(None, "D", max((node.error for node in nodes), default=0.0), self._bias(rule.operands))
+        self.nodes[rule.result] = node
+        # The particles are drawn now, since the bias is known then.
+        self.array(rule.result)
+        return node
 
     # -- products with matrices -----------------------------------------------------------------------------------
 
@@ -273,7 +285,7 @@ class Limit(Variables):
         dots = self._dots(other, x, rho if transposed else 1 / rho)
         tiers = [self.nodes[x].tier, hat.tier, *(c.tier for _, c in dots), *(self.nodes[y].tier for y, _ in dots)]
         error = max(hat.error, *(c.error for _, c in dots), 0.0) if dots else hat.error
-        node = Node(None, worst(*tiers), error, use, list(dots))
+        node = Node(None, worst(*tiers), error, self._bias([x, *(y for y, _ in dots)]), use, list(dots))
         if use.hat is not None and all(c.groups is None and self.nodes[y].z is not None for y, c in dots):
             z = use.hat
             for y, c in dots:
@@ -301,7 +313,7 @@ class Limit(Variables):
             tier, error = worst(tier, node.tier, c.tier), max(error, node.error, c.error)
             total = None if node.z is None or total is None or c.groups is not None else total + node.z.scaled(c.value)
             dots.append((product, c))
-        return Node(total, tier, error, None, dots)
+        return Node(total, tier, error, self._bias([x]), None, dots)
 
     def _leaves(self, x: Vector) -> dict[Vector, Estimate]:
         """The vectors that a vector is a linear combination of, as the program writes it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ from tensoria.limits.language.instructions import (
     Scalar,
     Vector,
 )
+from tensoria.limits.language.nonlinearity import Nonlinearity
+from tensoria.limits.language.numbers import shortened
 
 __all__ = ["Node", "Use", "Variables"]
 
@@ -61,12 +63,14 @@ class Node:
         z: Z^x as a polynomial, or None if it depends on particles.
         tier: the worst tier of what defines it.
         error: the largest error of a coefficient in it.
-        parts: of a MatMul the hat and the dot's coefficients by vector.
+        bias: of what outer nonlinearities of particles leave in squares, since their inner samples are finitely many.
+        hat, dots: of a MatMul the hat, and the dot's coefficients by vector.
     """
 
     z: Polynomial | None
     tier: str = "A"
     error: float = 0.0
+    bias: float = 0.0
     hat: Use | None = None
     dots: list[tuple[Vector, Any]] = field(default_factory=list)
 
@@ -97,7 +101,12 @@ class Variables:
     # -- expectations ---------------------------------------------------------------------------------------------
 
     def product(self, x: Vector, y: Vector) -> Estimate:
-        """E[Z^x Z^y]."""
+        """E[Z^x Z^y].
+
+        Raises:
+            LimitError: the vectors are of different widths.
+        """
+        self._one_width((x, y))
         key = (min(id(x), id(y)), max(id(x), id(y)))
         found = self._inner.get(key)
         if found is None:
@@ -112,7 +121,7 @@ class Variables:
             product = self.algebra.product(a, b)
             exact = self.means.exact(product)
             if exact is not None:
-                return Estimate(exact, inherited, tier)
+                return Estimate(shortened(exact), inherited, tier)
             closed = self._closed(x, y) if "B" in self.allowed else None
             if closed is not None:
                 return Estimate(closed, ROUNDING * 4 * (1 + abs(closed)) + inherited, worst("B", tier))
@@ -120,7 +129,19 @@ class Variables:
             if found is not None and found.tier in self.allowed:
                 return Estimate(found.value, found.error + inherited, worst(found.tier, tier))
         cloud = self.particles()
-        return from_groups(cloud.inner(self.array(x), self.array(y)))
+        return self._sampled(cloud.inner(self.array(x), self.array(y)), (x, y))
+
+    def _sampled(self, values: np.ndarray[Any, Any], vectors: Sequence[Vector]) -> Estimate:
+        """A mean over particles, whose error has the bias of outer nonlinearities."""
+        found = from_groups(values)
+        bias = max((self.nodes[x].bias for x in vectors), default=0.0)
+        return replace(found, error=found.error + bias) if bias else found
+
+    def _one_width(self, vectors: Sequence[Vector]) -> None:
+        widths = {x.dimension.root: x for x in vectors}
+        if len(widths) > 1:
+            names = " and ".join(f"{x.name} ({x.dimension})" for x in widths.values())
+            raise LimitError(f"inconsistent widths: {names} have no coordinates in common.")
 
     def with_hat(self, use: Use, x: Vector) -> Estimate:
         """E[hat^{Wy} Z^x]."""
@@ -130,7 +151,7 @@ class Variables:
             if found is not None and found.tier in self.allowed:
                 return Estimate(found.value, found.error + self.nodes[x].error, worst(found.tier, self.nodes[x].tier))
         cloud = self.particles()
-        return from_groups(cloud.inner(self.hat_array(use), self.array(x)))
+        return self._sampled(cloud.inner(self.hat_array(use), self.array(x)), (x,))
 
     def _closed(self, x: Vector, y: Vector) -> float | None:
         """E[phi(u) psi(v)] of centred Gaussians u and v from the table."""
@@ -168,6 +189,8 @@ class Variables:
         return total
 
     def expected(self, function: Any, vectors: Sequence[Vector], scalars: Sequence[Scalar]) -> Estimate:
+        """E phi(Z^x1, ..., Z^xk; theta)."""
+        self._one_width(vectors)
         arguments = self.polynomials(vectors, scalars)
         nodes = [self.nodes[x] for x in vectors]
         inherited = max((*(n.error for n in nodes), *(self.scalars[c].error for c in scalars)), default=0.0)
@@ -176,20 +199,25 @@ class Variables:
             p = self.algebra.applied(function, arguments)
             exact = self.means.exact(p)
             if exact is not None:
-                return Estimate(exact, inherited, tier)
+                return Estimate(shortened(exact), inherited, tier)
             found = self.means.mean(p)
             if found is not None and found.tier in self.allowed:
                 return Estimate(found.value, found.error + inherited, worst(found.tier, tier))
         cloud = self.particles()
         arrays = [*(self.array(x) for x in vectors), *(self.scalar_array(c) for c in scalars)]
-        values = cloud.means(function.evaluate(cloud.backend, arrays))
+        values = cloud.means(self._values(function, arrays))
         if not vectors and all(self.scalars[c].groups is None for c in scalars):
             return Estimate(float(values[0]), inherited, tier)
-        return from_groups(values)
+        return self._sampled(values, vectors)
 
     # -- particles ------------------------------------------------------------------------------------------------
 
     def particles(self) -> Particles:
+        """The particles, drawn when they are first needed.
+
+        Raises:
+            LimitError: tier D may not be used.
+        """
         if "D" not in self.allowed:
             raise LimitError(
                 f"unsupported: an expectation beyond the tiers {self.allowed}: more Gaussians than quadrature takes.",
@@ -215,12 +243,19 @@ class Variables:
         return self.particles().constant(0.0) if total is None else total
 
     def hat_array(self, use: Use) -> Array:
+        """Particles of a hat."""
         if use.array is not None:
             return use.array
         assert use.hat is not None
         return self._linear_array(use.hat)
 
+    def _values(self, function: Nonlinearity, arrays: Sequence[Array]) -> Array:
+        """A function of particles; what a `where` does not choose may be NaN without a warning."""
+        with np.errstate(all="ignore"):
+            return function.evaluate(self.particles().backend, arrays)
+
     def scalar_array(self, c: Scalar) -> Array:
+        """A scalar's limit: one number, or one for each group of particles."""
         value = self.scalars[c]
         return self.particles().constant(float(value.value) if value.groups is None else value.groups)
 
@@ -237,7 +272,7 @@ class Variables:
         cloud = self.particles()
         if isinstance(rule, Initial):
             assert node.z is not None
-            return self._linear_array(node.z) + 0.0 * cloud.constant(0.0)
+            return self._linear_array(node.z)
         if isinstance(rule, MatMul):
             total = self.hat_array(node.hat) if node.hat is not None else cloud.constant(0.0)
             for y, c in node.dots:
@@ -252,7 +287,7 @@ class Variables:
             return total
         if isinstance(rule, Nonlin):
             arrays = [*(self.array(y) for y in rule.operands), *(self.scalar_array(c) for c in rule.scalars)]
-            return rule.function.evaluate(cloud.backend, arrays)
+            return self._values(rule.function, arrays)
         assert isinstance(rule, OuterNonlin)
         return self._outer_array(rule)
 
@@ -263,17 +298,23 @@ class Variables:
         own = [self.array(x) for x in rule.own]
         scalars = [self.scalar_array(c) for c in rule.scalars]
         total: Any = None
+        squares: Any = None
         step = max(1, cloud.size // count)
         for m in range(count):
             inner = []
             for n, copy in enumerate(rule.copies):
                 at = (m * step + n * (cloud.size // (len(rule.copies) + 1) + 1)) % cloud.size
                 inner += [xp.broadcast_to(self.array(x), (cloud.groups, cloud.size))[:, at : at + 1] for x in copy]
-            part = rule.function.evaluate(cloud.backend, [*own, *inner, *scalars])
+            part = self._values(rule.function, [*own, *inner, *scalars])
             total = part if total is None else total + part
-        return total * (1.0 / count)
+            squares = part * part if squares is None else squares + part * part
+        mean = total * (1.0 / count)
+        spread = cloud.means(squares * (1.0 / count) - mean * mean)
+        self.nodes[rule.result].bias = max(self.nodes[rule.result].bias, float(spread.mean()) / count)
+        return mean
 
     def polynomials(self, vectors: Sequence[Vector], scalars: Sequence[Scalar]) -> list[Polynomial] | None:
+        """The polynomials of vectors, then the numbers of scalars; None if one depends on particles."""
         found: list[Polynomial] = []
         for x in vectors:
             z = self.nodes[x].z

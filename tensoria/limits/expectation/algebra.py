@@ -327,7 +327,7 @@ class Algebra:
     ) -> Polynomial | None:
         """f(p) with a mask s in p is s f(p where s is 1) + (1 - s) f(p where s is 0): no kinks inside of functions."""
         masks = sorted({n for p in given for n in p.symbols() if self.symbols[n].operation == "step"})
-        if not masks or len(masks) > MOST_MASKS or operation == "where":
+        if not masks or len(masks) > MOST_MASKS or operation == "where" or operation in SINGULAR:
             return None
         s = Polynomial({((masks[0], 1),): Fraction(1)})
         inside, outside = (

@@ -130,7 +130,8 @@ class Means:
         ((n, power),) = gaussians
         sign = 1 if line.terms[((n, 1),)] > 0 else -1
         odd: float = math.prod(range(2, power, 2)) / math.sqrt(2 * math.pi)
-        return sign * odd * float(symbols[n].variance) ** (0.5 * power)
+        value: float = sign * odd * float(symbols[n].variance) ** (0.5 * power)
+        return value
 
 
 def gaussian_moment(power: int, variance: Number) -> Number:

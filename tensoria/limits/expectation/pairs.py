@@ -21,8 +21,10 @@ from tensoria.limits.language.nonlinearity import Nonlinearity
 
 __all__ = ["breaks", "mean_by_quadrature", "pair_by_quadrature"]
 
-REACH, SPACING = 9.0, 0.2
+REACH, SPACING, FINEST = 9.0, 0.2, 0.02
 """Standard deviations on each side, and the distance of points of the trapezoidal rule."""
+STRIP = 0.33
+"""The distance of points where a deviation is 1, for functions as steep as tanh: exp(-pi^2 / 0.33) is 1e-13."""
 PANELS: tuple[float, ...] = (-9.0, -6.0, -4.0, -2.5, -1.2, 0.0, 1.2, 2.5, 4.0, 6.0, 9.0)
 POINTS = 12
 """Gauss-Legendre points in each panel."""
@@ -64,7 +66,7 @@ def breaks(function: Nonlinearity) -> list[float]:
 def mean_by_quadrature(backend: Backend, phi: Nonlinearity, a: Array) -> Array:
     """E phi(u) for an array of variances."""
     kinks = breaks(phi)
-    x, w = _points(backend, a, [k / _root(backend, a) for k in kinks])
+    x, w = _points(backend, a, [k / _root(backend, a) for k in kinks], spacing(backend, a))
     return _total(backend, phi.evaluate(backend, [backend.xp.sqrt(a)[..., None] * x]) * w)
 
 
@@ -80,18 +82,19 @@ def pair_by_quadrature(
     count = math.prod(shape)
     smooth = not kinks[0] and not kinks[1]
     panels = [len(PANELS) - 1 + (5 * len(kinks[1]) + len(kinks[0]) if n == 0 else len(kinks[1])) for n in (0, 1)]
-    nodes = (2 * REACH / SPACING) ** 2 if smooth else math.prod(panels) * POINTS**2
+    apart = spacing(backend, a), spacing(backend, b)
+    nodes = (2 * REACH) ** 2 / math.prod(apart) if smooth else math.prod(panels) * POINTS**2
     step = max(1, int(BLOCK / nodes))
     parts = []
     for n in range(0, count, step):
         block = [of[n : n + step] for of in flat]
-        parts.append(_block(backend, phi, psi, block[0], block[1], block[2], kinks))
+        parts.append(_block(backend, phi, psi, block[0], block[1], block[2], kinks, apart))
     return backend.reshape(parts[0] if len(parts) == 1 else xp.concat(parts, axis=0), shape)
 
 
 def _block(
     backend: Backend, phi: Nonlinearity, psi: Nonlinearity, a: Array, b: Array, c: Array,
-    kinks: tuple[list[float], list[float]],
+    kinks: tuple[list[float], list[float]], apart: tuple[float, float],
 ) -> Array:  # fmt: skip
     xp = backend.xp
     da, db = _root(backend, a), _root(backend, b)
@@ -104,12 +107,12 @@ def _block(
     # What psi is on average changes quickly where v passes its kink, the quicker the smaller the rest is.
     width = rest / xp.maximum(xp.abs(rho), 1e-3)
     around = [at + m * width for at in crossings for m in (-6.0, -1.5, 0.0, 1.5, 6.0)]
-    x, w = _points(backend, a, [k / da for k in kinks[0]] + around if kinks[0] or kinks[1] else [])
+    x, w = _points(backend, a, [k / da for k in kinks[0]] + around if kinks[0] or kinks[1] else [], apart[0])
     left = phi.evaluate(backend, [da[..., None] * x]) * w
     shifted = rho[..., None] * x
     wide = rest[..., None]
     inner = [(k / db[..., None] - shifted) / wide for k in kinks[1]]
-    y, v = _points(backend, shifted, inner if kinks[0] or kinks[1] else [])
+    y, v = _points(backend, shifted, inner if kinks[0] or kinks[1] else [], apart[1])
     right = psi.evaluate(backend, [db[..., None, None] * (shifted[..., None] + wide[..., None] * y)])
     return _total(backend, left * _total(backend, right * v))
 
@@ -119,11 +122,19 @@ def _root(backend: Backend, a: Array) -> Array:
     return backend.xp.sqrt(backend.xp.maximum(a, 1e-300))
 
 
+def spacing(backend: Backend, a: Array) -> float:
+    """The distance of points that the largest variance needs; the usual one while numbers are not known."""
+    ends = backend.extremes(backend.detach(a))
+    if ends is None:
+        return SPACING
+    return max(FINEST, min(SPACING, STRIP / math.sqrt(max(ends[1], 1e-12))))
+
+
 def _total(backend: Backend, x: Array) -> Array:
     return backend.xp.sum(x, axis=-1)
 
 
-def _points(backend: Backend, like: Array, at: Sequence[Array]) -> tuple[Array, Array]:
+def _points(backend: Backend, like: Array, at: Sequence[Array], apart: float) -> tuple[Array, Array]:
     """Points and weights of the standard normal density along a new last axis, broken at places."""
     xp = backend.xp
 
@@ -131,8 +142,8 @@ def _points(backend: Backend, like: Array, at: Sequence[Array]) -> tuple[Array, 
         return xp.astype(backend.array_like(np.asarray(values).tolist(), float64, like), like.dtype)
 
     if not at:
-        grid = np.arange(-REACH, REACH + SPACING / 2, SPACING)
-        return constant(grid), constant(SPACING * np.exp(-grid * grid / 2) / math.sqrt(2 * math.pi))
+        grid = np.arange(-round(REACH / apart), round(REACH / apart) + 1) * apart
+        return constant(grid), constant(apart * np.exp(-grid * grid / 2) / math.sqrt(2 * math.pi))
     ends = [0.0 * like + end for end in PANELS]
     # Places only cut the interval up: nothing is differentiated through them.
     ends += [backend.detach(xp.minimum(xp.maximum(place, -REACH), REACH)) + 0.0 * like for place in at]

@@ -160,11 +160,9 @@ class Quadrature:
                 return None
             basis = np.eye(len(gaussians))
         else:
-            left, sizes, _ = np.linalg.svd(np.array(lines).T, full_matrices=False)
-            rank = int((sizes > 1e-13 * max(float(sizes.max(initial=0.0)), 1e-300)).sum())
-            if rank > self.most:
+            basis = orthonormal([line for line, _ in kinks] + lines)
+            if basis.shape[1] > self.most:
                 return None
-            basis = left[:, : max(rank, 1)]
         planes = [(*(basis.T @ line), offset) for line, offset in kinks]
         return _Directions(gaussians, basis, deviations, whole, planes)
 
@@ -266,6 +264,24 @@ class Quadrature:
             found = on_arrays(self.algebra, symbol.arguments[0], arrays)
             out[part] = (found * inner.weights).sum(axis=-1)
         return out
+
+
+def orthonormal(lines: Sequence[Floats]) -> Floats:
+    """Orthonormal columns that span some vectors, each new one the rest of the vector that is farthest from the others.
+
+    In this basis the first kink crosses the outermost direction only, the second one two, and so on.
+    """
+    rest = [line / max(float(np.linalg.norm(line)), 1e-300) for line in lines]
+    columns: list[Floats] = []
+    while True:
+        sizes = [float(np.linalg.norm(line)) for line in rest]
+        best = int(np.argmax(sizes))
+        if sizes[best] < 1e-10:
+            break
+        unit = rest[best] / sizes[best]
+        columns.append(unit)
+        rest = [line - (line @ unit) * unit for line in rest]
+    return np.stack(columns, axis=1)
 
 
 def on_arrays(algebra: Algebra, p: Polynomial, known: dict[int, Floats]) -> Any:

@@ -256,10 +256,11 @@ def _backward(program: Any, degree: dict[Any, int | None], readout: str) -> Answ
                 return Answer(False, f"{_line(rule)}: the forward pass uses {base.name} and its transpose ({other})")
             ways[base] = rule.matrix.transposed
             forward[base] = rule
+    back: dict[Matrix, bool] = {}
     for rule in program.rules:
         if isinstance(rule, MatMul) and degree.get(rule.operand):
-            base = rule.matrix.base
-            if base in ways and ways[base] == rule.matrix.transposed:
+            base, transposed = rule.matrix.base, rule.matrix.transposed
+            if ways.get(base) == transposed or back.setdefault(base, transposed) != transposed:
                 return Answer(False, f"{_line(rule)}: {base.name} is used forward after the readout {readout}")
     return Answer(True, f"the readout {readout} is zero-mean, independent, and used in the backward pass only")
 

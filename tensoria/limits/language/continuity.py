@@ -57,7 +57,7 @@ def breaks_of(function: Nonlinearity) -> tuple[list[str], list[str]]:
 
 def _text(algebra: Algebra, p: Polynomial, names: Sequence[str]) -> str:
     parts = []
-    for m, c in p.terms.items():
+    for m, c in sorted(p.terms.items(), key=lambda term: not term[0]):
         factors = [
             (names[n] if n < len(names) else f"{algebra.symbols[n].operation}(...)") + (f"**{k}" if k > 1 else "")
             for n, k in m

@@ -6,8 +6,7 @@ its kinks are, how fast it grows, whether it is linear. Its inputs are first the
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -260,11 +259,11 @@ def _formula(instructions: Sequence[Instruction], known: dict[Operand, str], out
         parts = [read(x) for x in made.operands]
         sign = INFIX.get(made.operation)
         if sign is not None:
-            text = f" {sign} ".join(f"({p})" if " " in p else p for p in parts)
+            text = f" {sign} ".join(p if _tight(p) else f"({p})" for p in parts)
         elif made.operation == "negative":
-            text = f"-({parts[0]})" if " " in parts[0] else f"-{parts[0]}"
+            text = f"-{parts[0]}" if _tight(parts[0]) else f"-({parts[0]})"
         elif made.operation == "square":
-            text = f"({parts[0]})**2" if " " in parts[0] else f"{parts[0]}**2"
+            text = f"{parts[0]}**2" if _tight(parts[0]) else f"({parts[0]})**2"
         else:
             text = f"{made.operation}({', '.join(parts)})"
         if len(text) > 400:
@@ -273,6 +272,11 @@ def _formula(instructions: Sequence[Instruction], known: dict[Operand, str], out
     return read(output)
 
 
-def composed(outer: Callable[..., Any], name: str, vectors: int, scalars: int = 0) -> Nonlinearity:
-    """A traced nonlinearity under another name."""
-    return dataclasses.replace(traced(outer, vectors, scalars), name=name)
+def _tight(text: str) -> bool:
+    """Whether a text needs no brackets: it has no operator outside of brackets."""
+    depth = 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0 and letter == " ":
+            return False
+    return not text.startswith("-")

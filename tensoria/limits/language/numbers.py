@@ -13,13 +13,15 @@ from typing import Any, TypeAlias
 
 from tensoria.errors import LimitError
 
-__all__ = ["Number", "exact", "number", "residual", "root", "shown", "solved"]
+__all__ = ["Number", "exact", "number", "residual", "root", "shortened", "shown", "solved"]
 
 Number: TypeAlias = "Fraction | float"
 
+LONGEST = 100_000
+"""A fraction of more bits goes on as a float: the digits of a training curve triple with every step."""
 DIGITS = 12
 """A float of at most so many significant digits is read as a decimal."""
-NEGLIGIBLE = 1e-11
+NEGLIGIBLE = 1e-13
 """A float variance below this part of the whole is rounding."""
 
 
@@ -49,6 +51,11 @@ def number(value: Any, what: str = "a coefficient") -> Number:
 def exact(*values: Number) -> bool:
     """Whether all are fractions."""
     return all(isinstance(value, Fraction) for value in values)
+
+
+def shortened(value: Number) -> Number:
+    """The number, as a float if it is a fraction of too many digits."""
+    return float(value) if isinstance(value, Fraction) and value.denominator.bit_length() > LONGEST else value
 
 
 def root(value: Number) -> Number:
