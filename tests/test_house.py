@@ -147,8 +147,9 @@ limits.reading.rules
 limits.reading.contractions
 limits.reading.movements
 limits.reading
-limits.kernels limits.prediction
-limits.kernels.session limits.kernels.norms limits.kernels.progress
+limits.kernels limits.prediction limits.empirical
+limits.kernels.session limits.kernels.progress
+limits.kernels.norms limits.kernels.particles
 limits.kernels.covariance
 limits.kernels.tangents
 limits.kernels.kernel

@@ -16,7 +16,7 @@ from typing import Any
 from tensoria.backend import Array
 from tensoria.dtypes import int64
 from tensoria.limits.expectation import duals
-from tensoria.limits.kernels import norms
+from tensoria.limits.kernels import norms, particles
 from tensoria.limits.kernels.session import Session
 from tensoria.limits.reading.expressions import Expression, nonlinearity, variable
 from tensoria.limits.reading.families import unsupported
@@ -89,12 +89,14 @@ class Covariance:
 
     session: Session
 
-    def __init__(self) -> None:
+    def __init__(self, points: int = 1 << 16) -> None:
         self._pairs: dict[tuple[int, int, Mode], Scaled | None] = {}
         self._means: dict[tuple[int, int], Array | None] = {}
         self._diagonals: dict[tuple[int, int], Array] = {}
         self.paired: Callable[[Nonlin], Nonlin | None] | None = None
         self.tiers: dict[str, str] = {}
+        self.errors: dict[str, float] = {}
+        self.points = points
 
     # -- pairs ----------------------------------------------------------------------------------------------------
 
@@ -427,24 +429,27 @@ class Covariance:
             x, y = left[0], right[0]
             if not isinstance(x, (Nonlin, Quadratic, Product)) and not isinstance(y, (Nonlin, Quadratic, Product)):
                 return self.of(x, y, mode)
-            if _single(x) and _single(y):
+            if self._plain(x, mode[0]) and self._plain(y, mode[1]):
                 return self.dual(x, y, mode)
             if not (a is x and b is y) and not isinstance(x, Quadratic) and not isinstance(y, Quadratic):
                 return self.of(x, y, mode)
-        if any(isinstance(x, Quadratic) for x, _ in group):
+        if norms.exact(self.session, left, mode[0]) and norms.exact(self.session, right, mode[1]):
             return norms.expected(self, left, right, a, b, mode)
         if all(x.gaussian for x, _ in group) and not any(self._offset(x, mode[side]) for x, side in group):
             return self._wick([*((x, 0) for x in left), *((x, 1) for x in right)], a, b, mode)
-        raise self._beyond(group)
+        self._sampled(group)
+        return particles.expected(self, left, right, a, b, mode, self.points)
 
-    def _beyond(self, group: Sequence[tuple[Node, int]]) -> Exception:
-        names = ", ".join(dict.fromkeys(_named(x) for x, _ in group))
-        return unsupported(
-            names,
-            "an expectation over more than two Gaussian vectors at a time, which has no closed form here",
-            group[0][0].where,
-            "tp.simulate(width=..., seeds=...) estimates it",
-        )
+    def _sampled(self, group: Sequence[tuple[Node, int]]) -> None:
+        """Note that functions are computed by samples, and refuse what is not Gaussian."""
+        for x, _ in group:
+            self.tiers[self.named(x)] = "D"
+            for g in particles.gaussians(x).values():
+                self._require_gaussian(g)
+
+    def named(self, x: Node) -> str:
+        """What a function is called where it is reported."""
+        return _named(x)
 
     def _offset(self, x: Node, run: int) -> bool:
         return self.mean(x, run) is not None
@@ -455,8 +460,8 @@ class Covariance:
             return self.session.backend.reshape(self.session.number(1.0), (1,) * (self.lead(mode) + len(a.sizes) + len(b.sizes)))
         if len(xs) % 2:
             return None
-        if len(xs) > 8:
-            raise self._beyond(xs)
+        if len(xs) > 12:
+            raise unsupported("a product", f"of {len(xs)} Gaussian vectors that depend on each other", a.where)
         (first, side), *rest = xs
         parts = []
         for n, (other, of_side) in enumerate(rest):
@@ -487,19 +492,20 @@ class Covariance:
         total: Array | None = None
         for group in connected([(x, 0) for x in factors]):
             nodes = [x for x, _ in group]
-            if any(isinstance(x, Quadratic) for x in nodes):
+            if norms.exact(s, nodes, run):
                 found = norms.expected(self, nodes, [], whole, self._nothing, (run, run, True))
             elif len(nodes) == 1 and not isinstance(nodes[0], (Nonlin, Quadratic)):
                 found = self.mean(nodes[0], run)
             elif len(nodes) == 2:
                 both = self.of(nodes[0], nodes[1], (run, run, True))
                 found = None if both is None else s.diagonal(both, 1, nodes[0].sizes, run)
-            elif len(nodes) == 1 and _single(nodes[0]):
+            elif len(nodes) == 1 and self._plain(nodes[0], run):
                 found = self._single_mean(nodes[0], run)
             elif all(x.gaussian for x in nodes) and not any(self._offset(x, run) for x in nodes):
                 found = self._wick([(x, 0) for x in nodes], nodes[0], self._nothing, (run, run, True))
             else:
-                raise self._beyond(group)
+                self._sampled(group)
+                found = particles.expected(self, nodes, [], whole, self._nothing, (run, run, True), self.points)
             if found is None:
                 return None
             total = found if total is None else total * found
@@ -507,15 +513,15 @@ class Covariance:
 
     def _single_mean(self, x: Node, run: int) -> Array:
         (g,) = x.variables  # type: ignore[attr-defined]
-        self._require_gaussian(g, run)
+        self._require_gaussian(g)
         return duals.mean(self.session.backend, _function(x), self.variance(g, run))
 
     def dual(self, x: Node, y: Node, mode: Mode) -> Array:
         """E[phi(u) psi(v)] of functions of one Gaussian vector each."""
         s = self.session
         u, v = (of.variables[0] if isinstance(of, Nonlin) else of for of in (x, y))
-        self._require_gaussian(u, mode[0])
-        self._require_gaussian(v, mode[1])
+        self._require_gaussian(u)
+        self._require_gaussian(v)
         a = self.beside(self.variance(u, mode[0]), mode, 0, 0, len(y.sizes))
         b = self.beside(self.variance(v, mode[1]), mode, 1, len(x.sizes), 0)
         c = self.of(u, v, mode)
@@ -543,15 +549,20 @@ class Covariance:
                 if name not in self.tiers:
                     self.tiers[name] = duals.tier(_function(of), _function(of))
 
-    def _require_gaussian(self, g: Node, run: int) -> None:
+    def _require_gaussian(self, g: Node) -> None:
         if not g.gaussian:
             names = ", ".join(sorted(g.sources))
             raise unsupported(
                 _named(g), f"{names}: entries that are not Gaussian, summed over a finite axis, have no Gaussian limit",
                 g.where, "laws= with normal entries, or analyse(..., gaussian=True) to take them as such",
             )  # fmt: skip
-        if self._offset(g, run):
-            raise unsupported("a function of a Gaussian vector with a mean", "there is no closed form for it here", g.where)
+
+    def _plain(self, x: Node, run: int) -> bool:
+        """Whether a node is a function of one centred Gaussian vector, without other numbers."""
+        if not _single(x):
+            return False
+        g = x.variables[0] if isinstance(x, Nonlin) else x
+        return not self._offset(g, run)
 
 
 def _single(x: Node) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from tensoria.backend import Array, Backend
 from tensoria.dtypes import DType, dtype
 from tensoria.errors import LimitError, ShapeError
+from tensoria.limits.empirical import Simulated, ensemble
 from tensoria.limits.kernels.covariance import Covariance
 from tensoria.limits.kernels.progress import bar
 from tensoria.limits.kernels.session import Run, Session
@@ -17,7 +18,7 @@ from tensoria.limits.kernels.tangents import Powers, Tangents, evaluated
 from tensoria.limits.prediction import Prediction, flow, posterior
 from tensoria.limits.reading.contractions import ancestry
 from tensoria.limits.reading.families import unsupported
-from tensoria.limits.reading.nodes import BATCH, Initial, MatMul, Matrix, Node, View
+from tensoria.limits.reading.nodes import BATCH, Coordinate, Initial, MatMul, Matrix, Node, View
 from tensoria.limits.reading.reader import Reading
 from tensoria.programs.base import chosen, is_leaf, native
 from tensoria.programs.dimensions import Dim, bind
@@ -35,10 +36,16 @@ class InfiniteWidth:
     Attributes:
         reading: its families.
         trained: the parameters whose derivatives make the tangent kernel.
+        points: samples of expectations that have no closed form.
+        tiers: for each function that kernels needed, how its expectations were computed: B closed forms, C quadrature,
+            D samples.
+        errors: of those that were sampled, the largest standard error.
     """
 
-    def __init__(self, reading: Reading, trained: Sequence[str]) -> None:
-        self.reading, self.trained = reading, tuple(trained)
+    def __init__(self, reading: Reading, trained: Sequence[str], points: int = 1 << 16) -> None:
+        self.reading, self.trained, self.points = reading, tuple(trained), points
+        self.errors: dict[str, float] = {}
+        self.tiers: dict[str, str] = {}
         self.widened = reading.widened
 
     # -- kernels --------------------------------------------------------------------------------------------------
@@ -132,6 +139,28 @@ class InfiniteWidth:
         )
         start = (k, k_cross, k_test) if covariance else None
         return flow(theta, _beside(y, theta), theta_cross, time=time, rate=rate, nngp=start, ridge=noise)
+
+    def simulate(
+        self, X: Any, width: int, seeds: int = 8, *, output: int = 0, ntk: bool = False, first: int = 0,
+        backend: str | None = None,
+    ) -> Simulated:  # fmt: skip
+        """Networks of a finite width, drawn from the laws of their parameters, and the means of their kernels.
+
+        Args:
+            X: inputs, as for `nngp`.
+            width: how many neurons; where the model has several widths, the one that was varied.
+            seeds: how many networks.
+            output: which of the program's results.
+            ntk: whether the tangent kernel is measured too, which takes a derivative for each example and output.
+            first: the first seed.
+            backend: where; where X is by default.
+        """
+        view = self._output(output)
+        axes = [n for n, slots in enumerate(view.axes) if any(isinstance(slot, Coordinate) for slot in slots)]
+        return ensemble(
+            self.widened, X, width, seeds, output=output, iid=axes[0] if axes else None, ntk=ntk, trained=self.trained,
+            first=first, backend=backend,
+        )  # fmt: skip
 
     def _blocks(
         self, X1: Any, X2: Any, what: str, output: int, diagonal: bool, block: int | None, progress: Any, of: Any,
@@ -280,10 +309,10 @@ class InfiniteWidth:
         kind: DType = _float(of) if of is not None else target.dtype(arrays[0][0])
         if kind.kind != "float":
             kind = dtype("float64")
-        covariance = Covariance()
+        covariance = Covariance(self.points)
         runs = [self._run(target, leaves) for leaves in arrays]
         session = Session(target, kind, runs, arrays[0][0], covariance)
-        covariance.session = session
+        covariance.session, covariance.errors, covariance.tiers = session, self.errors, self.tiers
         return session, target
 
     def _run(self, target: Backend, leaves: Sequence[Array]) -> Run:

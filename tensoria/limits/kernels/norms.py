@@ -20,16 +20,25 @@ from tensoria.backend import Array
 from tensoria.limits.expectation import duals
 from tensoria.limits.kernels.session import Session
 from tensoria.limits.reading.expressions import nonlinearity, variable
-from tensoria.limits.reading.families import unsupported
 from tensoria.limits.reading.nodes import Node, Nonlin, Quadratic
 
-__all__ = ["expected"]
+__all__ = ["exact", "expected"]
 
 STEP, START, END = 0.07, -4.3, 3.4
 """The double exponential rule s = exp(pi/2 sinh y): down to 1e-25, where s^(1/2) is lost in rounding, and up to 1e10,
 where the tail of a batch of three samples is, and one more factor would drown a singular covariance in rounding."""
 ENTRIES: Final = 1 << 22
 """So many numbers at a time are held for the integral."""
+
+
+def exact(s: Session, factors: Sequence[Node], run: int) -> bool:
+    """Whether the factors on one side are at most one function, and powers of one norm, or nothing of norms."""
+    norms = [x for x in factors if isinstance(x, Quadratic)]
+    rest = [x for x in factors if not isinstance(x, Quadratic)]
+    plain = all((isinstance(x, Nonlin) and len(x.variables) == 1 and not x.scalars) or x.gaussian for x in rest)
+    single = all(math.prod(s.shape(x.total.sizes, run)) == 1 and x.exponent < 0 for x in norms)
+    kinds = {(id(x.x), id(x.total), id(x.offset)) for x in norms}
+    return bool(norms) and len(kinds) == 1 and len(rest) <= 1 and plain and single and s.runs[run].count == 1
 
 
 class _Side:
@@ -40,18 +49,9 @@ class _Side:
         self.run = run
         norms = [x for x in factors if isinstance(x, Quadratic)]
         rest = [x for x in factors if not isinstance(x, Quadratic)]
-        kinds = {(id(x.x), id(x.total), id(x.offset)) for x in norms}
-        single = all((isinstance(x, Nonlin) and len(x.variables) == 1 and not x.scalars) or x.gaussian for x in rest)
-        if len(kinds) > 1 or len(rest) > 1 or not single:
-            raise unsupported(
-                "a norm over a finite axis", "beside other functions than one of a Gaussian vector", factors[0].where,
-                "tp.simulate(width=..., seeds=...) estimates it",
-            )  # fmt: skip
         self.norm = norms[0] if norms else None
         self.exponent = sum((x.exponent for x in norms), Fraction(0))
         self.function = rest[0] if rest else None
-        if self.norm is not None and math.prod(self.session.shape(self.norm.total.sizes, run)) != 1:
-            raise unsupported("a norm over a finite axis", "one for each of several members", self.norm.where)
 
     @property
     def variable(self) -> Node | None:
@@ -92,16 +92,11 @@ def expected(of: Any, left: Sequence[Node], right: Sequence[Node], a: Node, b: N
         mode: the runs.
     """
     s: Session = of.session
-    if any(run.count != 1 for run in s.runs):
-        raise unsupported("a norm over a finite axis", "of examples that do not see each other", a.where)
     sides = [_Side(of, factors, run) for factors, run in zip((left, right), mode[:2], strict=True) if factors]
     norms = [side for side in sides if side.norm is not None]
     if len(norms) == 2 and norms[0].norm.x is norms[1].norm.x and mode[0] == mode[1]:  # type: ignore[union-attr]
         norms[0].exponent += norms[1].exponent
         norms = norms[:1]
-    for side in norms:
-        if side.exponent >= 0:
-            raise unsupported("a positive power of a norm over a finite axis", "there is no rule for it", a.where)
     joint = _Joint(of, sides, norms)
     total: Array | None = None
     nodes = _nodes([side.exponent for side in norms], joint.scales)

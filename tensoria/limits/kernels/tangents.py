@@ -72,7 +72,7 @@ class Tangents:
                 return {}
             found = self.covariance.initials(a, b, mode, with_mean=False)
             return {} if found is None else {Fraction(0): (found, 1.0)}
-        if a.gaussian and b.gaussian:
+        if a.gaussian and b.gaussian and not isinstance(a, Product) and not isinstance(b, Product):
             return {}
         return self._functions(a, b, mode)
 
@@ -145,6 +145,11 @@ class Tangents:
                     x.where, "analyse the output before the function",
                 )  # fmt: skip
             out = []
+            if not all(of.gaussian for of in x.variables):
+                raise unsupported(
+                    _shown(x), "the tangent kernel of a function of sums of functions over a finite axis is not derived",
+                    x.where, "tp.simulate(..., ntk=True) estimates it",
+                )  # fmt: skip
             for n, of in enumerate(x.variables):
                 tree = _derivative(x.tree, n, len(x.variables), len(x.scalars))
                 out.append((of, f._nonlin(tree, x.variables, x.scalars, x.sizes)))

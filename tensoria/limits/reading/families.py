@@ -57,6 +57,13 @@ def arranged(compute: Callable[[Any, int], Any], sizes: Sequence[Size], power: F
     return Det(compute, ((BATCH,), *((n,) for n in range(len(sizes)))), tuple(sizes), power)
 
 
+def _constant(x: Node) -> bool:
+    """Whether all entries are one number: those of a gain at its initialisation."""
+    if isinstance(x, (Place, Map)):
+        return _constant(x.x)
+    return isinstance(x, Initial) and x.law.constant
+
+
 def _key(value: Any) -> Any:
     if isinstance(value, (Node, Det)):
         return id(value)
@@ -378,11 +385,9 @@ class Families:
             pushed = self.pushed(of)
             if pushed is not None:
                 return self._express(pushed, variables, scalars)
-        raise self.refuse(
-            "its argument is a sum over a finite axis of functions of Gaussian vectors, which is not Gaussian"
-            if isinstance(of, (Map, Mix))
-            else "its argument is normalised over a finite axis"
-        )
+        if of not in variables:  # a sum over a finite axis, or a norm: what it is of is drawn
+            variables.append(of)
+        return variable(variables.index(of))
 
     def pushed(self, of: Map) -> Node | None:
         """A selection of functions as functions of the selected."""
@@ -497,9 +502,11 @@ class Families:
         if len(flat) == 1:
             return self._outside(flat[0], number, exponent, outside)
         flat.sort(key=id)
+        random = [of for of in flat if not _constant(of)]
         made = self._node(
             Product, flat[0].sizes, tuple(flat), power=sum((of.power for of in flat), ZERO),
             wide=any(of.wide for of in flat), sources=frozenset().union(*(of.sources for of in flat)),
+            gaussian=len(random) == 1 and random[0].gaussian or not random,
         )  # fmt: skip
         return self._outside(made, number, exponent, outside)
 

@@ -163,9 +163,11 @@ class Reader:
                 error.message += f", at {self.families.where}"
                 error.args = (error.message,)
             raise
-        results = (found,) if isinstance(found, View) else found
-        for value, view in zip(made.results, results, strict=True):
+        for value, view in zip(made.results, self._many(found), strict=True):
             self.known[value] = view
+
+    def _many(self, found: View | Sequence[View]) -> Sequence[View]:
+        return (found,) if isinstance(found, View) else found
 
     def scaled(self, number: int | None, name: str) -> tuple[float, Fraction] | None:
         """What an attribute is that depends on the width."""
@@ -179,7 +181,8 @@ class Reader:
         operands = [SymbolicArray(operand, record) for operand in made.operands]
         if power is not None:  # attention's scale depends on the width: the queries are scaled before
             query = Value(made.operands[0].type, "scaled")
-            self.known[query] = self.rules["multiply"](self, made, [views[0], self.literal(*power)])  # type: ignore[assignment]
+            scaling = Instruction("multiply", (), {}, (query,), made.source)
+            (self.known[query],) = self._many(self.rules["multiply"](self, scaling, [views[0], self.literal(*power)]))
             operands[0] = SymbolicArray(query, record)
             attributes["scale"] = 1.0
         with recording.recording(record), record.sourced(made.source):
