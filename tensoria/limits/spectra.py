@@ -29,11 +29,11 @@ from tensoria.limits.language.numbers import Number, exact
 from tensoria.limits.tensor_program import TensorProgram
 from tensoria.limits.theorem import Limit
 
-__all__ = ["Law", "jacobian", "marchenko_pastur", "product", "semicircle", "spectrum"]
+__all__ = ["SpectralLaw", "jacobian", "marchenko_pastur", "product", "semicircle", "spectrum"]
 
 
 @dataclass(frozen=True)
-class Law:
+class SpectralLaw:
     """A limit distribution of eigenvalues.
 
     Attributes:
@@ -128,7 +128,7 @@ def spectrum(
     dimension: Any = None,
     name: str = "spectrum",
     **options: Any,
-) -> Law:
+) -> SpectralLaw:
     """The law of a symmetric operator's eigenvalues.
 
     Args:
@@ -145,10 +145,10 @@ def spectrum(
         powers.append(operator(powers[-1]))
     limit = Limit(program, **options)
     found = [limit.covariance(powers[k // 2], powers[k - k // 2]) for k in range(count + 1)]
-    return Law(name, tuple(found))
+    return SpectralLaw(name, tuple(found))
 
 
-def semicircle(count: int = 12, **options: Any) -> Law:
+def semicircle(count: int = 12, **options: Any) -> SpectralLaw:
     """A = W + W^T with entries of variance 1/n off the diagonal (Wigner 1955; TP III, section 4.1).
 
     >>> print(semicircle(8))
@@ -159,7 +159,7 @@ def semicircle(count: int = 12, **options: Any) -> Law:
     return spectrum(p, lambda v: (W @ v) + (W.T @ v), count, name="W + W^T", **options)
 
 
-def marchenko_pastur(ratio: Any = 1, count: int = 8, **options: Any) -> Law:
+def marchenko_pastur(ratio: Any = 1, count: int = 8, **options: Any) -> SpectralLaw:
     """A A^T for an A of m x n with entries of variance 1/n and m / n = ratio (Marchenko and Pastur 1967)."""
     p = TensorProgram()
     p.dimension("n", 1)
@@ -168,14 +168,14 @@ def marchenko_pastur(ratio: Any = 1, count: int = 8, **options: Any) -> Law:
     return spectrum(p, lambda v: A @ (A.T @ v), count, dimension="m", name=f"A A^T, ratio {ratio}", **options)
 
 
-def product(depth: int, count: int = 8, **options: Any) -> Law:
+def product(depth: int, count: int = 8, **options: Any) -> SpectralLaw:
     """J J^T for a product J of square matrices with entries of variance 1/n (Fuss-Catalan)."""
     p = TensorProgram()
     W = [p.matrix(f"W{k + 1}") for k in range(depth)]
     return spectrum(p, lambda v: _there_and_back(p, W, None, v), count, name=f"product of {depth}", **options)
 
 
-def jacobian(activation: Any, depth: int, *, variance: Any, count: int = 8, **options: Any) -> Law:
+def jacobian(activation: Any, depth: int, *, variance: Any, count: int = 8, **options: Any) -> SpectralLaw:
     """J J^T for the Jacobian J = D_L W_L ... D_1 W_1 of a deep network at initialisation (Pennington et al. 2018).
 
     Args:
