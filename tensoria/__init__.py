@@ -271,7 +271,13 @@ LATER: Final = {
 _module_of = {name: module for module, names in LATER.items() for name in names.split()}
 
 
+FLOORS: Final = ("limits", "mup")
+"""Packages that are reached by their name, `tn.limits.nngp`, and imported then."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in FLOORS:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _module_of:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_module_of[name]}"), name)
@@ -279,7 +285,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_module_of})
+    return sorted({*globals(), *_module_of, *FLOORS})
 
 
 _register()

@@ -407,6 +407,22 @@ class Backend:
         """The arrays in a model's arguments, and what puts others in their place; None for plain containers."""
         return None
 
+    def watching(self) -> Any:
+        """A `with` block in which initialisers are noted; its value says how a model made there was initialised.
+
+        The value is a function: from a model to its parameters' initialisers (`limits.laws.Drawn`) by name, without
+        those that are not known.
+        """
+        return contextlib.nullcontext(lambda model: {})
+
+    def parametrised(self) -> Any:
+        """What muP needs to know of models of this framework (a `mup.models.Models`).
+
+        Raises:
+            BackendError: the backend has no models that are trained.
+        """
+        raise BackendError(f"the {self.name} backend has no models that are trained.", legal="tn.available()")
+
     # -- operations -----------------------------------------------------------------------------------------------
 
     def reshape(self, array: Array, shape: Sequence[int | None]) -> Array:

@@ -20,6 +20,7 @@ __all__ = [
     "DTypeError",
     "DomainError",
     "FileError",
+    "LimitError",
     "MatrixError",
     "MetricError",
     "ModeError",
@@ -157,6 +158,10 @@ class FileError(TensoriaError, OSError):
 
 class PortingError(TensoriaError, ValueError):
     """A model does not become a program: operators are missing, or sizes that were to stay open are fixed."""
+
+
+class LimitError(TensoriaError, ValueError):
+    """A program is no Tensor Program, or its limit, kernel or parametrization can not be derived."""
 
 
 class BackendError(TensoriaError, RuntimeError):

@@ -123,6 +123,53 @@ porting.parity.page
 porting.parity.report
 porting.parity
 porting
+limits.laws
+limits.unification
+limits.instance
+limits.widths
+limits.uses
+limits.scaling
+limits.parametrizations
+limits.language.numbers limits.language.activations
+limits.language.dimensions
+limits.language.nonlinearity
+limits.language.instructions
+limits.language.printing
+limits.language.builder
+limits.language.*
+limits.expectation.algebra limits.language.growth
+limits.language.continuity
+limits.language.classification
+limits.expectation.closed_forms
+limits.expectation.recognition limits.expectation.pairs limits.expectation.estimate limits.expectation.quadrature
+limits.expectation.duals limits.expectation.exact limits.expectation.particles
+limits.expectation.*
+limits.outer limits.simulation limits.variables
+limits.theorem
+limits.tensor_program
+limits.amp limits.spectra limits.mean_field limits.training
+limits.reading.expressions
+limits.reading.nodes
+limits.reading.families
+limits.reading.axes
+limits.reading.reader
+limits.reading.rules
+limits.reading.contractions
+limits.reading.movements
+limits.reading
+limits.kernels limits.prediction limits.empirical
+limits.kernels.session limits.kernels.progress
+limits.kernels.norms limits.kernels.particles
+limits.kernels.covariance
+limits.kernels.tangents
+limits.kernels.kernel
+limits.analysis
+limits
+mup.models mup.tables
+mup.roles
+mup.plans
+mup.coordinates mup.records
+mup
 tensoria
 porter startup
 tour.*

@@ -267,6 +267,16 @@ class TensorflowBackend(Backend):
 
         return DIALECT
 
+    def watching(self) -> Any:
+        from tensoria_tensorflow.initialisers import watching
+
+        return watching()
+
+    def parametrised(self) -> Any:
+        from tensoria_tensorflow.mup import MODELS
+
+        return MODELS
+
     def eigvals(self, array: Array) -> Array:
         return xp.linalg.eigvals(array)
 

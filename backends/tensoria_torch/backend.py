@@ -282,6 +282,16 @@ class TorchBackend(Backend):
     def svd(self, array: Array, close: float) -> tuple[Array, Array, Array]:
         return factorisations.svd(array, close)
 
+    def watching(self) -> Any:
+        from tensoria_torch.initialisers import watching
+
+        return watching()
+
+    def parametrised(self) -> Any:
+        from tensoria_torch.mup import MODELS
+
+        return MODELS
+
     def get_item(self, array: Array, key: Any) -> Array:
         if type(key) not in PLAIN_KEYS and (is_compiling() or transforming() is not None) and _scalars(key):
             array, key = _cut_by_scalars(array, key)

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, Union
 
 from tensoria.errors import ShapeError
 
-__all__ = ["Dim", "Size", "bind", "dim", "evaluated", "maximum", "minimum", "parsed", "product"]
+__all__ = ["Call", "Dim", "Size", "bind", "dim", "evaluated", "maximum", "minimum", "parsed", "product"]
 
 _NAME = re.compile(r"[^\W\d]\w*\Z")
 _INFINITY = math.inf
@@ -171,6 +171,11 @@ class Dim:
     def symbols(self) -> frozenset[Symbol]:
         """The symbols that occur."""
         return frozenset(s for monomial, _ in self._terms for atom in monomial for s in atom.symbols())
+
+    @property
+    def terms(self) -> tuple[tuple[Monomial, int], ...]:
+        """The polynomial: monomials with their coefficients."""
+        return self._terms
 
     def evaluate(self, sizes: Mapping[str, int]) -> int:
         """The value when every symbol has a size.

@@ -1,0 +1,258 @@
+"""Tier D: expectations of functions of many Gaussian vectors at a time, by samples of them.
+
+All Gaussian vectors that the functions depend on, at all members and examples, are drawn jointly; the functions are computed
+sample by sample, and products are averaged. Points come in antithetic pairs with a fixed seed, so that results repeat; the
+standard error is estimated from groups of points, and kept in the session.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from tensoria.backend import Array
+from tensoria.limits.kernels.session import Session
+from tensoria.limits.reading.expressions import nonlinearity
+from tensoria.limits.reading.families import unsupported
+from tensoria.limits.reading.nodes import (
+    Constant,
+    Detached,
+    Map,
+    Mix,
+    Node,
+    Nonlin,
+    Place,
+    Product,
+    Quadratic,
+    Scale,
+    Sum,
+    Weigh,
+)
+
+__all__ = ["GROUPS", "expected", "gaussians"]
+
+GROUPS: Final = 16
+"""The points are averaged in so many groups, whose means tell the standard error."""
+NUMBERS: Final = 1 << 22
+"""So many numbers of one family are held at a time."""
+LIMIT: Final = 4096
+"""So many Gaussian numbers are drawn jointly at most: their covariance is factorised."""
+
+
+def gaussians(x: Node, found: dict[int, Node] | None = None) -> dict[int, Node]:
+    """The Gaussian families that a node is made of."""
+    found = {} if found is None else found
+    if isinstance(x, Constant):
+        return found
+    if x.gaussian:
+        found[id(x)] = x
+        return found
+    for inner in x.below():
+        gaussians(inner, found)
+    return found
+
+
+def expected(of: Any, left: Sequence[Node], right: Sequence[Node], a: Node, b: Node, mode: Any, points: int) -> Array:
+    """E of the product of all factors, those on the left at the members of a, those on the right at those of b.
+
+    Args:
+        of: the session's covariances.
+        left, right: the factors; none on the right for a mean.
+        a, b: the families whose axes the result has.
+        mode: the runs.
+        points: how many samples.
+    """
+    return _Draw(of, left, right, a, b, mode).average(points)
+
+
+class _Draw:
+    """One joint distribution, and functions of it."""
+
+    def __init__(self, of: Any, left: Sequence[Node], right: Sequence[Node], a: Node, b: Node, mode: Any) -> None:
+        self.of, self.left, self.right, self.a, self.b, self.mode = of, left, right, a, b, mode
+        self.session: Session = of.session
+        self.aligned = mode[2]
+        runs = [mode[0], mode[1]] if right else [mode[0]]
+        self.runs = list(dict.fromkeys(runs))
+        self.variables: list[tuple[Node, int]] = []
+        for run in self.runs:
+            found: dict[int, Node] = {}
+            for factors, at in ((left, mode[0]), (right, mode[1])):
+                for x in factors if at == run else ():
+                    gaussians(x, found)
+            self.variables += [(x, run) for x in found.values()]
+        self.counts = {run: self.session.runs[run].count for run in self.runs}
+        self.lengths = [math.prod(self.session.shape(x.sizes, run)) for x, run in self.variables]
+        own = [1 if self.aligned else self.counts[run] for _, run in self.variables]
+        self.blocks = [n * m for n, m in zip(own, self.lengths, strict=True)]
+        total = sum(self.blocks)
+        if total > LIMIT:
+            raise unsupported(
+                "an expectation over several Gaussian vectors at a time",
+                f"{total} Gaussian numbers would be drawn jointly, more than {LIMIT}", a.where,
+                "block=... takes fewer examples at a time",
+            )  # fmt: skip
+        self.root = self._root()
+
+    def _root(self) -> Array:
+        """A square root of the joint covariance, for each example if examples are by themselves."""
+        xp = self.session.backend.xp
+        rows = [xp.concat([self._block(x, y) for y in self.variables], axis=-1) for x in self.variables]
+        joint = xp.concat(rows, axis=-2)
+        values, vectors = xp.linalg.eigh(joint)
+        size = xp.sqrt(xp.where(values > 0, values, xp.zeros_like(values)))
+        return vectors * xp.expand_dims(size, axis=-2)
+
+    def _block(self, x: tuple[Node, int], y: tuple[Node, int]) -> Array:
+        s, backend = self.session, self.session.backend
+        (first, r), (second, q) = x, y
+        found = self.of.of(first, second, (r, q, self.aligned))
+        m, n = math.prod(s.shape(first.sizes, r)), math.prod(s.shape(second.sizes, q))
+        if found is None or first.power < 0 or second.power < 0:
+            found = s.number(0.0)
+        means = self.of.mean(first, r), self.of.mean(second, q)
+        if means[0] is not None and means[1] is not None:
+            found = found - self.of.beside(means[0], (r, q, self.aligned), 0, 0, len(second.sizes)) * self.of.beside(
+                means[1], (r, q, self.aligned), 1, len(first.sizes), 0
+            )
+        shape = (*s.shape(first.sizes, r), *s.shape(second.sizes, q))
+        if self.aligned:
+            found = backend.xp.broadcast_to(found, (self.counts[r], *shape))
+            return backend.reshape(found, (self.counts[r], m, n))
+        found = backend.xp.broadcast_to(found, (self.counts[r], self.counts[q], *shape))
+        found = backend.reshape(found, (self.counts[r], self.counts[q], m, n))
+        found = backend.xp.permute_dims(found, (0, 2, 1, 3))
+        return backend.reshape(found, (self.counts[r] * m, self.counts[q] * n))
+
+    def average(self, points: int) -> Array:
+        """The mean over all points, in groups."""
+        widest = max(
+            [math.prod(self.session.shape(x.sizes, run)) * self.counts[run] for x, run in self.variables] + [1]
+        )
+        largest = max(1, NUMBERS // widest)
+        group = max(2, points // GROUPS)
+        random = np.random.default_rng(0)
+        groups = []
+        for _ in range(GROUPS):
+            total, done = None, 0
+            while done < group:
+                count = min(largest, group - done)
+                count += count % 2
+                part = self._part(random, count)
+                total = part if total is None else total + part
+                done += count
+            groups.append(total / done)
+        xp = self.session.backend.xp
+        stacked = xp.stack(groups)
+        mean = xp.mean(stacked, axis=0)
+        detached = self.session.backend.to_numpy(self.session.backend.detach(stacked))
+        error = float((detached.std(axis=0, ddof=1) / math.sqrt(GROUPS)).max())
+        self.of.errors[self.of.named(self.left[0] if self.left else self.right[0])] = error
+        return mean
+
+    def _part(self, random: np.random.Generator, count: int) -> Array:
+        """The sum over some points."""
+        s, backend = self.session, self.session.backend
+        xp = backend.xp
+        half = random.standard_normal((count // 2, *(self.root.shape[:1] if self.aligned else ()), self.root.shape[-1]))
+        z = s.constant(np.concatenate([half, -half]))
+        if self.aligned:  # points by examples by Gaussian numbers
+            drawn = xp.sum(xp.expand_dims(self.root, axis=0) * xp.expand_dims(z, axis=-2), axis=-1)
+        else:
+            drawn = xp.matmul(z, xp.matrix_transpose(self.root))
+        known: dict[tuple[int, int], Array] = {}
+        start = 0
+        for (x, run), size in zip(self.variables, self.blocks, strict=True):
+            part = drawn[..., start : start + size]
+            part = backend.reshape(part, (count, self.counts[run], *s.shape(x.sizes, run)))
+            mean = self.of.mean(x, run)
+            known[id(x), run] = part if mean is None else part + xp.expand_dims(mean, axis=0)
+            start += size
+        first = self._product(self.left, self.mode[0], known, self.a)
+        if not self.right:
+            return xp.sum(first, axis=0)
+        second = self._product(self.right, self.mode[1], known, self.b)
+        m, n = s.shape(self.a.sizes, self.mode[0]), s.shape(self.b.sizes, self.mode[1])
+        if self.aligned:
+            k = self.counts[self.mode[0]]
+            f = xp.permute_dims(backend.reshape(first, (count, k, math.prod(m))), (1, 2, 0))
+            g = xp.permute_dims(backend.reshape(second, (count, k, math.prod(n))), (1, 0, 2))
+            return backend.reshape(xp.matmul(f, g), (k, *m, *n))
+        p, q = self.counts[self.mode[0]], self.counts[self.mode[1]]
+        f = backend.reshape(first, (count, p * math.prod(m)))
+        g = backend.reshape(second, (count, q * math.prod(n)))
+        found = backend.reshape(xp.matmul(xp.matrix_transpose(f), g), (p, math.prod(m), q, math.prod(n)))
+        return backend.reshape(xp.permute_dims(found, (0, 2, 1, 3)), (p, q, *m, *n))
+
+    def _product(self, factors: Sequence[Node], run: int, known: dict[tuple[int, int], Array], whole: Node) -> Array:
+        total: Array | None = None
+        for x in factors:
+            value = self._value(x, run, known)
+            total = value if total is None else total * value
+        s = self.session
+        if total is None:
+            total = s.backend.reshape(s.number(1.0), (1,) * (2 + len(whole.sizes)))
+        count = max(array.shape[0] for array in known.values())
+        shape = (count, self.counts[run], *s.shape(whole.sizes, run))
+        return s.backend.xp.broadcast_to(total, shape)
+
+    # -- the value of a node at every point -----------------------------------------------------------------------
+
+    def _value(self, x: Node, run: int, known: dict[tuple[int, int], Array]) -> Array:
+        key = id(x), run
+        if key not in known:
+            known[key] = self._computed(x, run, known)
+        return known[key]
+
+    def _det(self, det: Any, places: Sequence[int], count: int, run: int) -> Array:
+        s = self.session
+        return s.backend.xp.expand_dims(s.placed(s.family(det, run), 1, places, count), axis=0)
+
+    def _computed(self, x: Node, run: int, known: dict[tuple[int, int], Array]) -> Array:
+        s = self.session
+
+        def value(of: Node) -> Array:
+            return self._value(of, run, known)
+
+        if isinstance(x, Constant):
+            return self._det(x.value, x.places, len(x.sizes), run)
+        if isinstance(x, Sum):
+            total = None
+            for of in x.terms:
+                if of.power == x.power:
+                    total = value(of) if total is None else total + value(of)
+            return total
+        if isinstance(x, Scale):
+            return value(x.x) * x.number
+        if isinstance(x, Detached):
+            return value(x.x)
+        if isinstance(x, Weigh):
+            return value(x.x) * self._det(x.value, x.places, len(x.sizes), run)
+        if isinstance(x, Place):
+            return s.placed(value(x.x), 2, x.places, len(x.sizes))
+        if isinstance(x, Map):
+            return x.apply(s, run, value(x.x), 2)
+        if isinstance(x, Mix):
+            inner = s.stretched(value(x.x), x.x.sizes, 2, run)
+            numbers = {label: n for n, label in enumerate(dict.fromkeys([*x.of_value, *x.of_x]))}
+            weight = s.backend.xp.expand_dims(s.stretched(s.family(x.value, run), x.value.sizes, 1, run), axis=0)
+            places = [[numbers[k] for k in x.of_value], [numbers[k] for k in x.of_x]]
+            return s.contracted([weight, inner], places, [numbers[k] for k in x.out])
+        if isinstance(x, Product):
+            total = value(x.factors[0])
+            for of in x.factors[1:]:
+                total = total * value(of)
+            return total
+        if isinstance(x, Nonlin):
+            given = [value(of) for of in x.variables]
+            given += [self._det(det, places, len(x.sizes), run) for det, places in x.scalars]
+            return nonlinearity(x.tree, len(x.variables), len(x.scalars)).evaluate(s.backend, given)
+        assert isinstance(x, Quadratic)
+        inner = s.backend.xp.square(value(x.x))
+        total = x.total.apply(s, run, s.stretched(inner, x.x.sizes, 2, run), 2)
+        if x.offset is not None:
+            total = total + s.backend.reshape(s.family(x.offset, run), (1, 1, *(1,) * len(x.total.sizes)))
+        return s.placed(total ** float(x.exponent), 2, x.places, len(x.sizes))

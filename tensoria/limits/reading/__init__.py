@@ -1,0 +1,11 @@
+"""Reading an ordinary program as a Tensor Program: vectors over a width, in families over finite axes."""
+
+from typing import Final
+
+from tensoria.limits.reading import contractions, movements, rules
+from tensoria.limits.reading.reader import Rule
+
+__all__ = ["RULES"]
+
+RULES: Final[dict[str, Rule]] = {**rules.RULES, **contractions.RULES, **movements.RULES}
+"""What each operation does to families, by its name."""

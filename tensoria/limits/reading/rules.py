@@ -1,0 +1,478 @@
+"""What operations do to families: coordinatewise ones, and those that move axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from tensoria.limits.reading.axes import aligned, leading, slot_size
+from tensoria.limits.reading.families import Placed
+from tensoria.limits.reading.nodes import (
+    BATCH,
+    ZERO,
+    Constant,
+    Coordinate,
+    Det,
+    Initial,
+    Map,
+    Matrix,
+    Node,
+    Place,
+    Product,
+    Quadratic,
+    Sum,
+    View,
+)
+from tensoria.limits.reading.reader import Reader, Rule
+from tensoria.programs.dimensions import Dim, Size
+from tensoria.programs.types import Instruction
+
+__all__ = ["RULES", "finite_axis", "node_of"]
+
+
+def all_known(views: Sequence[View]) -> bool:
+    return all(isinstance(view.of, Det) for view in views)
+
+
+# -- known numbers, and their powers of n -----------------------------------------------------------------------------
+
+
+def _power(made: Instruction, views: Sequence[View]) -> Fraction | None:
+    """The power of n of a result of known numbers, where the operation is homogeneous; None where it is not."""
+    powers = [view.of.power for view in views]
+    operation = made.operation
+    if not any(powers):
+        return ZERO
+    if operation == "multiply":
+        return powers[0] + powers[1]
+    if operation == "divide":
+        return powers[0] - powers[1]
+    if operation in ("negative", "abs", "astype", "reshape", "permute_dims", "expand_dims", "squeeze", "broadcast_to",
+                     "getitem", "sum", "mean", "full", "stop_gradient", "relu", "max", "min"):  # fmt: skip
+        return powers[0]
+    if operation == "sqrt":
+        return powers[0] / 2
+    if operation == "reciprocal":
+        return -powers[0]
+    if operation == "square":
+        return 2 * powers[0]
+    if operation == "pow" and views[1].of.number is not None and powers[1] == 0:
+        return powers[0] * Fraction(views[1].of.number).limit_denominator(64)
+    if operation in ("add", "subtract") and powers[0] == powers[1]:
+        return powers[0]
+    if all(power <= 0 for power in powers):
+        return ZERO
+    return None
+
+
+NUMBERS = {
+    "negative": lambda a: -a, "sqrt": math.sqrt, "square": lambda a: a * a, "reciprocal": lambda a: 1 / a,
+    "multiply": lambda a, b: a * b, "divide": lambda a, b: a / b, "pow": lambda a, b: a**b, "astype": lambda a: a,
+    "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "full": lambda a: a, "broadcast_to": lambda a: a,
+    "reshape": lambda a: a, "expand_dims": lambda a: a, "squeeze": lambda a: a, "permute_dims": lambda a: a,
+}  # fmt: skip
+
+
+def known(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
+    """An operation on known numbers."""
+    if not all_known(views):
+        raise reader.families.refuse("it has no rule for vectors that grow with the width")
+    power = _power(made, views)
+    if power is None:
+        if made.operation in ("add", "subtract"):
+            powers = [view.of.power for view in views]
+            larger = views[powers.index(max(powers))]
+            if larger.of.number is not None and made.results[0].type.shape == ():
+                sign = -1.0 if made.operation == "subtract" and larger is views[1] else 1.0
+                return reader.literal(sign * larger.of.number, larger.of.power)
+        raise reader.families.refuse("its argument grows with the width, where it has no limit")
+    held = [view.of for view in views]
+    vanish = [Det(lambda s, r: s.number(0.0), (), (), ZERO, 0.0) if of.power < 0 and power == 0
+              and made.operation not in ("multiply", "divide", "pow") and not made.results[0].type.shape else of
+              for of in held]  # fmt: skip
+    views = [View(of, view.axes) if of is view.of else View(of, ()) for of, view in zip(vanish, views, strict=True)]
+    number = None
+    if made.operation in NUMBERS and all(view.of.number is not None for view in views):
+        number = NUMBERS[made.operation](*(view.of.number for view in views))
+    many = len(made.results) > 1
+    found = [
+        reader.det(made, result, views, power, n if many else None, number) for n, result in enumerate(made.results)
+    ]
+    return found if many else found[0]
+
+
+def size(reader: Reader, made: Instruction, views: Sequence[View]) -> View:
+    """A size as a number: a width is a power of n."""
+    of: Size = made.attributes["size"]
+    if reader.decisions.wide(of):
+        number, degree = leading(of, reader.decisions.widths)
+        return reader.literal(number, Fraction(degree))
+    return reader.det(made, made.results[0], views)
+
+
+# -- coordinatewise operations ----------------------------------------------------------------------------------------
+
+
+def node_of(reader: Reader, view: View, places: tuple[int, ...], sizes: Sequence[Size]) -> Node:
+    """An operand as a family over the result's axes."""
+    if isinstance(view.of, Det):
+        return reader.families.constant(view.of, places, sizes)
+    return reader.families.place(view.of, places, sizes)
+
+
+def _linear(reader: Reader, operation: str, operands: list[Node | Placed], sizes: Sequence[Size]) -> Node | None:
+    """Operations that are linear in vectors."""
+    f = reader.families
+    nodes = [of for of in operands if isinstance(of, Node)]
+    if operation in ("astype", "positive"):
+        return nodes[0]
+    if operation == "negative":
+        return f.scale(nodes[0], -1.0)
+    if operation == "stop_gradient":
+        return f.detached(nodes[0])
+    if operation in ("add", "subtract"):
+        terms = [of if isinstance(of, Node) else f.constant(*of, sizes) for of in operands]
+        if operation == "subtract":
+            terms[1] = f.scale(terms[1], -1.0)
+        return f.sum(terms)
+    if operation == "multiply":
+        if len(nodes) == 2:
+            return f.product(nodes)
+        (det,) = (of for of in operands if not isinstance(of, Node))
+        return f.weigh(*det, nodes[0])
+    if operation == "divide" and isinstance(operands[0], Node) and not isinstance(operands[1], Node):
+        det, places = operands[1]
+        return f.weigh(_reciprocal(det), places, operands[0])
+    return None
+
+
+def _reciprocal(det: Det) -> Det:
+    def compute(session: Any, run: int) -> Any:
+        return session.backend.xp.reciprocal(session.known(det, run))
+
+    number = None if det.number is None else 1 / det.number
+    return Det(compute, det.axes, det.sizes, -det.power, number)
+
+
+def _constant(x: Node) -> float | None:
+    """The number that all entries of a parameter are, if its law says so."""
+    return x.law.mean if isinstance(x, Initial) and x.law.constant else None
+
+
+def coordinatewise(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
+    """An operation on components one by one."""
+    if all_known(views):
+        return known(reader, made, views)
+    f = reader.families
+    found = aligned(views, reader.decisions)
+    coordinates = {slot for slots in found.axes for slot in slots if isinstance(slot, Coordinate)}
+    if any(isinstance(view.of, Matrix) for view in views):
+        return _of_matrices(reader, made, views, found.axes)
+    if len(coordinates) > 1:
+        for slot in coordinates:
+            if not slot.wide:
+                reader.decisions.make_finite(slot)
+        raise f.refuse("an outer product of vectors, coordinate by coordinate")
+    operands: list[Node | Placed] = []
+    for view, places in zip(views, found.places, strict=True):
+        if isinstance(view.of, Det):
+            operands.append((view.of, places))
+        else:
+            operands.append(f.place(view.of, places, found.sizes))
+    node = _linear(reader, made.operation, operands, found.sizes)
+    if node is None:
+        node = _function(reader, made, operands, found.sizes)
+    return View(node, found.axes)
+
+
+def _of_matrices(reader: Reader, made: Instruction, views: Sequence[View], axes: Any) -> View:
+    """Numbers times matrices; everything else is outside of the languages."""
+    f = reader.families
+    matrix = next(view for view in views if isinstance(view.of, Matrix))
+    others = [view for view in views if view is not matrix]
+    for slots in matrix.axes:
+        for slot in slots:
+            if isinstance(slot, Coordinate) and not slot.wide and made.operation not in ("negative", "astype"):
+                number = others[0].of.number if others and isinstance(others[0].of, Det) else None
+                if number is None:
+                    reader.decisions.make_finite(slot)
+    if made.operation == "astype":
+        return matrix
+    if made.operation == "negative":
+        return View(f.scale(matrix.of, -1.0), matrix.axes)
+    if made.operation in ("multiply", "divide") and others and isinstance(others[0].of, Det):
+        det = others[0].of
+        if det.number is not None and (made.operation == "multiply" or views[1] is not matrix):
+            number, power = (det.number, det.power) if made.operation == "multiply" else (1 / det.number, -det.power)
+            return View(f.scale(matrix.of, number, power), matrix.axes)
+    raise f.refuse("a function of a matrix with two width axes, coordinate by coordinate")
+
+
+def _function(reader: Reader, made: Instruction, operands: list[Node | Placed], sizes: Sequence[Size]) -> Node:
+    """Operations that are not linear: norms over finite axes, powers, and functions of Gaussian vectors."""
+    f, operation = reader.families, made.operation
+    if operation == "square":
+        return f.product([operands[0], operands[0]])  # type: ignore[list-item]
+    if operation == "pow" and isinstance(operands[1], tuple) and operands[1][0].number in (2.0, 3.0, 4.0):
+        return f.product([operands[0]] * int(operands[1][0].number))  # type: ignore[list-item]
+    exponent = _exponent(operation, operands)
+    first = operands[0]
+    if exponent is not None and isinstance(first, Node):
+        if isinstance(first, Product) and len(first.factors) == 1:
+            first = first.factors[0]
+        made_of = _quadratic(reader, first, exponent, sizes)
+        if made_of is not None:
+            return made_of
+    if operation == "divide" and isinstance(operands[1], Node):
+        inverse = _function_of(reader, "reciprocal", [operands[1]], sizes)
+        if isinstance(first, Node):
+            return f.product([first, inverse])
+        return f.weigh(*first, inverse)
+    return _function_of(reader, operation, operands, sizes, **made.attributes)
+
+
+def _function_of(
+    reader: Reader, operation: str, operands: Sequence[Node | Placed], sizes: Sequence[Size], **attributes: Any
+) -> Node:
+    f = reader.families
+    if operation == "reciprocal" and isinstance(operands[0], Node):
+        made_of = _quadratic(reader, operands[0], Fraction(-1), sizes)
+        if made_of is not None:
+            return made_of
+    given: list[Node | Placed] = []
+    for of in operands:
+        number = _constant(f.unscaled(of)[2]) if isinstance(of, Node) else None
+        given.append((reader.literal(number * f.unscaled(of)[0]).of, ()) if number is not None else of)  # type: ignore[arg-type]
+    if not any(isinstance(of, Node) for of in given):
+        raise f.refuse("a function of parameters that are constant alone")
+    return f.nonlin(operation, given, sizes, **attributes)
+
+
+def _exponent(operation: str, operands: Sequence[Node | Placed]) -> Fraction | None:
+    if operation == "sqrt":
+        return Fraction(1, 2)
+    if operation == "reciprocal":
+        return Fraction(-1)
+    if operation == "pow" and isinstance(operands[1], tuple) and operands[1][0].number is not None:
+        return Fraction(operands[1][0].number).limit_denominator(64)
+    return None
+
+
+def _quadratic(reader: Reader, x: Node, exponent: Fraction, sizes: Sequence[Size]) -> Node | None:
+    """A power of a sum of squares over finite axes, if that is what is there."""
+    f = reader.families
+    number, power, x = f.unscaled(x)
+    if isinstance(x, Quadratic) and number == 1.0:
+        return f.quadratic(x.x, x.total, x.offset, x.places, x.exponent * exponent, sizes)
+    offset: Det | None = None
+    terms = list(x.terms) if isinstance(x, Sum) else [x]
+    if isinstance(x, Sum):
+        constants = [of for of in terms if isinstance(f.unscaled(of)[2], Constant)]
+        if len(constants) > 1 or len(terms) - len(constants) != 1:
+            return None
+        if constants:
+            scale_, _, held = f.unscaled(constants[0])
+            if held.value.sizes or scale_ * number < 0:  # type: ignore[attr-defined]
+                return None
+            value = held.value  # type: ignore[attr-defined]
+
+            def offset_of(session: Any, run: int) -> Any:
+                return session.known(value, run) * (scale_ * number)
+
+            offset = Det(offset_of, value.axes, (), ZERO)
+        terms = [of for of in terms if of not in constants]
+    inner, _, total = f.unscaled(terms[0])
+    places = tuple(range(len(sizes)))
+    if isinstance(total, Place):
+        places, total = total.places, total.x
+    if not isinstance(total, Map) or not isinstance(total.x, Product) or power:
+        return None
+    factors = [f.unscaled(of)[2] for of in total.x.factors]
+    if len(factors) != 2 or factors[0] is not factors[1] or not factors[0].gaussian or inner * number < 0:
+        return None
+    return f.quadratic(f.scale(factors[0], math.sqrt(inner * number)), total, offset, places, exponent, sizes)
+
+
+def where(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
+    """A choice: by known truth values it is linear."""
+    if not isinstance(views[0].of, Det) or all_known(views):
+        return coordinatewise(reader, made, views)
+    f = reader.families
+    found = aligned(views, reader.decisions)
+    mask, places = views[0].of, found.places[0]
+    terms = []
+    for n, flipped in ((1, False), (2, True)):
+        x = node_of(reader, views[n], found.places[n], found.sizes)
+
+        def compute(session: Any, run: int, flipped: bool = flipped) -> Any:
+            truth = session.known(mask, run)
+            return session.floats(session.backend.xp.logical_not(truth) if flipped else truth)
+
+        terms.append(f.weigh(Det(compute, mask.axes, mask.sizes), places, x))
+    return View(f.sum(terms), found.axes)
+
+
+# -- axes -------------------------------------------------------------------------------------------------------------
+
+
+def permute(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
+    """Axes in another order."""
+    if all_known(views):
+        return known(reader, made, views)
+    (view,) = views
+    return View(view.of, tuple(view.axes[axis] for axis in made.attributes["axes"]))
+
+
+def expand(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
+    """New axes of size 1."""
+    if all_known(views):
+        return known(reader, made, views)
+    (view,) = views
+    old = iter(view.axes)
+    axes = made.attributes["axes"]
+    return View(view.of, tuple(() if n in axes else next(old) for n in range(len(view.axes) + len(axes))))
+
+
+def squeeze(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
+    """Without axes of size 1."""
+    if all_known(views):
+        return known(reader, made, views)
+    (view,) = views
+    return View(view.of, tuple(slots for n, slots in enumerate(view.axes) if n not in made.attributes["axes"]))
+
+
+def reshape(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
+    """Axes merged and split: slots are dealt out again."""
+    if all_known(views):
+        return known(reader, made, views)
+    (view,) = views
+    decisions = reader.decisions
+    waiting = [(slot, slot_size(view, slot, decisions)) for slots in view.axes for slot in slots]
+    axes: list[tuple[Any, ...]] = []
+    shape = made.attributes["shape"]
+    for wanted in shape:
+        taken: list[Any] = []
+        total: Size = 1
+        while total != wanted:
+            if not waiting:
+                raise reader.families.refuse(f"the shape {shape} takes axes apart")
+            slot, length = waiting.pop(0)
+            if _fits(total * length, wanted):
+                taken.append(slot)
+                total = total * length
+                continue
+            part = _quotient(wanted, total)
+            if part is None or _quotient(length, part) is None:
+                raise reader.families.refuse(f"the shape {shape} mixes axes of the sizes {length} and {wanted}")
+            if isinstance(slot, Coordinate):
+                rest = [_quotient(length, part)]
+                index = len(axes) + 1
+                parts: list[Size] = [part]
+                while rest[0] != 1 and index < len(shape):
+                    following = shape[index]
+                    left = _quotient(rest[0], following)  # type: ignore[arg-type]
+                    if left is None:
+                        break
+                    parts.append(following)
+                    rest, index = [left], index + 1
+                if rest[0] != 1:
+                    parts.append(rest[0])  # type: ignore[arg-type]
+                decisions.split(slot, tuple(of for of in parts if not (isinstance(of, int) and of == 1)))
+            if slot is BATCH:
+                decisions.unbatch()
+            return _refined(reader, made, view, slot, part)
+        axes.append(tuple(taken))
+    if waiting:
+        raise reader.families.refuse(f"the shape {shape}")
+    return View(view.of, tuple(axes))
+
+
+def _fits(total: Size, wanted: Size) -> bool:
+    return total == wanted or _quotient(wanted, total) is not None
+
+
+def _quotient(a: Size, b: Size) -> Size | None:
+    """a / b, if that is a size."""
+    if isinstance(a, int) and isinstance(b, Dim):
+        return None
+    quotient, rest = divmod(a, b)
+    return quotient if rest == 0 and not (isinstance(quotient, int) and quotient == 0) else None
+
+
+def _refined(reader: Reader, made: Instruction, view: View, slot: int, part: Size) -> View | list[View]:
+    """A finite axis taken apart, and the reshape tried again."""
+    node = reader.node(view)
+    rest = _quotient(node.sizes[slot], part)
+    assert rest is not None
+    sizes = (*node.sizes[:slot], part, rest, *node.sizes[slot + 1 :])
+
+    def apply(session: Any, run: int, array: Any, k: int) -> Any:
+        shape = tuple(array.shape)
+        lengths = (session.size(part, run), session.size(rest, run))
+        return session.backend.reshape(array, (*shape[: k + slot], *lengths, *shape[k + slot + 1 :]))
+
+    split = reader.families.map(node, apply, f"split {slot} by {part}", sizes, True)
+    axes = tuple(
+        tuple(
+            new for of in slots
+            for new in (((slot, slot + 1) if of == slot else (of + (of > slot),)) if isinstance(of, int) else (of,))
+        )
+        for slots in view.axes
+    )  # fmt: skip
+    return reshape(reader, made, [View(split, axes)])
+
+
+def broadcast_to(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
+    """Repeated: new axes, along which a family is constant."""
+    if all_known(views):
+        return known(reader, made, views)
+    (view,) = views
+    shape = made.attributes["shape"]
+    node, axes = view.of, [(), *view.axes]
+    axes = [()] * (len(shape) - len(view.axes)) + list(view.axes)
+    assert isinstance(node, Node)
+    sizes = list(node.sizes)
+    for n, wanted in enumerate(shape):
+        if axes[n] == () and not (isinstance(wanted, int) and wanted == 1):
+            if reader.decisions.wide(wanted):
+                raise reader.families.refuse("a random number repeated along a width")
+            if reader.decisions.mapped and wanted == reader.decisions.batch:
+                axes[n] = (BATCH,)
+            else:
+                axes[n] = (len(sizes),)
+                sizes.append(wanted)
+    return View(reader.families.place(node, tuple(range(len(node.sizes))), sizes), tuple(axes))
+
+
+def finite_axis(reader: Reader, view: View, axis: int) -> int:
+    """The finite axis of the family that an axis of its value is."""
+    slots = view.axes[axis]
+    if len(slots) == 1:
+        (slot,) = slots
+        if isinstance(slot, int):
+            return slot
+        if slot is BATCH:
+            reader.decisions.unbatch()
+        if isinstance(slot, Coordinate) and not slot.wide:
+            reader.decisions.make_finite(slot)
+        raise reader.families.refuse("along the width, where coordinates have no order and no limit")
+    if any(slot is BATCH for slot in slots):
+        reader.decisions.unbatch()
+    raise reader.families.refuse("along an axis of size 1 or one that was merged of others")
+
+
+COORDINATEWISE = (
+    "abs acos acosh asin asinh atan atanh ceil cos cosh exp expm1 floor log log10 log1p log2 logical_not negative "
+    "reciprocal round sign signbit sin sinh sqrt square tan tanh trunc add atan2 copysign divide equal greater "
+    "greater_equal hypot less less_equal logaddexp logical_and logical_or logical_xor maximum minimum multiply "
+    "not_equal pow subtract astype stop_gradient erf sigmoid relu silu gelu"
+).split()
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(COORDINATEWISE, coordinatewise),
+    "where": where, "known": known, "size": size,
+    "permute_dims": permute, "expand_dims": expand, "squeeze": squeeze, "reshape": reshape,
+    "broadcast_to": broadcast_to,
+}  # fmt: skip
+"""The rules of this chapter, by the operation's name."""
