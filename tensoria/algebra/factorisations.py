@@ -9,6 +9,7 @@ need no metric, and exist for (1,1) tensors only.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeVar
@@ -18,7 +19,7 @@ import numpy as np
 from tensoria.backend import Array
 from tensoria.components import Components
 from tensoria.core import BaseTensor, T, new, require_labelled, transposed
-from tensoria.errors import AxisError, DTypeError, MetricError, ShapeError, SpaceError, VarianceError
+from tensoria.errors import AxisError, DTypeError, MatrixError, MetricError, ShapeError, SpaceError, VarianceError
 from tensoria.indices import Axes, Index, plain, primed
 from tensoria.matching import check_same_frame
 from tensoria.metric import applied, split_names
@@ -92,6 +93,8 @@ def svd(
     Raises:
         MetricError: a space has no metric, or an indefinite one.
         AxisError: the groups are not the tensor's indices.
+        MatrixError: a component is not finite.
+        ShapeError: the rank is no positive integer.
 
     >>> import tensoria as tn
     >>> V = tn.Space("V", 2, metric=[[2, 1], [1, 3]])
@@ -101,8 +104,8 @@ def svd(
     array([5.446573, 0.367203])
     """
     matrix, groups = _matrix(t, rows, columns, metric, (True, True))
-    if rank is not None and rank < 1:
-        raise ShapeError(f"a rank of {rank}: at least one singular value is kept.")
+    rank = None if rank is None else _rank(rank)
+    _require_finite(t, matrix, "svd")
     u, s, vh = t._backend.svd(matrix, in_blocks(t.dtype.kind, t.dtype.itemsize))
     if rank is not None:
         u, s, vh = u[..., :, :rank], s[..., :rank], vh[..., :rank, :]
@@ -150,6 +153,7 @@ def polar(t: T, rows: Names, columns: Names, *, metric: Whitening = "spaces") ->
             legal="the polar decomposition of adjoint(t)",
         )
     xp = t._backend.xp
+    _require_finite(t, matrix, "polar")
     # No single singular vector matters, so that derivatives need no differences of singular values.
     u, s, vh = t._backend.svd(matrix, ALL)
     v = _adjoint(t, vh)
@@ -183,12 +187,14 @@ def eigvals(t: T, rows: Names | None = None, columns: Names | None = None) -> T:
         SpaceError: it maps one space to another.
     """
     matrix, groups = _endomorphism(t, rows, columns)
+    _require_finite(t, matrix, "eigvals")
     return new(t, t._backend.eigvals(matrix), (*groups.batch, plain("eigenvalue")))
 
 
 def eig(t: T, rows: Names | None = None, columns: Names | None = None, *, bond: str = "b") -> Eig[T]:
     """Eigenvalues and eigenvectors of a (1,1) tensor: t V^j_b = V^i_b lambda_b; arguments and errors as `eigvals`."""
     matrix, groups = _endomorphism(t, rows, columns)
+    _require_finite(t, matrix, "eig")
     values, vectors = t._backend.eig(matrix)
     index, _ = _bond(t, groups, bond, t._backend.shape(values)[-1], "complex")
     return Eig(
@@ -300,6 +306,22 @@ def _diagonal(t: BaseTensor, s: Array, matrix: Array) -> Array:
     s = xp.astype(s, matrix.dtype)
     identity = t._backend.constant(_eye(size), t._backend.dtype(matrix), matrix)
     return xp.multiply(xp.expand_dims(s, axis=-1), identity)
+
+
+def _rank(rank: int) -> int:
+    try:
+        wanted = operator.index(rank)
+    except TypeError:
+        raise ShapeError(f"a rank is a number of singular values, not {rank!r}.", legal="rank=2") from None
+    if wanted < 1:
+        raise ShapeError(f"a rank of {wanted}: at least one singular value is kept.")
+    return wanted
+
+
+def _require_finite(t: BaseTensor, matrix: Array, what: str) -> None:
+    """Raise unless all components are finite, which passes while a framework traces: iterations need not end."""
+    if t._backend.all_finite(matrix) is False:
+        raise MatrixError(f"{what}: a component is not finite.", legal="tn.isfinite(t.components) shows which")
 
 
 def _scales(t: BaseTensor, matrix: Array, u: Array, s: Array, vh: Array) -> Array:
