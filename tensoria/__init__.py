@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tensoria import errors, random
 from tensoria.algebra.exterior import hodge
-from tensoria.algebra.factorisations import QR, SVD, Eig, Polar, eig, eigvals, polar, qr, svd
+from tensoria.algebra.factorisations import QR, SVD, Eig, EigH, Polar, eig, eigh, eigvals, polar, qr, svd
 from tensoria.algebra.forms import det, interior, wedge
 from tensoria.algebra.patterns import rearrange, reduce
 from tensoria.algebra.raising import inner
@@ -292,6 +292,7 @@ __all__ = [
     "Curvature",
     "DType",
     "Eig",
+    "EigH",
     "Geodesic",
     "Index",
     "Polar",
@@ -359,6 +360,7 @@ __all__ = [
     "dtype",
     "e",
     "eig",
+    "eigh",
     "eigvals",
     "einstein",
     "einsum",

@@ -261,6 +261,9 @@ class TensorflowBackend(Backend):
     def svd(self, array: Array, close: float) -> tuple[Array, Array, Array]:
         return linalg.near_svd(native.read(array), close)
 
+    def eigh(self, array: Array, close: float) -> tuple[Array, Array]:
+        return linalg.near_eigh(native.read(array), close)
+
     def get_item(self, array: Array, key: Any) -> Array:
         return xp.getitem(array, key)
 

@@ -250,6 +250,9 @@ class TorchBackend(Backend):
     def svd(self, array: Array, close: float) -> tuple[Array, Array, Array]:
         return factorisations.svd(array, close)
 
+    def eigh(self, array: Array, close: float) -> tuple[Array, Array]:
+        return factorisations.eigh(array, close)
+
     def get_item(self, array: Array, key: Any) -> Array:
         if type(key) not in PLAIN_KEYS and (is_compiling() or transforming() is not None) and _scalars(key):
             array, key = _cut_by_scalars(array, key)

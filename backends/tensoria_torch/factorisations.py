@@ -18,7 +18,7 @@ from tensoria import spectral
 from tensoria.errors import MatrixError
 from tensoria.spectral import Arithmetic, Near, nearly, no_basis
 
-__all__ = ["LINALG", "svd", "watched"]
+__all__ = ["LINALG", "eigh", "svd", "watched"]
 
 Array = Any
 
@@ -257,12 +257,17 @@ class _PushedEigH(_EigH):
             return spectral.eigh_pushed(MATHS, x, factors, tangent, *ctx.options)  # type: ignore[arg-type]
 
 
-def _eigh(x: Array, /) -> EigResult:
+def eigh(x: Array, close: float | None = None) -> EigResult:
+    """Eigenvalues and eigenvectors; eigenvalues count as equal that are relatively so close."""
     if not watched(x):
         return EigResult(*torch.linalg.eigh(x))
     if order := _order(x):
-        return EigResult(*spectral.eigh_followed(MATHS, x, torch.linalg.eigh(x.detach()), _near(x), order))
-    return EigResult(*_applied((_PushedEigH, _EigH), x, _near(x)))
+        return EigResult(*spectral.eigh_followed(MATHS, x, torch.linalg.eigh(x.detach()), _near(x, close), order))
+    return EigResult(*_applied((_PushedEigH, _EigH), x, _near(x, close)))
+
+
+def _eigh(x: Array, /) -> EigResult:
+    return eigh(x)
 
 
 def _eigvalsh(x: Array, /) -> Array:

@@ -19,22 +19,33 @@ import numpy as np
 from tensoria.backend import Array
 from tensoria.components import Components
 from tensoria.core import BaseTensor, T, new, require_labelled, transposed
-from tensoria.errors import AxisError, DTypeError, MatrixError, MetricError, ShapeError, SpaceError, VarianceError
+from tensoria.errors import (
+    AxisError,
+    DTypeError,
+    MatrixError,
+    MetricError,
+    ShapeError,
+    SpaceError,
+    SymmetryError,
+    VarianceError,
+)
 from tensoria.indices import Axes, Index, plain, primed
 from tensoria.matching import check_same_frame
 from tensoria.metric import applied, split_names
 from tensoria.spaces import Basis, Field, Space
-from tensoria.spectral import ALL, in_blocks
+from tensoria.spectral import ALL, in_blocks, precision
 from tensoria.structure import Cache, Structure, structural
 
 __all__ = [
     "QR",
     "SVD",
     "Eig",
+    "EigH",
     "Names",
     "Polar",
     "Whitening",
     "eig",
+    "eigh",
     "eigvals",
     "fresh_space",
     "polar",
@@ -69,6 +80,14 @@ class Eig(NamedTuple, Generic[B]):
 
     values: B
     vectors: B
+
+
+class EigH(NamedTuple, Generic[B]):
+    """T = vectors * values * covectors, with the variances of `SVD`."""
+
+    vectors: B
+    values: B
+    covectors: B
 
 
 class Polar(NamedTuple, Generic[B]):
@@ -200,6 +219,54 @@ def eig(t: T, rows: Names | None = None, columns: Names | None = None, *, bond: 
     return Eig(
         new(t, values, (*groups.batch, plain("eigenvalue"))),
         _rebuilt(t, vectors, groups, groups.rows, (), (-index,), "components"),
+    )
+
+
+def eigh(
+    t: T, rows: Names | None = None, columns: Names | None = None, *, bond: str = "b", metric: Whitening = "spaces"
+) -> EigH[T]:
+    """The eigenvalues of a self-adjoint linear map, real and ascending, and an orthonormal basis of its eigenvectors.
+
+    Args:
+        t: a labelled tensor; plain and leading axes are a batch.
+        rows, columns: as for `eigvals`.
+        bond: the name of the bond index (primed if it is taken).
+        metric: as for `svd`.
+
+    Raises:
+        SymmetryError: the map is not self-adjoint (while a framework traces, its self-adjoint part is taken).
+        MetricError: a space has no metric, or an indefinite one.
+        VarianceError, SpaceError, AxisError, MatrixError: as for `eigvals` and `svd`.
+
+    >>> import tensoria as tn
+    >>> i, j = tn.indices("i j", tn.Space("V", 2, metric=[[2, 1], [1, 3]]))
+    >>> X, D, Y = tn.eigh(tn.tensor([[1., 2.], [3., 4.]], [-i, -j]).symmetrised("i j").raised("i"))
+    >>> X.names, D.array.diagonal().round(6)
+    (('i', 'b'), array([-0.149219,  1.349219]))
+    """
+    require_labelled(t, "an eigenvalue problem")
+    require_floats(t)
+    groups = _square(t._axes, split_names(rows), split_names(columns))
+    names = [[index.name for index in group] for group in (groups.rows, groups.columns)]
+    matrix, groups = _matrix(t, names[0], names[1], metric, (True, True))
+    _require_finite(t, matrix, "eigh")
+    backend, turned = t._backend, _adjoint(t, matrix)
+    numbers = backend.numbers(matrix)
+    if numbers is not None and numbers.size:
+        off = np.abs(numbers - numbers.conj().swapaxes(-1, -2)).max()
+        if off > 1000 * precision(t.dtype.kind, t.dtype.itemsize) * np.abs(numbers).max():
+            raise SymmetryError(
+                f"the map {t._axes} is not self-adjoint{' in the metric' * (metric == 'spaces')}.",
+                legal="tn.eig(t)",
+            )
+    matrix = backend.operators["multiply"](backend.add(matrix, turned), 0.5)
+    w, v = backend.eigh(matrix, in_blocks(t.dtype.kind, t.dtype.itemsize))
+    first, second = _bond(t, groups, bond, backend.shape(w)[-1])
+    vh = _adjoint(t, v)
+    return EigH(
+        _rebuilt(t, v, groups, groups.rows, (), (-first,), metric),
+        new(t, _scales(t, matrix, v, w, vh), (*groups.batch, first, -second)),
+        _rebuilt(t, vh, groups, (), groups.columns, (second,), metric),
     )
 
 

@@ -94,12 +94,12 @@ def svdvals(x: Array) -> Array:
     return values(x)
 
 
-def eigh(x: Array) -> tuple[Array, Array]:
-    """Ascending eigenvalues (real) and eigenvectors of Hermitian matrices."""
+def eigh(x: Array, close: float | None = None) -> tuple[Array, Array]:
+    """Ascending eigenvalues (real) and eigenvectors of Hermitian matrices; `close` as for `svd`."""
     if not recorded(x):
         w, v = raw.SelfAdjointEigV2(input=x, compute_v=True)
         return tf.math.real(w), v
-    near = _near(x)
+    near = _near(x, close)
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def decomposed(x: Array) -> Any:
