@@ -242,7 +242,7 @@ def eigh(
     >>> i, j = tn.indices("i j", tn.Space("V", 2, metric=[[2, 1], [1, 3]]))
     >>> X, D, Y = tn.eigh(tn.tensor([[1., 2.], [3., 4.]], [-i, -j]).symmetrised("i j").raised("i"))
     >>> X.names, D.array.diagonal().round(6)
-    (('i', 'b'), array([-0.149219,  1.349219]))
+    (('i', 'b'), array([-0.3,  1.5]))
     """
     require_labelled(t, "an eigenvalue problem")
     require_floats(t)
