@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tensoria import errors, random
 from tensoria.algebra.exterior import hodge
-from tensoria.algebra.factorisations import QR, SVD, Eig, Polar, eig, eigvals, polar, qr, svd
+from tensoria.algebra.factorisations import QR, SVD, Eig, EigH, Polar, eig, eigh, eigvals, polar, qr, svd
 from tensoria.algebra.forms import det, interior, wedge
 from tensoria.algebra.patterns import rearrange, reduce
 from tensoria.algebra.raising import inner
@@ -299,6 +299,7 @@ __all__ = [
     "Curvature",
     "DType",
     "Eig",
+    "EigH",
     "Geodesic",
     "Index",
     "Polar",
@@ -366,6 +367,7 @@ __all__ = [
     "dtype",
     "e",
     "eig",
+    "eigh",
     "eigvals",
     "einstein",
     "einsum",

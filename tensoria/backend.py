@@ -449,6 +449,11 @@ class Backend:
         u, s, vh = self.xp.linalg.svd(array, full_matrices=False)
         return u, s, vh
 
+    def eigh(self, array: Array, close: float) -> tuple[Array, Array]:
+        """Eigenvalues and eigenvectors of Hermitian matrices, likewise."""
+        values, vectors = self.xp.linalg.eigh(array)
+        return values, vectors
+
     def get_item(self, array: Array, key: Any) -> Array:
         """`array[key]`."""
         return array[key]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["acos", "expm1", "floor_divide", "log1p", "tanh"]
+__all__ = ["acos", "divide", "expm1", "floor_divide", "log1p", "power", "tanh"]
 
 Array = Any
 Complex = Callable[[Array, Array], Array]
@@ -19,6 +19,28 @@ Complex = Callable[[Array, Array], Array]
 def floor_divide(xp: Any, x: Array, y: Array, native: Array) -> Array:
     """The quotient rounded down, where Python's rules (which frameworks follow) make NaN or -1 of infinities."""
     return xp.where(xp.logical_or(xp.isinf(x), xp.isinf(y)), xp.floor(xp.divide(x, y)), native)
+
+
+def divide(xp: Any, of: Complex, x: Array, y: Array, native: Array) -> Array:
+    """The quotient of complex numbers; by zero it is that of the parts by the positive zero, as NumPy has it.
+
+    The operands are without derivatives, so that the native result keeps its own.
+    """
+    nothing = xp.zeros_like(xp.real(y))
+    return xp.where(y == 0, of(xp.real(x) / nothing, xp.imag(x) / nothing), native)
+
+
+def power(xp: Any, of: Complex, x: Array, y: Array, native: Array) -> Array:
+    """The power of complex numbers, as NumPy has it: to the power of zero one, and zero to others not above it NaN.
+
+    Elsewhere the native result stays, and with it its derivative: x ** 0 has one by its exponent.
+    """
+    zero, above = x == 0, xp.real(y) > 0
+    unknown = xp.full_like(xp.real(native), float("nan"))
+    out = xp.where(xp.logical_and(zero, xp.logical_not(above)), of(unknown, unknown), native)
+    finite = xp.logical_and(xp.isfinite(xp.real(x)), xp.isfinite(xp.imag(x)))
+    one = xp.logical_and(y == 0, xp.logical_or(zero, xp.logical_not(finite)))
+    return xp.where(one, xp.full_like(native, 1), out)
 
 
 def expm1(xp: Any, of: Complex, z: Array) -> Array:

@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from tensoria.errors import MatrixError
+
 __all__ = [
     "ALL",
     "Arithmetic",
@@ -38,6 +40,7 @@ __all__ = [
     "eigh_pushed",
     "in_blocks",
     "nearly",
+    "no_basis",
     "precision",
     "svd_followed",
     "svd_pulled",
@@ -82,11 +85,19 @@ def precision(kind: str, itemsize: int) -> float:
     return 2.0 ** (-23 if itemsize // (2 if kind == "complex" else 1) == 4 else -52)
 
 
+def no_basis() -> MatrixError:
+    """The error for eigenvectors whose derivatives do not exist."""
+    return MatrixError(
+        "eig: the eigenvectors are no basis, so that they have no derivatives.",
+        legal="tn.linalg.eigh(t) of a Hermitian matrix, whose eigenvectors always are",
+    )
+
+
 class Arithmetic(NamedTuple):
     """A framework: its Array API functions, and what these have not.
 
     Attributes:
-        xp: the functions, on native arrays with operators.
+        xp: the functions, on native arrays with operators; `linalg.solve` raises `no_basis()` where it can see that.
         stop: cuts derivatives off.
         eye: the identity for the last axis of one array, in the data type and on the device of another.
         is_complex: whether an array is of complex numbers.

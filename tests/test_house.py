@@ -23,7 +23,8 @@ PACKAGE = Path(tn.__file__).parent
 FRAMEWORKS = frozenset(("torch", "tensorflow", "jax", "keras", "cupy", "dask", "mxnet"))
 ORDER = """
 errors
-structure special_values spectral
+structure special_values
+spectral
 spaces
 indices
 declared

@@ -466,3 +466,22 @@ def test_the_array_namespace_is_that_of_the_backend(backend: str) -> None:
 
 def test_every_backend_is_tested() -> None:
     assert "numpy" in installed()
+
+
+def test_complex_numbers_divided_by_zero_and_zeros_to_powers_are_numpys(backend: str) -> None:
+    z = np.array([complex(a, b) for a in (0.0, -0.0, 1.0, -2.0) for b in (0.0, 1.0, -3.0)])
+    zeros = np.array([complex(a, b) for a in (0.0, -0.0) for b in (0.0, -0.0)])
+    x, y = tn.asarray(native(backend, z)), tn.asarray(native(backend, zeros))
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(values(x[:, None] / y), z[:, None] / zeros)
+        np.testing.assert_array_equal(values(tn.divide(1.0, y)), 1.0 / zeros)
+        np.testing.assert_array_equal(values(y[:, None] ** x), zeros[:, None] ** z)
+        np.testing.assert_array_equal(values(tn.pow(x[:, None], y)), z[:, None] ** zeros)
+
+
+def test_complex_quotients_and_powers_keep_their_derivatives_beside_zeros(backend: str) -> None:
+    z, w = tn.asarray(native(backend, [0j, 1 + 1j, 2 - 1j])), tn.asarray(native(backend, [2 + 0j, 0j, 1 - 1j]))
+    by_z, by_w = tn.grad(lambda z, w: tn.sum(z**w), (0, 1))(z, w)
+    np.testing.assert_allclose(values(by_z), [0, 0, (1 - 1j) * (2 - 1j) ** (-1j)], atol=1e-15)
+    np.testing.assert_allclose(values(by_w)[1:], [np.log(1 + 1j), (2 - 1j) ** (1 - 1j) * np.log(2 - 1j)], rtol=1e-13)
+    np.testing.assert_allclose(values(tn.grad(lambda z: tn.sum(z / w[0]))(z)), [0.5, 0.5, 0.5])

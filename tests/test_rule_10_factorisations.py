@@ -9,7 +9,7 @@ import pytest
 from across import native, refusal, values
 
 import tensoria as tn
-from tensoria.errors import AxisError, MetricError, ModeError, ShapeError, SpaceError, VarianceError
+from tensoria.errors import AxisError, MetricError, ModeError, ShapeError, SpaceError, SymmetryError, VarianceError
 
 G = np.array([[2.0, 1.0], [1.0, 3.0]])
 K = np.array([[2.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 4.0]])
@@ -159,6 +159,33 @@ def test_eigenvectors_satisfy_their_equation(backend: str) -> None:
     assert [x.variance for x in vectors.indices] == [1, -1]
     v = values(vectors)
     np.testing.assert_allclose(data @ v, v * values(lam), atol=1e-10)
+
+
+def test_a_self_adjoint_map_has_an_orthonormal_basis_of_eigenvectors(backend: str) -> None:
+    for space, g, kind in ((V, K, "f8"), (C, H, "c16")):
+        n = len(g)
+        h = rng.normal(size=(2, n, n)) + (1j * rng.normal(size=(2, n, n)) if kind == "c16" else 0)
+        data = np.linalg.solve(g, h + h.conj().swapaxes(-1, -2)).astype(kind)  # <x, T y> is Hermitian
+        t = tn.tensor(native(backend, data), "b ^i _j", i=space, j=space)
+        vectors, d, covectors = tn.eigh(t, bond="k")
+        assert (vectors.names, d.names, covectors.names) == (("b", "i", "k"), ("b", "k", "k'"), ("b", "k'", "j"))
+        assert [x.variance for x in (vectors.indices[2], *d.indices[1:], covectors.indices[1])] == [-1, 1, -1, 1]
+        back = vectors * d * covectors
+        assert back.axes is t.axes
+        np.testing.assert_allclose(values(back), data, atol=1e-12)
+        v = values(vectors)
+        np.testing.assert_allclose(v.conj().swapaxes(-1, -2) @ g @ v, np.stack([np.eye(n)] * 2), atol=1e-12)
+        found = np.einsum("bkk->bk", values(d)).real
+        np.testing.assert_allclose(found, np.sort(np.linalg.eigvals(data).real), atol=1e-10)
+
+
+def test_a_map_that_is_not_self_adjoint_is_refused() -> None:
+    data = rng.normal(size=(2, 2))
+    refusal(SymmetryError, lambda b: tn.eigh(tn.tensor(native(b, data + data.T), "^i _j", i=U, j=U)), "^i _j",
+            "self-adjoint in the metric", "tn.eig(t)")  # fmt: skip
+    tn.eigh(tn.tensor(data + data.T, "^i _j", i=U, j=U), metric="components")
+    refusal(VarianceError, lambda b: tn.eigh(tn.tensor(native(b, np.eye(2)), "_i _j", i=U, j=U)), "bilinear form")
+    refusal(MetricError, lambda b: tn.eigh(tn.tensor(native(b, np.eye(2)), "^i _j", i=M, j=M)), "indefinite")
 
 
 def test_eigenvalues_of_a_map_between_groups_with_a_batch(backend: str) -> None:

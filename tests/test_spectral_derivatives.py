@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from across import installed, native, values
+from across import installed, native, refusal, values
 
 import tensoria as tn
 from tensoria.backend import get
+from tensoria.errors import MatrixError, ShapeError
 from tensoria.tensor import Tensor
 
 ENGINES = [name for name in installed() if get(name).differentiates]
@@ -329,6 +330,54 @@ def test_eigenvalues_of_a_self_adjoint_map_with_equal_ones(engine: str) -> None:
     for x in (np.eye(3), np.zeros((3, 3)), np.diag([1.0, 1.0, 2.0])):
         slope = tn.grad(lambda x: weighted(tn.abs(tn.linalg.eig(x).eigenvectors)))(tn.asarray(native(engine, x)))
         assert np.isfinite(values(slope)).all()
+
+
+@pytest.mark.parametrize("spectrum", ["distinct", "equal", "all equal", "nearly equal"])
+def test_self_adjoint_maps_have_derivatives_whatever_eigenvalues_are_equal(engine: str, spectrum: str) -> None:
+    """Along self-adjoint changes, in the metric: T^3, and the projection onto the lower half of the eigenvalues."""
+
+    def cube(t: Tensor) -> Tensor:
+        x, d, y = tn.eigh(t)
+        return weighted(x @ d @ d @ d @ y)
+
+    def lower(t: Tensor) -> Tensor:
+        x, _, y = tn.eigh(t)
+        return weighted(x.components[:, :2] @ y.components[:2])
+
+    for kind in ("real", "complex"):
+        V, frame, q = SPACES[4, kind], FRAMES[4, kind], turned(4, kind)
+        data = np.linalg.solve(frame, (q * SPECTRA[spectrum]) @ q.conj().T @ frame)
+        h = random(4, 4, kind=kind)
+        along = np.linalg.solve(frame, (h + h.conj().T) @ frame)
+
+        def at(x: Numbers, b: str = "numpy", V: tn.Space = V) -> Tensor:
+            return tn.tensor(native(b, x), "^i _j", i=V, j=V)
+
+        for f in (cube,) if spectrum == "all equal" else (cube, lower):
+            expected = difference(lambda x, f=f: float(f(at(x))), data, along)
+            slope = tn.grad(f)(at(data, engine))
+            assert str(slope.axes) == "_i ^j"
+            np.testing.assert_allclose((values(slope) * along).sum().real, expected, rtol=1e-6, atol=1e-7)
+            _, pushed = tn.jvp(f, (at(data, engine),), (at(along, engine),))
+            np.testing.assert_allclose(float(pushed), expected, rtol=1e-6, atol=1e-7)
+            program = tn.trace(f, at(data)).grad()
+            np.testing.assert_allclose(values(program.run(at(data))), values(slope), rtol=1e-7, atol=1e-7)
+
+
+def test_components_that_are_not_finite_are_refused() -> None:
+    def labelled_(b: str) -> Tensor:
+        return tn.tensor(native(b, np.full((3, 3), np.nan)), "^i _j", i=SPACES[3, "real"], j=SPACES[3, "real"])
+
+    for what, act in {
+        "svd": lambda t: tn.svd(t, "i", "j"), "polar": lambda t: tn.polar(t, "i", "j"), "eig": tn.eig,
+        "eigvals": tn.eigvals, "eigh": tn.eigh,
+    }.items():  # fmt: skip
+        refusal(MatrixError, lambda b, act=act: act(labelled_(b)), f"{what}: a component is not finite", "Legal:")
+    for b in installed():
+        with pytest.raises(MatrixError, match="not finite"):
+            tn.grad(lambda t: tn.sum(tn.real(tn.eigvals(t).components)))(labelled_(b))
+    refusal(ShapeError, lambda b: tn.svd(labelled_(b), "i", "j", rank=0), "a rank of 0")
+    refusal(ShapeError, lambda b: tn.svd(labelled_(b), "i", "j", rank="2"), "'2'", "rank=2")  # type: ignore[arg-type]
 
 
 def test_qr_has_its_derivative_at_equal_singular_values(engine: str) -> None:

@@ -283,6 +283,9 @@ class TensorflowBackend(Backend):
     def svd(self, array: Array, close: float) -> tuple[Array, Array, Array]:
         return linalg.near_svd(native.read(array), close)
 
+    def eigh(self, array: Array, close: float) -> tuple[Array, Array]:
+        return linalg.near_eigh(native.read(array), close)
+
     def captures(self, model: Any) -> bool:
         from tensoria_tensorflow.exporting import is_model
 

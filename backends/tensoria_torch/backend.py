@@ -282,6 +282,9 @@ class TorchBackend(Backend):
     def svd(self, array: Array, close: float) -> tuple[Array, Array, Array]:
         return factorisations.svd(array, close)
 
+    def eigh(self, array: Array, close: float) -> tuple[Array, Array]:
+        return factorisations.eigh(array, close)
+
     def watching(self) -> Any:
         from tensoria_torch.initialisers import watching
 

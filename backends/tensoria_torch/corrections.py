@@ -222,8 +222,36 @@ def _pow(x1: Any, x2: Any, /) -> Array:
     return _any_power(x1, x2)
 
 
+def _divided(native: Callable[[Any, Any], Array]) -> Callable[[Any, Any], Array]:
+    """PyTorch's quotient of complex numbers by zero is NaN."""
+
+    def divide(x1: Any, x2: Any, /) -> Array:
+        out = native(x1, x2)
+        if not out.dtype.is_complex:
+            return out
+        return special_values.divide(base, torch.complex, *_parts(x1, x2, out), out)
+
+    return divide
+
+
+def _any_power(x1: Any, x2: Any, /) -> Array:
+    """PyTorch's complex zero to the power of zero is NaN."""
+    out = _widened_power(x1, x2)
+    if not out.dtype.is_complex:
+        return out
+    return special_values.power(base, torch.complex, *_parts(x1, x2, out), out)
+
+
+def _parts(x1: Any, x2: Any, out: Array) -> list[Array]:
+    """The operands of a complex result, without derivatives."""
+    return [
+        x.detach().to(out.dtype) if isinstance(x, torch.Tensor) else torch.tensor(x, dtype=out.dtype, device=out.device)
+        for x in (x1, x2)
+    ]
+
+
 SIGNED = frozenset((torch.int8, torch.int16, torch.int32, torch.int64))
-_any_power = widened(base.pow, WIDENED["pow"])
+_widened_power = widened(base.pow, WIDENED["pow"])
 
 
 def _imag(x: Array, /) -> Array:
@@ -454,7 +482,7 @@ CORRECTED: dict[str, Callable[..., Any]] = {
     "clip": _clip, "hypot": _hypot,
     "expm1": _expm1, "log1p": _log1p, "tanh": _tanh, "acos": _acos, "floor_divide": _floor_divide,
     "remainder": _remainder, "pow": _pow, "imag": _imag, "take": _take, "take_along_axis": _take_along_axis,
-    "std": _std, "unique_all": _unique_all, "unique_counts": _unique_counts,
+    "divide": _divided(base.divide), "std": _std, "unique_all": _unique_all, "unique_counts": _unique_counts,
     "unique_inverse": _unique_inverse, "unique_values": _unique_values,
 }  # fmt: skip
 """Functions of the top level, corrected."""
@@ -511,9 +539,10 @@ def _power(a: Any, b: Any) -> Array:
     if isinstance(b, torch.Tensor) and not b.is_floating_point():
         return _pow(a, b)
     try:
-        return operator.pow(a, b)
+        out = operator.pow(a, b)
     except RuntimeError:
         return _pow(a, b)
+    return _pow(a, b) if out.dtype.is_complex else out
 
 
 OPERATORS: dict[str, Callable[[Any, Any], Array]] = {
@@ -525,5 +554,7 @@ OPERATORS: dict[str, Callable[[Any, Any], Array]] = {
         "bitwise_or": operator.or_, "bitwise_xor": operator.xor, "bitwise_left_shift": operator.lshift,
         "bitwise_right_shift": operator.rshift,
     }.items()
-} | {"divide": operator.truediv, "floor_divide": _floor_divide, "remainder": _remainder, "pow": _power}  # fmt: skip
+} | {
+    "divide": _divided(operator.truediv), "floor_divide": _floor_divide, "remainder": _remainder, "pow": _power,
+}  # fmt: skip
 """What Python's operators do."""

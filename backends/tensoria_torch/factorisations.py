@@ -15,9 +15,10 @@ import torch
 from torch.autograd import Function, forward_ad
 
 from tensoria import spectral
-from tensoria.spectral import Arithmetic, Near, nearly
+from tensoria.errors import MatrixError
+from tensoria.spectral import Arithmetic, Near, nearly, no_basis
 
-__all__ = ["LINALG", "svd", "watched"]
+__all__ = ["LINALG", "eigh", "svd", "watched"]
 
 Array = Any
 
@@ -41,13 +42,20 @@ def _eye(of: Array, like: Array) -> Array:
     return torch.eye(of.shape[-1], dtype=like.dtype, device=like.device)
 
 
+def _solve(a: Array, b: Array) -> Array:
+    try:
+        return torch.linalg.solve(a, b)
+    except torch.linalg.LinAlgError:
+        raise no_basis() from None
+
+
 MATHS = Arithmetic(
     SimpleNamespace(**{
         name: getattr(base, name) for name in (
             "abs", "astype", "concat", "equal", "expand_dims", "greater", "less_equal", "matrix_transpose",
             "max", "real", "zeros_like",
         )
-    }, conj=torch.conj, linalg=SimpleNamespace(diagonal=base.linalg.diagonal, solve=torch.linalg.solve)),
+    }, conj=torch.conj, linalg=SimpleNamespace(diagonal=base.linalg.diagonal, solve=_solve)),
     lambda x: x.detach(), _eye, lambda x: bool(x.is_complex()),
 )  # fmt: skip
 
@@ -113,12 +121,29 @@ class _Reverse(Function):
         ctx.set_materialize_grads(False)
 
 
+def _require_finite(x: Array, what: str) -> None:
+    """Raise unless all components are finite; inside of transforms nobody has looked, and MKL's `eig` ends the process.
+
+    Raises:
+        MatrixError: they are not.
+    """
+    if torch.compiler.is_compiling():
+        return
+    try:
+        finite = bool(torch.isfinite(x).all())
+    except RuntimeError:  # a transformation has no numbers to show
+        return
+    if not finite:
+        raise MatrixError(f"{what}: a component is not finite.", legal="tn.where(tn.isfinite(t), t, 0)")
+
+
 # -- singular values --------------------------------------------------------------------------------------------------
 
 
 class _SVD(_Reverse):
     @staticmethod
     def forward(x: Array, near: Near, full: bool) -> tuple[Array, Array, Array]:
+        _require_finite(x, "svd")
         u, s, vh = torch.linalg.svd(x, full_matrices=full)
         return u, s, vh
 
@@ -164,6 +189,7 @@ class _Values(_Reverse):
 
     @staticmethod
     def forward(x: Array, near: Near) -> Any:
+        _require_finite(x, "svdvals")
         return torch.linalg.svdvals(x)
 
     @staticmethod
@@ -210,6 +236,7 @@ def _matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Ar
 class _EigH(_Reverse):
     @staticmethod
     def forward(x: Array, near: Near) -> tuple[Array, Array]:
+        _require_finite(x, "eigh")
         w, v = torch.linalg.eigh(x)
         return w, v
 
@@ -230,12 +257,17 @@ class _PushedEigH(_EigH):
             return spectral.eigh_pushed(MATHS, x, factors, tangent, *ctx.options)  # type: ignore[arg-type]
 
 
-def _eigh(x: Array, /) -> EigResult:
+def eigh(x: Array, close: float | None = None) -> EigResult:
+    """Eigenvalues and eigenvectors; eigenvalues count as equal that are relatively so close."""
     if not watched(x):
         return EigResult(*torch.linalg.eigh(x))
     if order := _order(x):
-        return EigResult(*spectral.eigh_followed(MATHS, x, torch.linalg.eigh(x.detach()), _near(x), order))
-    return EigResult(*_applied((_PushedEigH, _EigH), x, _near(x)))
+        return EigResult(*spectral.eigh_followed(MATHS, x, torch.linalg.eigh(x.detach()), _near(x, close), order))
+    return EigResult(*_applied((_PushedEigH, _EigH), x, _near(x, close)))
+
+
+def _eigh(x: Array, /) -> EigResult:
+    return eigh(x)
 
 
 def _eigvalsh(x: Array, /) -> Array:
@@ -245,6 +277,7 @@ def _eigvalsh(x: Array, /) -> Array:
 class _Eig(_Reverse):
     @staticmethod
     def forward(x: Array, near: Near) -> tuple[Array, Array]:
+        _require_finite(x, "eig")
         w, v = torch.linalg.eig(x)
         return w, v
 

@@ -9,6 +9,7 @@ need no metric, and exist for (1,1) tensors only.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeVar
@@ -18,22 +19,33 @@ import numpy as np
 from tensoria.backend import Array
 from tensoria.components import Components
 from tensoria.core import BaseTensor, T, new, require_labelled, transposed
-from tensoria.errors import AxisError, DTypeError, MetricError, ShapeError, SpaceError, VarianceError
+from tensoria.errors import (
+    AxisError,
+    DTypeError,
+    MatrixError,
+    MetricError,
+    ShapeError,
+    SpaceError,
+    SymmetryError,
+    VarianceError,
+)
 from tensoria.indices import Axes, Index, plain, primed
 from tensoria.matching import check_same_frame
 from tensoria.metric import applied, split_names
 from tensoria.spaces import Basis, Field, Space
-from tensoria.spectral import ALL, in_blocks
+from tensoria.spectral import ALL, in_blocks, precision
 from tensoria.structure import Cache, Structure, structural
 
 __all__ = [
     "QR",
     "SVD",
     "Eig",
+    "EigH",
     "Names",
     "Polar",
     "Whitening",
     "eig",
+    "eigh",
     "eigvals",
     "fresh_space",
     "polar",
@@ -70,6 +82,14 @@ class Eig(NamedTuple, Generic[B]):
     vectors: B
 
 
+class EigH(NamedTuple, Generic[B]):
+    """T = vectors * values * covectors, with the variances of `SVD`."""
+
+    vectors: B
+    values: B
+    covectors: B
+
+
 class Polar(NamedTuple, Generic[B]):
     """T = isometry * positive."""
 
@@ -92,6 +112,8 @@ def svd(
     Raises:
         MetricError: a space has no metric, or an indefinite one.
         AxisError: the groups are not the tensor's indices.
+        MatrixError: a component is not finite.
+        ShapeError: the rank is no positive integer.
 
     >>> import tensoria as tn
     >>> V = tn.Space("V", 2, metric=[[2, 1], [1, 3]])
@@ -101,8 +123,8 @@ def svd(
     array([5.446573, 0.367203])
     """
     matrix, groups = _matrix(t, rows, columns, metric, (True, True))
-    if rank is not None and rank < 1:
-        raise ShapeError(f"a rank of {rank}: at least one singular value is kept.")
+    rank = None if rank is None else _rank(rank)
+    _require_finite(t, matrix, "svd")
     u, s, vh = t._backend.svd(matrix, in_blocks(t.dtype.kind, t.dtype.itemsize))
     if rank is not None:
         u, s, vh = u[..., :, :rank], s[..., :rank], vh[..., :rank, :]
@@ -150,6 +172,7 @@ def polar(t: T, rows: Names, columns: Names, *, metric: Whitening = "spaces") ->
             legal="the polar decomposition of adjoint(t)",
         )
     xp = t._backend.xp
+    _require_finite(t, matrix, "polar")
     # No single singular vector matters, so that derivatives need no differences of singular values.
     u, s, vh = t._backend.svd(matrix, ALL)
     v = _adjoint(t, vh)
@@ -183,17 +206,67 @@ def eigvals(t: T, rows: Names | None = None, columns: Names | None = None) -> T:
         SpaceError: it maps one space to another.
     """
     matrix, groups = _endomorphism(t, rows, columns)
+    _require_finite(t, matrix, "eigvals")
     return new(t, t._backend.eigvals(matrix), (*groups.batch, plain("eigenvalue")))
 
 
 def eig(t: T, rows: Names | None = None, columns: Names | None = None, *, bond: str = "b") -> Eig[T]:
     """Eigenvalues and eigenvectors of a (1,1) tensor: t V^j_b = V^i_b lambda_b; arguments and errors as `eigvals`."""
     matrix, groups = _endomorphism(t, rows, columns)
+    _require_finite(t, matrix, "eig")
     values, vectors = t._backend.eig(matrix)
     index, _ = _bond(t, groups, bond, t._backend.shape(values)[-1], "complex")
     return Eig(
         new(t, values, (*groups.batch, plain("eigenvalue"))),
         _rebuilt(t, vectors, groups, groups.rows, (), (-index,), "components"),
+    )
+
+
+def eigh(
+    t: T, rows: Names | None = None, columns: Names | None = None, *, bond: str = "b", metric: Whitening = "spaces"
+) -> EigH[T]:
+    """The eigenvalues of a self-adjoint linear map, real and ascending, and an orthonormal basis of its eigenvectors.
+
+    Args:
+        t: a labelled tensor; plain and leading axes are a batch.
+        rows, columns: as for `eigvals`.
+        bond: the name of the bond index (primed if it is taken).
+        metric: as for `svd`.
+
+    Raises:
+        SymmetryError: the map is not self-adjoint (while a framework traces, its self-adjoint part is taken).
+        MetricError: a space has no metric, or an indefinite one.
+        VarianceError, SpaceError, AxisError, MatrixError: as for `eigvals` and `svd`.
+
+    >>> import tensoria as tn
+    >>> i, j = tn.indices("i j", tn.Space("V", 2, metric=[[2, 1], [1, 3]]))
+    >>> X, D, Y = tn.eigh(tn.tensor([[1., 2.], [3., 4.]], [-i, -j]).symmetrised("i j").raised("i"))
+    >>> X.names, D.array.diagonal().round(6)
+    (('i', 'b'), array([-0.3,  1.5]))
+    """
+    require_labelled(t, "an eigenvalue problem")
+    require_floats(t)
+    groups = _square(t._axes, split_names(rows), split_names(columns))
+    names = [[index.name for index in group] for group in (groups.rows, groups.columns)]
+    matrix, groups = _matrix(t, names[0], names[1], metric, (True, True))
+    _require_finite(t, matrix, "eigh")
+    backend, turned = t._backend, _adjoint(t, matrix)
+    numbers = backend.numbers(matrix)
+    if numbers is not None and numbers.size:
+        off = np.abs(numbers - numbers.conj().swapaxes(-1, -2)).max()
+        if off > 1000 * precision(t.dtype.kind, t.dtype.itemsize) * np.abs(numbers).max():
+            raise SymmetryError(
+                f"the map {t._axes} is not self-adjoint{' in the metric' * (metric == 'spaces')}.",
+                legal="tn.eig(t)",
+            )
+    matrix = backend.operators["multiply"](backend.add(matrix, turned), 0.5)
+    w, v = backend.eigh(matrix, in_blocks(t.dtype.kind, t.dtype.itemsize))
+    first, second = _bond(t, groups, bond, backend.shape(w)[-1])
+    vh = _adjoint(t, v)
+    return EigH(
+        _rebuilt(t, v, groups, groups.rows, (), (-first,), metric),
+        new(t, _scales(t, matrix, v, w, vh), (*groups.batch, first, -second)),
+        _rebuilt(t, vh, groups, (), groups.columns, (second,), metric),
     )
 
 
@@ -300,6 +373,22 @@ def _diagonal(t: BaseTensor, s: Array, matrix: Array) -> Array:
     s = xp.astype(s, matrix.dtype)
     identity = t._backend.constant(_eye(size), t._backend.dtype(matrix), matrix)
     return xp.multiply(xp.expand_dims(s, axis=-1), identity)
+
+
+def _rank(rank: int) -> int:
+    try:
+        wanted = operator.index(rank)
+    except TypeError:
+        raise ShapeError(f"a rank is a number of singular values, not {rank!r}.", legal="rank=2") from None
+    if wanted < 1:
+        raise ShapeError(f"a rank of {wanted}: at least one singular value is kept.")
+    return wanted
+
+
+def _require_finite(t: BaseTensor, matrix: Array, what: str) -> None:
+    """Raise unless all components are finite, which passes while a framework traces: iterations need not end."""
+    if t._backend.all_finite(matrix) is False:
+        raise MatrixError(f"{what}: a component is not finite.", legal="tn.isfinite(t.components) shows which")
 
 
 def _scales(t: BaseTensor, matrix: Array, u: Array, s: Array, vh: Array) -> Array:

@@ -189,6 +189,9 @@ EVALUATE: dict[str, Evaluate] = {
     "linalg.vector_norm": _vector_norm,
     "linalg.matrix_power": lambda backend, x, *, n: backend.xp.linalg.matrix_power(x, n),
     "linalg.svd": _svd,
+    "linalg.eigh": lambda backend, x, *, close=None: (
+        tuple(backend.xp.linalg.eigh(x)) if close is None else backend.eigh(x, close)
+    ),
     "linalg.eig": lambda backend, x: backend.eig(x),
     "linalg.eigvals": lambda backend, x: backend.eigvals(x),
     **DEFINITIONS,

@@ -176,6 +176,10 @@ class SymbolicBackend(Backend):
         u, s, vh = xp.linalg.svd(array, full_matrices=False, close=close)
         return u, s, vh
 
+    def eigh(self, array: Array, close: float) -> tuple[Array, Array]:
+        w, v = xp.linalg.eigh(array, close=close)
+        return w, v
+
     def get_item(self, array: Array, key: Any) -> Array:
         return standard.getitem(array, key)
 

@@ -521,8 +521,21 @@ logical_not = unary("logical_not", "bool", raw.LogicalNot, "Not x.")
 add = binary("add", "numeric", raw.AddV2, "Sum.")
 subtract = binary("subtract", "numeric", raw.Sub, "Difference.")
 multiply = binary("multiply", "numeric", raw.Mul, "Product.")
+def _divide_complex(x: Array, y: Array) -> Array:
+    """TensorFlow's quotient by zero is NaN."""
+    native = raw.RealDiv(x=x, y=y)
+    return special_values.divide(_CORRECTING, _complex, tf.stop_gradient(x), tf.stop_gradient(y), native)
+
+
+def _power_complex(x: Array, y: Array) -> Array:
+    """TensorFlow's zero to the power of zero is NaN."""
+    native = raw.Pow(x=x, y=y)
+    return special_values.power(_CORRECTING, _complex, tf.stop_gradient(x), tf.stop_gradient(y), native)
+
+
 divide = binary(
-    "divide", "numeric", raw.RealDiv, "Quotient; of integers in the default real type.", {"integral": _divide_integers}
+    "divide", "numeric", raw.RealDiv, "Quotient; of integers in the default real type.",
+    {"integral": _divide_integers, "complex floating": _divide_complex},
 )
 floor_divide = binary(
     "floor_divide", "real", _floor_divide_real, "Quotient rounded down; integers divided by zero give zero.",
@@ -532,7 +545,10 @@ remainder = binary(
     "remainder", "real", lambda x, y: _remainder_real(x, y), "x1 - floor(x1 / x2) x2, with the sign of x2.",
     {"integral": _by_zero_is_zero(raw.FloorMod)},
 )  # fmt: skip
-pow = binary("pow", "numeric", raw.Pow, "x1 to the power of x2.", {"unsigned integer": _within(tf.int64, raw.Pow)})
+pow = binary(
+    "pow", "numeric", raw.Pow, "x1 to the power of x2.",
+    {"unsigned integer": _within(tf.int64, raw.Pow), "complex floating": _power_complex},
+)  # fmt: skip
 atan2 = binary(
     "atan2", "real floating", lambda x, y: raw.Atan2(y=x, x=y), "The angle whose tangent is x1 / x2, in its quadrant."
 )

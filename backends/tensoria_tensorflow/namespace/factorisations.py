@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from tensoria import spectral
-from tensoria.spectral import Arithmetic, Near, nearly
+from tensoria.spectral import Arithmetic, Near, nearly, no_basis
 
 from ..kernels import cast, raw
 from .edges import recorded
@@ -32,6 +32,13 @@ def _largest(x: Array, axis: int, keepdims: bool) -> Array:
     return tf.reduce_max(x, axis=axis, keepdims=keepdims)
 
 
+def _solve(a: Array, b: Array) -> Array:
+    try:
+        return tf.linalg.solve(a, b)
+    except tf.errors.InvalidArgumentError:
+        raise no_basis() from None
+
+
 def _astype(x: Array, dtype: tf.DType) -> Array:
     """TensorFlow's derivative of the cast to complex numbers warns that it drops the imaginary part."""
     return tf.complex(x, tf.zeros_like(x)) if dtype.is_complex and x.dtype.is_floating else cast(x, dtype)
@@ -41,7 +48,7 @@ MATHS = Arithmetic(
     SimpleNamespace(
         abs=tf.abs, astype=_astype, conj=tf.math.conj, equal=tf.equal, expand_dims=tf.expand_dims, greater=tf.greater,
         less_equal=tf.less_equal, matrix_transpose=tf.linalg.matrix_transpose, max=_largest, real=tf.math.real,
-        zeros_like=tf.zeros_like, linalg=SimpleNamespace(diagonal=tf.linalg.diag_part, solve=tf.linalg.solve),
+        zeros_like=tf.zeros_like, linalg=SimpleNamespace(diagonal=tf.linalg.diag_part, solve=_solve),
     ),
     tf.stop_gradient, _eye, lambda x: bool(x.dtype.is_complex),
 )  # fmt: skip
@@ -87,12 +94,12 @@ def svdvals(x: Array) -> Array:
     return values(x)
 
 
-def eigh(x: Array) -> tuple[Array, Array]:
-    """Ascending eigenvalues (real) and eigenvectors of Hermitian matrices."""
+def eigh(x: Array, close: float | None = None) -> tuple[Array, Array]:
+    """Ascending eigenvalues (real) and eigenvectors of Hermitian matrices; `close` as for `svd`."""
     if not recorded(x):
         w, v = raw.SelfAdjointEigV2(input=x, compute_v=True)
         return tf.math.real(w), v
-    near = _near(x)
+    near = _near(x, close)
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def decomposed(x: Array) -> Any:

@@ -243,6 +243,13 @@ def eigh(x: Array, /) -> EighResult:
     return EighResult(back(values), back(vectors))
 
 
+def near_eigh(x: Array, close: float) -> EighResult:
+    """The same, whose derivative takes eigenvalues that are relatively so close as equal."""
+    x, back = _matrices("eigh", x, square=True)
+    values, vectors = factorisations.eigh(x, close)
+    return EighResult(back(values), back(vectors))
+
+
 def eigvalsh(x: Array, /) -> Array:
     """Ascending eigenvalues of each Hermitian matrix."""
     return eigh(x).eigenvalues  # with the vectors: TensorFlow has no gradient of the kernel without them

@@ -60,8 +60,8 @@ def _cholesky(call: Call, g: Array) -> list[Array | None]:
 
 def _eigh(call: Call, g_values: Array | None, g_vectors: Array | None) -> list[Array | None]:
     (x,) = call.operands
-    cotangents = (g_values, _bar(g_vectors))
-    return [_bar(spectral.eigh_pulled(MATHS, x, call.results, cotangents, _near(x), True))]
+    cotangents, near = (g_values, _bar(g_vectors)), _near(x, call.attributes.get("close"))
+    return [_bar(spectral.eigh_pulled(MATHS, x, call.results, cotangents, near, True))]
 
 
 def _eigvalsh(call: Call, g: Array) -> list[Array | None]:

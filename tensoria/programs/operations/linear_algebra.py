@@ -109,7 +109,7 @@ ROWS = {
         _row("linalg.eigvals", "eigenvalues, complex", lambda x, lead, m, n: (Type(_complex(x.dtype), (*lead, n)),)),
         _row(
             "linalg.eigh", "eigenvalues, ascending, and eigenvectors (columns) of a Hermitian matrix",
-            lambda x, lead, m, n: (Type(_real(x.dtype), (*lead, n)), x),
+            lambda x, lead, m, n: (Type(_real(x.dtype), (*lead, n)), x), ("close",),
         ),
         _row(
             "linalg.eigvalsh", "eigenvalues of a Hermitian matrix, ascending",
