@@ -43,6 +43,7 @@ class Model:
         trains: whether it is trained as it trains (with the statistics of batches), or as it is used (a model whose
             training has dropout).
         narrow: whether it computes some part in float32 whatever its parameters have.
+        rate: the rate of its training; a deep one with statistics of few numbers amplifies rounding from step to step.
     """
 
     make: Callable[[], Any]
@@ -51,6 +52,7 @@ class Model:
     dynamic: Mapping[str, Any] = field(default_factory=dict)
     trains: bool = False
     narrow: bool = False
+    rate: float = 0.05
 
 
 def tensors(arguments: Arguments) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def vision(model: str, config: str, size: int, /, *, trains: bool = False, **opt
     """A model of images whose number is open."""
     return Model(
         _made(model, config, options), images(2, size), images(3, size), {"pixel_values": ("batch", None, None, None)},
-        trains=trains,
+        trains=trains, rate=1e-3 if trains else 0.05,
     )  # fmt: skip
 
 
@@ -237,7 +239,8 @@ MODELS: dict[str, Model] = {
                  bos_token_id=0, eos_token_id=0),
     "llama": text("LlamaForCausalLM", "LlamaConfig", cached=True, narrow=True, num_key_value_heads=2, **SIZES),
     "vit": vision("ViTForImageClassification", "ViTConfig", 16, **PATCHES),
-    "resnet50": Model(lambda: stressed(ResNet50()), images(2, 64), images(3, 64), PLANES, trains=True),
+    "resnet50": Model(lambda: stressed(ResNet50()), images(4, 64), images(3, 64), PLANES, trains=True,
+                      rate=1e-3),
     "mobilenetv2": vision("MobileNetV2Model", "MobileNetV2Config", 32, trains=True, depth_multiplier=0.35),
     "convnext": vision("ConvNextModel", "ConvNextConfig", 64, hidden_sizes=[8, 16, 16, 32], depths=[1, 1, 2, 1]),
     "t5": Model(_made("T5Model", "T5Config", {**T5, "decoder_start_token_id": 0}), pair(2, 7, 5), pair(3, 5, 4),

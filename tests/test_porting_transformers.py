@@ -29,7 +29,7 @@ PORTED: dict[str, Any] = {}
 TRAINED: dict[str, Any] = {}
 ALWAYS = ("bert", "gpt2", "resnet50", "sequences", "unet")
 """What is trained on every run."""
-STEPS, RATE = 10, 0.05
+STEPS = 10
 
 
 def each(always: Any) -> Any:
@@ -123,7 +123,7 @@ def trained(name: str) -> Any:
         with wide(model):
             program = tn.port(module, (), case).value_and_grad(parameters=True)
             after, losses, first = copy.deepcopy(module), [], {}
-            optimiser = torch.optim.SGD(after.parameters(), lr=RATE)
+            optimiser = torch.optim.SGD(after.parameters(), lr=model.rate)
             for n in range(STEPS):
                 optimiser.zero_grad()
                 loss = after(**case)
@@ -140,7 +140,7 @@ def trained(name: str) -> Any:
 def test_gradients_and_ten_steps_are_the_models_own(backend: str, name: str) -> None:
     """Against the eager model, in float64: every gradient, ten losses, and the parameters after ten steps."""
     program, case, first, losses, expected = trained(name)
-    state, found = program.state(), []
+    state, found, rate = program.state(), [], MODELS[name].rate
     floor = 1e-3 * max(float(g.abs().max()) for g in first.values())
     for n in range(STEPS):
         (loss, gradients), after = program.apply(state, backend=backend, **case)
@@ -151,7 +151,7 @@ def test_gradients_and_ten_steps_are_the_models_own(backend: str, name: str) -> 
                 np.testing.assert_allclose(gradients[program.aliases.get(key, key)], g, rtol=0, atol=1e-10 * scale)
         found.append(float(loss.to(backend="numpy").array))
         state = {key: x.to(backend="numpy").array for key, x in after.items()}
-        state = {key: x - RATE * gradients[key] if key in gradients else x for key, x in state.items()}
+        state = {key: x - rate * gradients[key] if key in gradients else x for key, x in state.items()}
     np.testing.assert_allclose(found, losses, rtol=1e-9)
     assert losses[-1] != losses[0]
     for key, x in state.items():

@@ -27,8 +27,8 @@ ARITHMETIC = {
     "mul": "multiply", "maximum": "maximum", "minimum": "minimum", "atan2": "atan2", "copysign": "copysign",
     "hypot": "hypot", "logaddexp": "logaddexp", "bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or",
     "bitwise_xor": "bitwise_xor", "__and__": "bitwise_and", "__or__": "bitwise_or", "__xor__": "bitwise_xor",
-    "__lshift__": "bitwise_left_shift",
-    "__rshift__": "bitwise_right_shift", "floor_divide": "floor_divide", "remainder": "remainder", "bitwise_left_shift": "bitwise_left_shift",
+    "__lshift__": "bitwise_left_shift", "__rshift__": "bitwise_right_shift", "floor_divide": "floor_divide",
+    "remainder": "remainder", "bitwise_left_shift": "bitwise_left_shift",
     "bitwise_right_shift": "bitwise_right_shift",
 }  # fmt: skip
 COMPARED = {
