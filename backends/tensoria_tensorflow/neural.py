@@ -186,7 +186,12 @@ def max_pool(x, *, window, strides, padding, dilation):
         return x
     last = [0, *range(2, 2 + space), 1]
     x = tf.transpose(tf.pad(x, [(0, 0), (0, 0), *padding], constant_values=float("-inf")), last)
-    x = tf.nn.pool(x, window, "MAX", strides=strides, padding="VALID", dilations=dilation)
+    if max(dilation) == 1 and space == 2:
+        x = tf.nn.max_pool2d(x, window, strides, "VALID")
+    elif max(dilation) == 1 and space == 1:
+        x = tf.nn.max_pool1d(x, window, strides, "VALID")
+    else:
+        x = tf.nn.pool(x, window, "MAX", strides=strides, padding="VALID", dilations=dilation)
     return tf.transpose(x, [0, 1 + space, *range(1, 1 + space)])
 
 
