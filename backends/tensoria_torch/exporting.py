@@ -133,7 +133,8 @@ def open_axes(dynamic: Dynamic, given: Mapping[str, Any]) -> Iterator[tuple[str,
                 if alone or name == path:
                     raise PortingError(f"dynamic= has {len(sizes)} entries for {name}, which has {leaf.ndim} axes.")
                 sizes = ()
-            used.update((name,) if sizes or not leaf.ndim else ())
+            elif name in dynamic:
+                used.add(name)
             yield root, leaf, sizes
     for name in dynamic:
         if name not in used:
