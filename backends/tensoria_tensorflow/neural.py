@@ -35,7 +35,7 @@ def gelu(x, *, approximate):
     """x times the normal distribution function, or its approximation by tanh."""
     if approximate == "tanh":
         return 0.5 * x * (1 + tf.tanh((2 / 3.141592653589793) ** 0.5 * (x + 0.044715 * (x * x * x))))
-    return 0.5 * x * (1 + tf.math.erf(x * 0.5**0.5))
+    return x * (0.5 * (1 + tf.math.erf(x * 0.5**0.5)))
 
 
 def softmax(x, *, axis):
