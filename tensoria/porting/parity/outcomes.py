@@ -150,9 +150,9 @@ class _Ours:
         arrays = [moved(x, self.home, self.target) for x in self.leaves]
         arrays += [self.target.asarray(x, None, None, True) for x in self.more]
         given = [
-            self.target.kernels.cast(x, self.target.native_dtype(value.type.dtype))
-            if wide and self.target.dtype(x) is not value.type.dtype else x
-            for x, value in zip(arrays, program.inputs, strict=True)
+            x if self.target.dtype(x) is value.type.dtype or (not wide and n < len(self.leaves))
+            else self.target.kernels.cast(x, self.target.native_dtype(value.type.dtype))
+            for n, (x, value) in enumerate(zip(arrays, program.inputs, strict=True))
         ]  # fmt: skip
         return [np.asarray(self.target.to_numpy(x)) for x in program.evaluate(self.target, given)]
 
