@@ -1,4 +1,4 @@
-"""What ported models cost beside their sources, in one run: PyTorch's models in TensorFlow and NumPy, Keras's in PyTorch.
+"""What ported models cost beside their sources: PyTorch's models in TensorFlow and NumPy, and Keras's in PyTorch.
 
 MiniLM has its real weights, the others are defined here and have random ones; every result is compared with the
 source's before it is timed. Contestants take turns within one run (see `timing`), on one thread each, measured in the

@@ -15,7 +15,6 @@ from torch import nn  # noqa: E402
 import tensoria as tn  # noqa: E402
 from tensoria.programs.passes import OPTIMISATIONS, lowered, stored  # noqa: E402
 
-
 KNOWN = ("convolution", "batch_norm", "relu", "max_pool", "mean_pool", "pad", "linear", "layer_norm", "gelu")
 """Operations that are not taken apart."""
 
@@ -59,12 +58,13 @@ def example(name: str) -> tuple[Any, Any, Any, Any]:
 
 def test_a_network_of_convolutions_is_permuted_where_images_come_in_and_nowhere_else() -> None:
     x = torch.randn(2, 3, 32, 32)
-    module, program = ported(Residual(4), x)
+    _, program = ported(Residual(4), x)
     before = lowered(program, True, KNOWN)
     after, layouts = stored(lowered(program, True, KNOWN, also=("layout",)))
     assert before.operations().get("permute_dims", 0) == 0
     moved = [made for made in after.instructions if made.operation == "permute_dims"]
-    assert len([made for made in moved if made.results[0].type.ndim == 4]) <= 3  # the image, and the slices of the padded one
+    # The image, and the slices of the padded one.
+    assert len([made for made in moved if made.results[0].type.ndim == 4]) <= 3
     assert {name for name, order in layouts.items() if order == (2, 3, 1, 0)} == {
         name for name, value in program.parameters.items() if value.type.ndim == 4
     }
