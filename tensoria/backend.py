@@ -583,6 +583,22 @@ class Backend:
         """
         return function(self, arrays, *static)
 
+    def deferred(self) -> bool:
+        """Whether the framework traces a graph in which Python sees no numbers, and has choices and loops for it."""
+        return False
+
+    def cond(
+        self, condition: Array, then: Callable[[], list[Array]], otherwise: Callable[[], list[Array]]
+    ) -> list[Array]:
+        """What one of two functions returns, in a graph; both are called, one after the other."""
+        raise BackendError(f"the {self.name} backend has no choices for graphs.")
+
+    def while_loop(
+        self, test: Callable[[list[Array]], Array], body: Callable[[list[Array]], list[Array]], state: list[Array]
+    ) -> list[Array]:
+        """A state changed as long as a test of it holds, in a graph."""
+        raise BackendError(f"the {self.name} backend has no loops for graphs.")
+
     def scan(
         self, body: Callable[[list[Array], list[Array]], tuple[list[Array], list[Array]]], state: list[Array],
         arrays: Sequence[Array], count: int, reverse: bool,

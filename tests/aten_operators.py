@@ -103,6 +103,7 @@ def _all() -> Iterator[Found]:
     for side in ("left", "right"):
         for kind, b in (("Tensor", whole(3, low=0)), ("Tensor_Scalar", 2)):
             yield f"bitwise_{side}_shift.{kind}", (whole(3), b), {}
+            yield f"__{side[0]}shift__.{kind.replace('Tensor_', '')}", (whole(3), b), {}
         yield f"bitwise_{side}_shift.Scalar_Tensor", (9, whole(3, low=0)), {}
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
         yield f"{name}.Tensor", (whole(3, 1), whole(4)), {}
@@ -132,6 +133,20 @@ def _all() -> Iterator[Found]:
 
 def _reductions() -> Iterator[Found]:
     x = real(2, 3, 4)
+    for name in ("fmax", "fmin"):
+        yield f"{name}.default", (torch.tensor([1.0, float("nan"), 2.0]), torch.tensor([float("nan"), 3.0, -1.0])), {}
+        yield f"{name}.default", (whole(3), whole(3)), {}
+    for name in ("var", "std"):
+        yield f"{name}_mean.correction", (x, [1]), {"correction": 0, "keepdim": True}
+        yield f"{name}_mean.correction", (x,), {}
+    for name in ("cummax", "cummin"):
+        yield f"{name}.default", (real(3, 5), -1), {}
+        yield f"{name}.default", (torch.tensor([1.0, 2.0, 2.0, 1.0, 3.0]), 0), {}
+    yield "logcumsumexp.default", (real(3, 5, low=-50, high=50), 0), {}
+    yield "kthvalue.default", (x, 2, 1), {}
+    yield "median.dim", (x, 2, True), {}
+    yield "median.dim", (x, 1), {}
+    yield "median.default", (x,), {}
     for name in ("sum", "mean", "prod", "max", "min", "all", "any", "argmax", "argmin", "count_nonzero"):
         yield f"{name}.default", (x,), {}
     yield "sum.default", (truth(4),), {}
@@ -199,7 +214,10 @@ def _shapes() -> Iterator[Found]:
     yield "slice.Tensor", (x, 2, 1, 2**63 - 1, 2), {}
     yield "slice.Tensor", (x, 1, -2, -1), {}
     yield "select.int", (x, 1, -1), {}
-    yield "narrow.default", (x, 1, 1, 2), {}
+    for name in ("narrow", "narrow_copy"):
+        yield f"{name}.default", (x, 1, 1, 2), {}
+    for name in ("tril_indices", "triu_indices"):
+        yield f"{name}.default", (3, 4, 1), {}
     yield "split.Tensor", (x, 3, 2), {}
     yield "split_with_sizes.default", (x, [1, 3], 2), {}
     yield "chunk.default", (x, 3, 2), {}
@@ -225,6 +243,28 @@ def _shapes() -> Iterator[Found]:
     yield "index.Tensor", (x, [torch.tensor([[0], [1]]), None, torch.tensor([1, 2])]), {}
     yield "index_put.default", (x, [None, torch.tensor([0, -1])], real(2, 2, 4)), {}
     yield "index_put.default", (x, [truth(2, 3)], torch.tensor(2.5, dtype=torch.float64)), {}
+    yield "index_put.default", (x, [torch.tensor([0, 0, 1])], real(3, 3, 4), True), {}
+    yield "index_put.default", (x, [None, torch.tensor([2, 2])], real(2, 2, 4), True), {}
+    mask = torch.tensor([[True, False, True], [False, False, True]])
+    yield "index_put.default", (x, [mask], real(3, 4)), {}
+    yield "masked_scatter.default", (x, mask[..., None], real(20)), {}
+    wide = torch.tensor([[0, 2, 0], [1, 0, 1]])
+    for reduce in ("sum", "mean", "prod", "amax", "amin"):
+        for own in (True, False):
+            yield "scatter_reduce.two", (real(2, 3), 1, wide, real(2, 4), reduce), {"include_self": own}
+    for reduce in ("add", "multiply"):
+        yield "scatter.reduce", (real(2, 3), 1, wide, real(2, 4)), {"reduce": reduce}
+    for again in (False, True):
+        yield "put.default", (real(3, 4), torch.tensor([0, -1, 5]), real(3), again), {}
+    edges, inside = torch.tensor([0.0, 1.0, 1.0, 2.0], dtype=torch.float64), torch.tensor([[-1.0, 1.0], [0.5, 3.0]])
+    for right in (False, True):
+        yield "bucketize.Tensor", (inside.double(), edges), {"right": right}
+        yield "searchsorted.Tensor", (edges, inside.double()), {"right": right}
+        yield "searchsorted.Tensor", (edges.expand(2, 4), inside.double()), {"right": right, "out_int32": True}
+    yield "scatter_reduce.two", (real(3, 2), 0, wide[:, :2], real(2, 2), "amax"), {}
+    yield "unfold.default", (x, 2, 3, 1), {}
+    yield "unfold.default", (x, 1, 2, 2), {}
+    yield "as_strided.default", (real(4, 4), [3, 2], [4, 1], 1), {}
     yield "index_select.default", (x, 1, torch.tensor([2, 0])), {}
     yield "gather.default", (x, 2, whole(1, 3, 2, low=0, high=4)), {}
     at = torch.tensor([[0, 2], [1, 0]])
@@ -258,19 +298,69 @@ def _shapes() -> Iterator[Found]:
     yield "diagonal.default", (x, 1, 0, 2), {}
 
 
+def _matrices() -> Iterator[Found]:
+    m = real(2, 3, 3)
+    spd = m @ m.mT + torch.eye(3, dtype=torch.float64)
+    yield "_linalg_det.default", (m,), {}
+    yield "_linalg_slogdet.default", (m,), {}
+    yield "linalg_inv_ex.default", (m,), {}
+    for upper in (False, True):
+        yield "linalg_cholesky_ex.default", (spd,), {"upper": upper}
+        yield "linalg_solve_triangular.default", (m.tril() + m.triu(), real(2, 3, 2)), {"upper": upper}
+    yield "linalg_solve_triangular.default", (m, real(2, 2, 3)), {"upper": True, "left": False, "unitriangular": True}
+    yield "_linalg_solve_ex.default", (m, real(2, 3, 2)), {}
+    yield "_linalg_solve_ex.default", (m, real(2, 3)), {}
+    yield "_linalg_solve_ex.default", (m, real(2, 2, 3)), {"left": False}
+    yield "_linalg_svd.default", (m, False, False), {}
+    yield "_linalg_eigh.default", (spd, "L", False), {}
+    yield "linalg_qr.default", (spd, "r"), {}
+    z = torch.complex(real(3, 4), real(3, 4))
+    for n in range(3):
+        yield "_fft_c2c.default", (z, [0, 1], n, True), {}
+        yield "_fft_c2c.default", (z, [1], n, False), {}
+        yield "_fft_r2c.default", (real(3, 4), [0, 1], n, True), {}
+        yield "_fft_r2c.default", (real(3, 4), [1], n, False), {}
+        yield "_fft_c2r.default", (torch.fft.rfft2(real(3, 5)), [0, 1], n, 5), {}
+    yield "complex.default", (real(3), real(3)), {}
+    yield "polar.default", (real(3, low=0), real(3)), {}
+    for name in ("view_as_real", "angle", "real", "imag"):
+        yield f"{name}.default", (z,), {}
+    yield "view_as_complex.default", (real(3, 4, 2),), {}
+    yield "angle.default", (real(5),), {}
+    for order in (0.0, 1.0, 2.0, 3.0, float("inf")):
+        yield "_cdist_forward.default", (real(2, 4, 3), real(2, 5, 3), order, None), {}
+        yield "_pdist_forward.default", (real(4, 3), order), {}
+    yield "_trilinear.default", (real(3, 4), real(2, 4, 5), real(3, 5), [1, 3], [0], [1, 2], [2, 3]), {}
+
+
 def _neural() -> Iterator[Found]:
     a, b = real(3, 4), real(4, 2)
     yield "linear.default", (real(2, 3, 4), real(5, 4), real(5)), {}
     yield "addmm.default", (real(2), a, b), {"beta": 0.5, "alpha": 2}
     yield "addmm.default", (real(2), a, b), {"beta": 0}
+    yield "addmv.default", (real(3), a, real(4)), {"beta": 2, "alpha": 3}
+    yield "addbmm.default", (real(3, 2), real(5, 3, 4), real(5, 4, 2)), {"alpha": 2}
     yield "baddbmm.default", (real(1, 3, 2), a[None], b[None]), {}
     yield "mm.default", (a, b), {}
     yield "bmm.default", (real(2, 3, 4), real(2, 4, 5)), {}
     yield "matmul.default", (real(2, 3, 4), b), {}
     yield "mv.default", (a, real(4)), {}
     yield "dot.default", (real(4), real(4)), {}
-    ends = torch.tensor([2, 2, 5], dtype=torch.int32)
-    yield "_grouped_mm.default", (real(6, 4), real(3, 4, 2), ends), {}
+    table, at, begin = real(5, 3), whole(6, low=0, high=5), torch.tensor([0, 2, 2, 5])
+    for mode in (0, 1, 2):
+        for name in ("_embedding_bag", "_embedding_bag_forward_only"):
+            yield f"{name}.default", (table, at, begin, False, mode), {}
+            yield f"{name}.default", (table, at, begin, False, mode, False, None, True, 2), {}
+    yield "_embedding_bag.default", (table, at, begin, False, 0, False, real(6)), {}
+    for shape, name in (((4, 7), "nll_loss_forward"), ((2, 7, 3, 2), "nll_loss2d_forward")):
+        target = whole(shape[0], *shape[2:], low=0, high=7)
+        target[0] = -100
+        for reduction in (0, 1, 2):
+            yield f"{name}.default", (real(*shape), target, None, reduction, -100), {}
+            yield f"{name}.default", (real(*shape), target, real(7, low=0.5), reduction, -100), {}
+    yield from _matrices()
+    ends = torch.tensor([2, 2, 6], dtype=torch.int32)
+    yield "_grouped_mm.default", (real(6, 4).float(), real(3, 4, 8).float(), ends), {}
     yield "outer.default", (real(4), real(3)), {}
     x = real(2, 4, 6)
     yield "layer_norm.default", (x, [6], real(6), real(6)), {}
@@ -327,7 +417,17 @@ def _neural() -> Iterator[Found]:
     yield "convolution.default", (image, real(6, 4, 3, 3), real(6), [1, 1], [1, 1], [1, 1], False, [0, 0], 1), {}
     yield "convolution.default", (image, real(4, 6, 3, 3), None, [2, 2], [1, 1], [1, 1], True, [1, 1], 1), {}
     yield "conv2d.default", (image[0], real(6, 4, 3, 3)), {}
+    for corners in (False, True):
+        for wide in ([9, 4], [3, 2]):
+            for kind in ("bilinear", "bicubic"):
+                yield f"_upsample_{kind}2d_aa.default", (image, wide, corners), {}
+    yield "_upsample_bilinear2d_aa.vec", (image, None, False, [0.5, 1.5]), {}
+    yield "_upsample_bicubic2d_aa.vec", (image, [5, 3], False, None), {}
+    yield "avg_pool2d.default", (image, [3, 3], [2, 2], [1, 1], True), {}
+    yield "avg_pool2d.default", (image, [3, 3], [2, 2], [1, 1], True, False), {}
+    yield "avg_pool2d.default", (image, [3, 2], [2, 2], [1, 1], False, True, 5), {}
     for space in (2, 3):
         volume = real(2, 3, *(6, 5, 4)[:space])
         yield f"max_pool{space}d_with_indices.default", (volume, [2] * space), {}
+        yield f"max_pool{space}d_with_indices.default", (volume, [3] * space, [2], [1], [1], True), {}
         yield f"_adaptive_avg_pool{space}d.default", (volume, [2] * space), {}

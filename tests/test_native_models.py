@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import pickle
 import subprocess
@@ -25,6 +26,7 @@ from tensoria.programs.program import Program  # noqa: E402
 KINDS = ("numpy", "torch", "tensorflow", "keras")
 
 
+@functools.cache
 def ported(name: str) -> tuple[Any, Program, Any]:
     torch.manual_seed(0)
     example = MODELS[name]
@@ -68,7 +70,7 @@ def test_models_of_every_kind_compute_what_the_source_does_at_other_sizes(name: 
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_go_through_a_model_unchanged_whatever_it_stores(kind: str) -> None:
     module, program, example = ported("images")
-    model = program.to(kind)
+    module, model = copy.deepcopy(module), program.to(kind)
     state = {name: np.asarray(value) for name, value in model.state_dict().items()}
     for name, array in program.parameters.items():
         np.testing.assert_array_equal(state[name], program.arrays[array])

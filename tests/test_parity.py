@@ -423,3 +423,28 @@ def test_a_program_that_trains_is_compared_with_what_the_model_drew() -> None:
 
 def test_a_source_prints_where_it_is() -> None:
     assert str(Source("a.py", 3, "layer.0")) == "layer.0 (a.py:3)"
+
+
+def test_a_fault_in_a_program_from_keras_is_named_by_its_layer() -> None:
+    keras = pytest.importorskip("keras")
+    tf = pytest.importorskip("tensorflow")
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    inputs = keras.Input((6, 6, 2), name="image")
+    y = layers.BatchNormalization(name="normal")(layers.Conv2D(3, 3, padding="same", name="convolve")(inputs))
+    y = layers.Dense(4, activation="gelu", name="dense")(layers.Flatten()(y))
+    source = keras.Model(inputs, layers.LayerNormalization(name="last")(y))
+    image = tf.random.normal((2, 6, 6, 2), seed=1)
+    program = tn.port(source, (image,), dynamic={"inputs": ("batch", None, None, None)})
+    others = [name for name in TARGETS if name != "tensorflow"]
+    found = tn.parity(program, source=source, args=(image,), to=others, grads=True, sweep=True, stress=True)
+    assert found.holds, str(found)
+    assert {x.case for x in found.outcomes} >= {"as given", "batch = 1", "stressed normalisation"}
+    assert {x.name for x in found.outcomes if x.kind == "gradient"} >= {"convolve/kernel", "last/gamma"}
+    for operation, layer, attributes in (
+        ("layer_norm", "last", {"epsilon": 1e-2}), ("gelu", "dense", {"approximate": "tanh"}),
+        ("convolution", "convolve", {"padding": ((0, 2), (0, 2))}),
+    ):  # fmt: skip
+        wrong = tn.parity(changed(operation, **attributes)(program), source=source, args=(image,), to=others)
+        named = [(x.backend, x.name, x.source.module) for x in wrong.comparisons if x.diverges]
+        assert named == [(name, operation, layer) for name in others], str(wrong)

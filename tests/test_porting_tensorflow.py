@@ -151,7 +151,7 @@ def test_gradients_are_those_of_the_model_itself(backend: str, name: str) -> Non
     assert set(by_name) == set(parameters)
     pairs = [*zip(by_input, inputs, strict=True), *((by_name[key], parameters[key]) for key in parameters)]
     # A gradient that is zero but for rounding is held against the others.
-    floor = 1e-3 * max(float(np.abs(numbers(g)).max()) for _, g in pairs)
+    floor = 1e-2 * max(float(np.abs(numbers(g)).max()) for _, g in pairs)
     for a, b in pairs:
         scale = max(float(np.abs(numbers(b)).max()), floor)
         tolerance = 1e-12 if b.dtype == tf.float64 else 1e-4 if name in LARGE else 1e-5
@@ -269,6 +269,75 @@ def test_what_is_dropped_follows_from_the_key(backend: str) -> None:
     np.testing.assert_allclose(
         numbers(program.eval().run(x, backend=backend)), model(x).numpy(), rtol=0, atol=1e-5 * np.abs(model(x)).max()
     )
+
+
+class Counting(tf.Module):
+    """Counts its calls, and changes a variable in one of two ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count, self.scale = tf.Variable(0.0), tf.Variable([1.0, 2.0])
+
+    @tf.function
+    def __call__(self, x: Any) -> Any:
+        self.count.assign_add(1.0)
+        if tf.reduce_sum(x) > 0:
+            self.scale.assign(self.scale * x)
+        else:
+            self.scale.assign_sub(x)
+        return x * self.count + self.scale
+
+
+def test_what_a_call_assigns_is_an_update(backend: str) -> None:
+    module = Counting()
+    program = tn.port(module, (tf.ones(2),))
+    assert set(program.updates) == {"count", "scale"}
+    state = program.state()
+    for x in (tf.constant([1.5, 2.0]), tf.constant([-1.0, 0.5]), tf.constant([3.0, 1.0])):
+        y, state = program.apply(state, tn.asarray(x.numpy(), backend=backend))
+        np.testing.assert_allclose(numbers(y), module(x).numpy(), rtol=1e-6)
+    for name, variable in (("count", module.count), ("scale", module.scale)):
+        np.testing.assert_allclose(numbers(state[name]), variable.numpy(), rtol=1e-6)
+
+
+@tf.function
+def listed(x: Any) -> Any:
+    """Lists that are written in another order, in one place, and behind their end; maps and scans over an axis."""
+    n = tf.shape(x)[0]
+    backwards = tf.TensorArray(tf.float32, size=n, element_shape=(3,))
+    growing = tf.TensorArray(tf.float32, size=0, dynamic_size=True)
+    last = tf.TensorArray(tf.float32, size=1)
+    h = tf.zeros((3,))
+    for i in tf.range(n):
+        h = tf.tanh(h + x[i])
+        backwards, last = backwards.write(n - 1 - i, h), last.write(0, h)
+    for i in tf.range(3):
+        growing = growing.write(i, x * tf.cast(i, tf.float32))
+    return (
+        backwards.stack(), growing.stack(), last.stack(), tf.scan(lambda a, b: a * b, x), tf.foldl(tf.add, x),
+        tf.map_fn(tf.reduce_sum, x), tf.gather_nd(x, [[1, 2], [0, 1]]),
+    )  # fmt: skip
+
+
+def test_lists_of_tensors_in_loops(backend: str) -> None:
+    program = tn.port(listed, (tf.random.normal((4, 3)),), dynamic={"x": ("rows", None)})
+    assert "while_loop" not in program.operations()
+    for rows in (4, 6):
+        x = tf.random.normal((rows, 3))
+        close(program.run(x, backend=backend), listed(x), 1e-5)
+
+
+def test_masks_and_containers_of_arguments(backend: str) -> None:
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    x = layers.Embedding(7, 4, mask_zero=True)(tokens)
+    results = {"states": layers.LSTM(3, return_sequences=True)(x), "last": layers.GRU(3)(x)}
+    masked = keras.Model({"tokens": tokens}, results)
+    given = {"tokens": tf.constant([[1, 2, 0, 0], [3, 4, 5, 0]])}
+    program = tn.port(masked, (given,), dynamic={"inputs_tokens": ("batch", "time")})
+    for argument in (given, {"tokens": tf.constant([[1, 0, 0]])}):
+        found, theirs = program.run(argument, backend=backend), masked(argument)
+        assert list(found) == list(theirs) == ["states", "last"]
+        close(found, theirs, 1e-5)
 
 
 # -- names, lines, files ----------------------------------------------------------------------------------------------
@@ -436,7 +505,7 @@ def test_hidden_randomness_tables_strings_and_changing_shapes_are_refused() -> N
             tn.port(tf.function(function), (tf.ones(3),))
     with pytest.raises(PortingError, match="has one mode"):
         tn.port(looping, MODELS["looping"].args, train=True)
-    with pytest.raises(PortingError, match="dynamic= names 'y'; the arguments are x"):
+    with pytest.raises(PortingError, match="dynamic= names 'y'; the arguments' tensors are x"):
         tn.port(tf.function(lambda x: x), (tf.ones(3),), dynamic={"y": ("n",)})
 
 

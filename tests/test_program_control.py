@@ -307,3 +307,82 @@ def test_a_value_of_a_branch_does_not_leave_it() -> None:
 
     with pytest.raises(TracingError, match="another trace"):
         tn.trace(lambda x: tn.cond(tn.any(x > 0), leak, tn.cos, x) + kept[0], tn.asarray([1.0]))
+
+
+# -- while a framework traces -----------------------------------------------------------------------------------------
+
+
+def arrays_of(result: Any) -> list[Any]:
+    """The native arrays of a result, in order."""
+    if isinstance(result, dict):
+        result = list(result.values())
+    if isinstance(result, (tuple, list)):
+        return [array for item in result for array in arrays_of(item)]
+    return [result.array]
+
+
+@each
+@pytest.mark.parametrize("rows", [None, 4])
+def test_in_tensorflows_graphs_choices_and_loops_are_its_own(name: str, rows: int | None) -> None:
+    tf = pytest.importorskip("tensorflow")
+    specs = [tf.TensorSpec([rows, 3], tf.float64), tf.TensorSpec([], tf.float64)]
+
+    @tf.function(autograph=False, input_signature=specs)
+    def graph(x: Any, a: Any) -> Any:
+        return arrays_of(FUNCTIONS[name](Tensor(x), Tensor(a)))
+
+    for sign in (1.0, -1.0):
+        found = graph(*(t.array for t in given("tensorflow", sign)))
+        same([Tensor(x) for x in found], FUNCTIONS[name](*given("numpy", sign)))
+    assert graph.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_in_tensorflows_graphs_they_are_differentiated(name: str) -> None:
+    tf = pytest.importorskip("tensorflow")
+
+    def total(x: Any, a: Any) -> Any:
+        return tf.add_n([tf.reduce_sum(tf.sin(y)) for y in arrays_of(FUNCTIONS[name](Tensor(x), Tensor(a)))])
+
+    @tf.function(autograph=False)
+    def gradient(x: Any, a: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch((x, a))
+            y = total(x, a)
+        return tape.gradient(y, (x, a))
+
+    x, a = (t.array for t in given("tensorflow", -1.0))
+    with tf.GradientTape() as tape:
+        tape.watch((x, a))
+        y = total(x, a)
+    zero = tf.UnconnectedGradients.ZERO
+    for found, expected in zip(gradient(x, a), tape.gradient(y, (x, a), unconnected_gradients=zero), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+
+def test_in_tensorflows_graphs_a_state_that_changes_its_type_is_refused() -> None:
+    tf = pytest.importorskip("tensorflow")
+    x = tf.zeros((2, 3), tf.float64)
+
+    def refused(function: Callable[[Tensor], Any]) -> None:
+        tf.function(lambda x: arrays_of(function(Tensor(x))), autograph=False)(x)
+
+    with pytest.raises(ShapeError, match="the body of while_loop makes a state"):
+        refused(lambda x: tn.while_loop(lambda s: tn.sum(s) < 3, lambda s: s[:1], x))
+    with pytest.raises(DTypeError, match="the functions of cond return"):
+        refused(lambda x: tn.cond(tn.sum(x) > 0, lambda: x, lambda: tn.astype(x, tn.float32)))
+    with pytest.raises(TracingError, match="returns a pair"):
+        refused(lambda x: tn.scan(lambda s, y: s, x[0], x))
+
+
+@pytest.mark.parametrize("name", ["chosen", "halved", "recurrent", "nested"])
+def test_under_torchs_compiler_they_compute_the_same(name: str) -> None:
+    torch = pytest.importorskip("torch")
+
+    def function(x: Any, a: Any) -> Any:
+        return arrays_of(FUNCTIONS[name](Tensor(x), Tensor(a)))
+
+    compiled = torch.compile(function, backend="eager")
+    for sign in (1.0, -1.0):
+        found = compiled(*(t.array for t in given("torch", sign)))
+        same([Tensor(x) for x in found], FUNCTIONS[name](*given("numpy", sign)))

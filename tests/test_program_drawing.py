@@ -142,9 +142,9 @@ def test_calls_of_modules_are_a_tree_of_instructions() -> None:
         "drawing: 6 instructions, 0-5",
         "  encoder: 4 instructions, 1-4",
         "    layer.0 (0): 3 instructions, 1-4",
-        "      norm (Norm): 1 instructions, 2",
-        "    layer.1 (1): 1 instructions, 3",
-        "  head (Head): 1 instructions, 5",
+        "      norm (Norm): 1 instruction, 2",
+        "    layer.1 (1): 1 instruction, 3",
+        "  head (Head): 1 instruction, 5",
     ]
 
 

@@ -227,3 +227,14 @@ def test_einops_patterns_are_recorded(backend: str) -> None:
     x = tn.tensor(native(backend, random.standard_normal((2, 6))), "b h")
     function = lambda x: x.rearrange("b (h d) -> h b d", d=3)  # noqa: E731
     same(tn.trace(function, x).run(x), function(x))
+
+
+def test_tensors_in_an_object_are_no_results() -> None:
+    class Held:
+        def __init__(self, x: object) -> None:
+            self.x = x
+
+    x = tn.asarray([1.0, 2.0])
+    with pytest.raises(TracingError, match=r"returns a Held, whose tensors would not be results.*\n.*a dictionary"):
+        tn.trace(lambda x: [Held(x * 2)], x)
+    assert tn.trace(lambda x: {"x": x, "kind": Held(3), "of": float}, x).run(x)["of"] is float

@@ -320,6 +320,42 @@ class TensorflowBackend(Backend):
 
         return substituted(model, arrays)
 
+    def deferred(self) -> bool:
+        return not tf.executing_eagerly()
+
+    def cond(self, condition: Array, then: Any, otherwise: Any) -> list[Array]:
+        found = tf.cond(condition, then, otherwise)
+        return list(found) if isinstance(found, (list, tuple)) else [found]
+
+    def while_loop(self, test: Any, body: Any, state: list[Array]) -> list[Array]:
+        found = tf.while_loop(lambda *now: test(list(now)), lambda *now: tuple(body(list(now))), tuple(state))
+        return list(found)
+
+    def scan(
+        self, body: Any, state: list[Array], arrays: Sequence[Array], count: Any, reverse: bool
+    ) -> tuple[list[Array], list[Array]]:
+        if not self.deferred():
+            return super().scan(body, state, arrays, count, reverse)
+        # The first step stands before the loop: it says what is stacked.
+        total = tf.shape(arrays[0])[0] if count is None else tf.constant(count)
+        place = (lambda n: total - 1 - n) if reverse else (lambda n: n)
+        state, first = body(state, [x[place(0)] for x in arrays])
+        stacks = [
+            tf.TensorArray(y.dtype, total, element_shape=y.shape, clear_after_read=False).write(place(0), y)
+            for y in first
+        ]
+
+        def step(n: Array, now: Any, stacks: Any) -> Any:
+            after, ys = body(list(now), [x[place(n)] for x in arrays])
+            return n + 1, tuple(after), tuple(s.write(place(n), y) for s, y in zip(stacks, ys, strict=True))
+
+        start = tf.constant(1), tuple(state), tuple(stacks)
+        _, last, stacks = tf.while_loop(lambda n, *_: n < total, step, start)
+        found = [stack.stack() for stack in stacks]
+        for x in found:
+            x.set_shape([count, *x.shape[1:]])
+        return list(last), found
+
     def served(self, program: Any, folder: Any, arrays: Mapping[str, Any]) -> list[np.ndarray[Any, Any]]:
         from tensoria_tensorflow.serving import served
 

@@ -23,7 +23,6 @@ from tensorflow.python.autograph.impl import api as autograph
 
 from tensoria.errors import PortingError, TensoriaError
 from tensoria.programs.captured import Dynamic
-from tensoria.programs.dimensions import Dim
 from tensoria.programs.trees import Tree, flatten, unflatten
 from tensoria.programs.types import Source
 
@@ -100,7 +99,7 @@ def exported(
     given = named(names, args, kwargs)
     leaves, tree = flatten(tuple(given.values()), _is_tensor)
     paths = tuple(path for name, part in zip(given, tree.children, strict=True) for path in part.names(name))
-    specs = _specs(given, tree, paths, leaves, dynamic)
+    specs = _specs(paths, leaves, dynamic)
     count = len(args)
 
     def traced(*tensors: Any) -> Any:
@@ -213,16 +212,14 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, (tf.Tensor, tf.Variable, np.ndarray))
 
 
-def _specs(
-    given: Mapping[str, Any], tree: Tree, paths: Sequence[str], leaves: Sequence[Any], dynamic: Dynamic
-) -> list[tf.TensorSpec]:
-    known = {*given, *paths}
+def _specs(paths: Sequence[str], leaves: Sequence[Any], dynamic: Dynamic) -> list[Any]:
+    """What TensorFlow is told of the tensors: open axes have no size."""
     for name in dynamic:
-        if name not in known:
-            raise PortingError(f"dynamic= names {name!r}; the arguments are {', '.join(given)}.")
+        if name not in paths:
+            raise PortingError(f"dynamic= names {name!r}; the arguments' tensors are {', '.join(paths)}.")
     specs = []
     for path, leaf in zip(paths, leaves, strict=True):
-        sizes = wanted(dynamic, given, path)
+        sizes = dynamic.get(path)
         shape: list[int | None] = list(leaf.shape)
         if sizes is not None:
             if len(sizes) != len(shape):
@@ -230,11 +227,6 @@ def _specs(
             shape = [size if name is None else None for size, name in zip(shape, sizes, strict=True)]
         specs.append(tf.TensorSpec(shape, leaf.dtype, name=path))
     return specs
-
-
-def wanted(dynamic: Dynamic, given: Mapping[str, Any], path: str) -> Sequence[str | Dim | None] | None:
-    """Which axes of a tensor are to stay open: by its own path, or by the argument that it is."""
-    return dynamic.get(path)
 
 
 def _name(model: Any) -> str:

@@ -1,8 +1,7 @@
 """Operations of neural networks by TensorFlow's own kernels, where they compute what the definition says.
 
 On the processor TensorFlow's convolutions want channels last; the definition's order is restored behind them. Left to
-the definitions are `gelu` (whose constants TensorFlow rounds to float32), transposed convolutions, and the resampling
-of images, whose coordinates TensorFlow has other rules for.
+the definitions is the resampling of images, whose coordinates TensorFlow has other rules for.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def gelu(x, *, approximate):
     """x times the normal distribution function, or its approximation by tanh."""
     if approximate == "tanh":
         return 0.5 * x * (1 + tf.tanh((2 / 3.141592653589793) ** 0.5 * (x + 0.044715 * (x * x * x))))
-    return 0.5 * x * (1 + tf.math.erf(x * 0.5**0.5))
+    return x * (0.5 * (1 + tf.math.erf(x * 0.5**0.5)))
 
 
 def softmax(x, *, axis):
@@ -91,7 +90,7 @@ def attention(query, key, value, *mask, causal, scale):
             scores = scores + tf.where(allowed, of, 0)
     some = tf.reduce_any(keep, axis=-1, keepdims=True)
     weights = tf.nn.softmax(tf.where(keep | ~some, scores, float("-inf")))
-    return tf.matmul(tf.where(some, weights, 0), value)
+    return tf.where(some, tf.matmul(weights, value), 0)
 
 
 def embedding(weight, indices):
@@ -167,6 +166,33 @@ def mean_pool(x, *, window, strides, padding, padded):
     return summed(tf.pad(x, around)) / summed(tf.pad(inside, around))
 
 
+def convolution_transpose(x, kernel, *bias, strides, padding, dilation, groups):
+    """The adjoint of a convolution, channels last; what the padding says is cut from the ends, or added."""
+    space = len(strides)
+    x = tf.transpose(x, [0, *range(2, 2 + space), 1])
+    kernel = tf.transpose(kernel, [*range(2, 2 + space), 1, 0])
+    for axis, wide in enumerate(dilation):
+        if wide > 1:
+            apart = [kernel, *[tf.zeros_like(kernel)] * (wide - 1)]
+            sizes = tf.shape(kernel)
+            stretched = tf.concat([sizes[:axis], [sizes[axis] * wide], sizes[axis + 1 :]], axis=0)
+            kernel = tf.reshape(tf.stack(apart, axis=axis + 1), stretched)
+            kernel = tf.split(kernel, [(sizes[axis] - 1) * wide + 1, wide - 1], axis=axis)[0]
+    reach, sizes = tf.shape(kernel), tf.shape(x)
+    full = [(sizes[n + 1] - 1) * strides[n] + reach[n] for n in range(space)]
+    shape = tf.stack([sizes[0], *full, reach[space]])
+    parts = tf.split(x, groups, axis=-1), tf.split(kernel, groups, axis=-1)
+    results = [tf.nn.conv_transpose(a, b, shape, strides, "VALID") for a, b in zip(*parts, strict=True)]
+    found = results[0] if groups == 1 else tf.concat(results, axis=-1)
+    ends = [(max(-low, 0), max(-high, 0)) for low, high in padding]
+    found = tf.pad(found, [(0, 0), *ends, (0, 0)])
+    cut = [slice(max(low, 0), -high if high > 0 else None) for low, high in padding]
+    found = found[(slice(None), *cut, slice(None))]
+    if bias:
+        found = found + bias[0]
+    return tf.transpose(found, [0, 1 + space, *range(1, 1 + space)])
+
+
 def max_pool(x, *, window, strides, padding, dilation):
     """The largest component of each window."""
     space = len(window)
@@ -186,7 +212,12 @@ def max_pool(x, *, window, strides, padding, dilation):
         return x
     last = [0, *range(2, 2 + space), 1]
     x = tf.transpose(tf.pad(x, [(0, 0), (0, 0), *padding], constant_values=float("-inf")), last)
-    x = tf.nn.pool(x, window, "MAX", strides=strides, padding="VALID", dilations=dilation)
+    if max(dilation) == 1 and space == 2:
+        x = tf.nn.max_pool2d(x, window, strides, "VALID")
+    elif max(dilation) == 1 and space == 1:
+        x = tf.nn.max_pool1d(x, window, strides, "VALID")
+    else:
+        x = tf.nn.pool(x, window, "MAX", strides=strides, padding="VALID", dilations=dilation)
     return tf.transpose(x, [0, 1 + space, *range(1, 1 + space)])
 
 
@@ -274,7 +305,7 @@ KERNELS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         erf, sigmoid, relu, gelu, softmax, log_softmax, linear, layer_norm, batch_norm, attention, embedding,
-        convolution, max_pool, mean_pool, pad, lstm, gru,
+        convolution, convolution_transpose, max_pool, mean_pool, pad, lstm, gru,
         dropout, take_at, adaptive_max_pool,
     )
 }  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any
 from tensoria.errors import TensoriaError
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.operations import OPERATIONS
+from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.types import Instruction, Literal, Operand, Value
 
 __all__ = ["fused", "living"]
@@ -187,6 +188,18 @@ def _permuted(work: _Work, made: Instruction) -> Any:
     if order == tuple(range(len(order))):
         return before.operands[0]
     return ("permute_dims", before.operands, {"axes": order})
+
+
+def _picked(work: _Work, made: Instruction) -> Any:
+    """One of several values that were joined along a new axis."""
+    joined = work.maker(made.operands[0], "stack")
+    if joined is None or len(made.operands) > 1:
+        return None
+    axis, key = joined.attributes["axis"], made.attributes["key"]
+    rest = [part for n, part in enumerate(key) if n != axis]
+    if isinstance(key[axis], int) and all(part == Cut() for part in rest):
+        return joined.operands[key[axis]]
+    return None
 
 
 def _where_true(work: _Work, made: Instruction) -> Any:
@@ -607,7 +620,7 @@ def _orders(product: Instruction, made: Instruction, weights: Operand, value: Op
 
 PATTERNS: dict[str, tuple[Callable[[_Work, Instruction], Any], ...]] = {
     "reshape": (_reshape,), "squeeze": (_reshape,), "expand_dims": (_reshape,), "permute_dims": (_permuted,),
-    "logical_and": (_where_true,), "matmul": (_linear,), "add": (_normalised, _biased),
+    "getitem": (_picked,), "logical_and": (_where_true,), "matmul": (_linear,), "add": (_normalised, _biased),
     "multiply": (_neutral, _gelu, _silu, _root_mean_square), "divide": (_softmax,), "where": (_dropout,),
     "contract": (_attention,), "embedding": (_embedded,),
 }  # fmt: skip

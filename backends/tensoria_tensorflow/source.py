@@ -212,6 +212,10 @@ def _operator(sign: str) -> Row:
 
     def row(call: Call) -> str:
         a, b = call.texts
+        first, second = call.types
+        rows = first.ndim == 2 and second.shape == first.shape[1:] and first.dtype.kind == "float"
+        if sign == "+" and rows and call.instruction.source.module:
+            return f"tf.nn.bias_add({a}, {b})"  # which a graph makes part of a product before it
         if _runs(*(of.shape for of in call.types)) > BROADCAST:
             a, b = (_tiled(call, n) for n in range(2))
         return f"{a} {sign} {b}"
@@ -671,7 +675,7 @@ DIALECT = Dialect(
     prelude={**PRELUDE, **neural.PRELUDE},
     functions={"min": "tf.minimum", "max": "tf.maximum"},
     control=CONTROL,
-    channels_last=True,
+    passes=frozenset(("layout", "rows")),
     classes=ClassStyle(
         base="tf.Module",
         method="__call__",

@@ -181,7 +181,7 @@ class _Capture:
         for spec in specs:
             kind = spec.kind.name
             returned = kind == "USER_INPUT_MUTATION" and spec.arg.name in results
-            if kind not in ("USER_OUTPUT", "BUFFER_MUTATION") and not returned:
+            if kind not in ("USER_OUTPUT", "BUFFER_MUTATION", "TOKEN") and not returned:
                 what = kind.lower().replace("_", " ")
                 self.refused.append(f"a side effect, {what} of {spec.target}")
 
@@ -273,6 +273,8 @@ class _Capture:
         if is_size(node):
             return
         if node.target is operator.getitem:
+            if name_of(node.args[0]) in IGNORED:
+                return
             found = self.held[node] = self.held[node.args[0]][node.args[1]]
             if found is None and node.users:
                 of = node.args[0]
@@ -284,7 +286,9 @@ class _Capture:
         source = _source(node)
         before = len(self.recorder.instructions)
         fakes = tuple(a.meta["val"] if isinstance(a, torch.fx.Node) else a for a in node.args)
-        call = Call(self.recorder, node.meta["val"], fakes, self.sizes, self.draws)
+        picked = [user.args[1] for user in node.users if user.target is operator.getitem]
+        wanted = frozenset(picked) if len(picked) == len(node.users) else None
+        call = Call(self.recorder, node.meta["val"], fakes, self.sizes, self.draws, wanted)
         args = [self._argument(a) for a in node.args]
         kwargs = {key: self._argument(a) for key, a in node.kwargs.items() if key not in PLACED}
         try:

@@ -100,7 +100,7 @@ def exported(
             _placed(made.graph, inside)
             for _ in range(3):
                 unknown = {node.target for node in made.graph.nodes if node.op == "call_function" and not _known(node)}
-                known = torch.export.default_decompositions()
+                known = {**_further(), **torch.export.default_decompositions()}
                 table = {of: known[of] for of in unknown if of in known}
                 if not table:
                     break
@@ -133,7 +133,8 @@ def open_axes(dynamic: Dynamic, given: Mapping[str, Any]) -> Iterator[tuple[str,
                 if alone or name == path:
                     raise PortingError(f"dynamic= has {len(sizes)} entries for {name}, which has {leaf.ndim} axes.")
                 sizes = ()
-            used.update((name,) if sizes or not leaf.ndim else ())
+            elif name in dynamic:
+                used.add(name)
             yield root, leaf, sizes
     for name in dynamic:
         if name not in used:
@@ -183,6 +184,20 @@ def _sizes(found: Sequence[tuple[str, Any, Sequence[Any]]], distinct: bool) -> d
             sizes[str(name)] = size * times
             taken.add(size * times)
     return sizes
+
+
+FURTHER = (
+    "dist.default", "grid_sampler_2d.default", "adaptive_max_pool2d.default",
+    "adaptive_max_pool3d.default", "ldexp.Tensor", "convolution_backward.default", "native_batch_norm_backward.default",
+    "max_pool2d_with_indices_backward.default", "avg_pool2d_backward.default", "_native_batch_norm_legit.default",
+)  # fmt: skip
+"""Operators that PyTorch can take apart and by default does not."""
+
+
+def _further() -> dict[Any, Any]:
+    from torch._decomp import decomposition_table
+
+    return {of: how for of, how in decomposition_table.items() if str(of).removeprefix("aten.") in FURTHER}
 
 
 REGION = "a region of automatic casts"
@@ -256,7 +271,10 @@ def _keep_gradient_guards(graph: Any) -> None:
 
 def name_of(node: Any) -> str:
     """The operator's overload, `aten.add.Tensor`."""
-    return str(node.target) if isinstance(node.target, torch._ops.OpOverload) else getattr(node.target, "__name__", "")
+    if isinstance(node.target, torch._ops.OpOverload):
+        return str(node.target)
+    name = getattr(node.target, "__name__", "")
+    return f"{name}({node.args[1]})" if name == "with_effects" else name
 
 
 def is_size(node: Any) -> bool:

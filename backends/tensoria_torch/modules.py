@@ -165,14 +165,15 @@ class _Built:
         self.paths: dict[Value, list[str]] = {value: [name] for name, value in program.parameters.items()}
         for alias, name in program.aliases.items():
             self.paths[program.parameters[name]].append(alias)
-        self.tensors = {value: self._tensor(name) for name, value in program.parameters.items()}
+        orders = _orders(program)
+        self.tensors = {value: self._tensor(name, orders.get(value)) for name, value in program.parameters.items()}
         self.specs: dict[str, tuple[Any, ...]] = {}
         """The modules of PyTorch that there are, by path."""
         self.count = 0
 
-    def _tensor(self, name: str) -> Any:
+    def _tensor(self, name: str, order: tuple[int, ...] | None) -> Any:
         value = self.program.parameters[name]
-        found = tensor(self.program.arrays[value], value.type)
+        found = tensor(self.program.arrays[value], value.type, order)
         return nn.Parameter(found) if name in self.program.trainable else found
 
     def module(self) -> GraphModule:
@@ -343,11 +344,35 @@ class _Built:
         return GraphModule(root, graph)
 
 
-def tensor(array: Any, of: Type) -> Any:
-    """An array of NumPy in memory of its own."""
+def tensor(array: Any, of: Type, order: tuple[int, ...] | None = None) -> Any:
+    """An array of NumPy in memory of its own, in which its axes may lie in another order."""
     if array.dtype.name == "bfloat16":
         array = array.astype(np.float32)
-    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="))).to(getattr(torch, of.dtype.name))
+    array = np.asarray(array, dtype=array.dtype.newbyteorder("="))
+    array = np.array(array if order is None else array.transpose(order), order="C")
+    found = torch.from_numpy(array).to(getattr(torch, of.dtype.name))
+    return found if order is None else found.permute(tuple(np.argsort(order).tolist()))
+
+
+def _orders(program: BaseProgram) -> dict[Operand, tuple[int, ...]]:
+    """The order in memory in which parameters are read, where that is not the order of their axes.
+
+    A kernel (height, width, in, out) lies as PyTorch has one with its channels last, or it would be copied in every
+    call; its shape, and so the state, stays the program's.
+    """
+    held = set(program.parameters.values())
+    found: dict[Operand, tuple[int, ...]] = {}
+    for made in program.instructions:
+        for n, x in enumerate(made.operands):
+            if x not in held:
+                continue
+            if made.operation == "permute_dims":
+                found[x] = made.attributes["axes"]
+            elif made.operation == "convolution" and n == 1 and made.attributes["numbers"][0][-1] == "C":
+                letters = made.attributes["numbers"][1]
+                space = "".join(letter for letter in letters if letter not in "OI")
+                found[x] = tuple(letters.index(letter) for letter in f"O{space}I")
+    return found
 
 
 def _symbols(program: BaseProgram) -> set[str]:

@@ -67,15 +67,16 @@ def _ported(
 
 def coverage(
     module: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, dynamic: Dynamic | None = None,
-    to: Sequence[str] = (),
+    to: Sequence[str] = (), train: bool | None = None,
 ) -> Coverage:  # fmt: skip
     """What of a model can be ported, operator by operator, before it is.
 
     Args:
         module, args, kwargs, dynamic: as for `port`.
+        train: whether the model is looked at as it trains (True), as it is used (False), or as it stands (None).
         to: backends; for each of them it is said which operations run by its own kernels.
     """
-    _, found = capturing(module, args, kwargs, dynamic)
+    _, found = capturing(module, args, kwargs, dynamic, train)
     kernels = {}
     for name in to:
         own = get(name).primitives

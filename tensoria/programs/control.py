@@ -1,5 +1,7 @@
 """Choices and loops that depend on numbers: run at once on tensors that have some, recorded while a function is traced.
 
+While a framework traces a graph of its own, they become its own choices and loops (`Backend.deferred`).
+
 `cond`, `while_loop` and `scan` are functions of functions. What these capture from around them is noticed and becomes
 an operand; a state keeps its structure, types and labels from step to step.
 """
@@ -10,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tensoria.backend import use
+from tensoria.backend import Backend, backend_of, use
 from tensoria.core import BaseTensor, same_backend
 from tensoria.errors import DTypeError, ShapeError, TracingError
 from tensoria.indices import PLAIN, Axes
@@ -20,7 +22,7 @@ from tensoria.programs.dimensions import Size
 from tensoria.programs.passes.inlining import region
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.symbolic import backend as symbolic
-from tensoria.programs.trees import Tree, flatten, unflatten
+from tensoria.programs.trees import LEAF, Tree, flatten, unflatten
 from tensoria.programs.types import Type, Value
 from tensoria.tensor import Tensor
 
@@ -47,6 +49,9 @@ def cond(condition: Any, then: Callable[..., Any], otherwise: Callable[..., Any]
     (array([2.]), array([4.]))
     """
     if not (recorder.tracing() and _is_symbolic(condition)):
+        backend = _deferred([condition])
+        if backend is not None:
+            return _deferred_cond(backend, condition, (then, otherwise), operands)
         return (then if bool(condition) else otherwise)(*operands)
     into = recorder.current()
     leaves, tree = flatten(operands, is_leaf)
@@ -77,6 +82,9 @@ def while_loop(test: Callable[[Any], Any], body: Callable[[Any], Any], state: An
     """
     leaves, tree = flatten(state, is_leaf)
     if not recorder.tracing():
+        backend = _deferred(leaves)
+        if backend is not None:
+            return _deferred_loop(backend, test, body, leaves, tree)
         given = _facts(leaves)
         while bool(test(state)):
             state = body(state)
@@ -120,6 +128,9 @@ def scan(
     slices, cut = flatten(xs, is_leaf)
     count = _length([Tensor(x) if not isinstance(x, BaseTensor) else x for x in slices], length)
     if not recorder.tracing():
+        backend = _deferred([*leaves, *slices])
+        if backend is not None:
+            return _deferred_scan(backend, body, (leaves, tree), (slices, cut), count, reverse)
         return _scanned(body, state, [Tensor(x) for x in slices], cut, count, reverse)
     into = recorder.current()
     arguments, arrays = ([_lifted(leaf, into) for leaf in given] for given in (leaves, slices))
@@ -181,6 +192,99 @@ def _facts(leaves: Sequence[Any]) -> list[Any]:
     """What may not change of a state, as it is told."""
     tensors = [leaf if isinstance(leaf, BaseTensor) else Tensor(leaf) for leaf in leaves]
     return [(t.dtype, tuple(t._array.shape), t.axes) for t in tensors]
+
+
+# -- in a framework's graph ------------------------------------------------------------------------------------------
+
+
+def _deferred(leaves: Sequence[Any]) -> Backend | None:
+    """The backend whose framework is tracing a graph, if there is one."""
+    for leaf in leaves:
+        backend = leaf._backend if isinstance(leaf, BaseTensor) else backend_of(leaf)
+        if backend is not None and backend.deferred():
+            return backend
+    return None
+
+
+class _Native:
+    """A function of tensors as one of native arrays; what it returned is kept for the structure."""
+
+    def __init__(self, function: Callable[..., Any], given: Sequence[Any], tree: Tree) -> None:
+        tensors = [leaf if isinstance(leaf, BaseTensor) else Tensor(leaf) for leaf in given]
+        self.function, self.tree = function, tree
+        self.axes = [t.axes for t in tensors]
+        self.backends = [t._backend for t in tensors]
+        self.arrays = [t._array for t in tensors]
+        self.facts: list[Any] = []
+        self.axes_out: list[Axes] = []
+        self.tree_out = LEAF
+
+    def __call__(self, arrays: Sequence[Any]) -> list[Any]:
+        parts = zip(arrays, self.axes, self.backends, strict=True)
+        result = self.function(*unflatten(self.tree, [Tensor.from_parts(x, axes, b) for x, axes, b in parts]))
+        leaves, self.tree_out = flatten(result, is_leaf)
+        tensors = [leaf if isinstance(leaf, BaseTensor) else Tensor(leaf) for leaf in leaves]
+        self.facts, self.axes_out = _facts(leaves), [t.axes for t in tensors]
+        return [t._array for t in tensors]
+
+    def unpacked(self, arrays: Sequence[Any], backend: Backend) -> Any:
+        """Native results in the function's structure, with its labels."""
+        parts = zip(arrays, self.axes_out, strict=True)
+        return unflatten(self.tree_out, [Tensor.from_parts(x, axes, backend) for x, axes in parts])
+
+
+def _deferred_cond(
+    backend: Backend, condition: Any, functions: Sequence[Callable[..., Any]], operands: tuple[Any, ...]
+) -> Any:
+    given, tree = flatten(operands, is_leaf)
+    first, second = (_Native(function, given, tree) for function in functions)
+    truth = condition._array if isinstance(condition, BaseTensor) else condition
+
+    def other() -> list[Any]:
+        found = second(second.arrays)
+        _require("the functions of cond return", (second.tree_out, second.facts), (first.tree_out, first.facts))
+        return found
+
+    found = backend.cond(truth, lambda: first(first.arrays), other)
+    return first.unpacked(found, backend)
+
+
+def _deferred_loop(
+    backend: Backend, test: Callable[[Any], Any], body: Callable[[Any], Any], given: Sequence[Any], tree: Tree
+) -> Any:
+    of = Tree("tuple", (), (tree,))
+    asked, step = _Native(test, given, of), _Native(body, given, of)
+    facts = _facts(given)
+
+    def checked(arrays: Sequence[Any]) -> list[Any]:
+        found = step(arrays)
+        _require("the body of while_loop makes a state", (step.tree_out, step.facts), (tree, facts))
+        return found
+
+    found = backend.while_loop(lambda arrays: asked(arrays)[0], checked, step.arrays)
+    return step.unpacked(found, backend)
+
+
+def _deferred_scan(
+    backend: Backend, body: Callable[[Any, Any], Any], state: tuple[list[Any], Tree], xs: tuple[list[Any], Tree],
+    count: Size, reverse: bool,
+) -> tuple[Any, Any]:  # fmt: skip
+    given = [*state[0], *(Tensor(x)[0] for x in xs[0])]
+    step = _Native(body, given, Tree("tuple", (), (state[1], xs[1])))
+    kept, facts = len(state[0]), _facts(state[0])
+
+    def run(now: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
+        found = step([*now, *slices])
+        if step.tree_out.kind != "tuple" or len(step.tree_out.children) != 2:
+            raise TracingError("the body of scan returns a pair: the next state, and the step's result.")
+        made = step.tree_out.children[0], step.facts[:kept]
+        _require("the body of scan makes a state", made, (state[1], facts))
+        return found[:kept], found[kept:]
+
+    arrays = [Tensor(x)._array for x in xs[0]]
+    last, ys = backend.scan(run, step.arrays[:kept], arrays, count, reverse)  # type: ignore[arg-type]
+    found: tuple[Any, Any] = step.unpacked([*last, *ys], backend)
+    return found
 
 
 # -- recorded ---------------------------------------------------------------------------------------------------------

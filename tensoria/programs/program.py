@@ -155,8 +155,9 @@ class Program(BaseProgram):
         """The program after passes, which keep its results (up to rounding) and leave less to do.
 
         Args:
-            passes: those of some names: "layout", "constants", "literals", "subexpressions", "order", "movement",
-                "dead code"; True for all but "layout" (channels last), which suits TensorFlow and is on there.
+            passes: those of some names: "layout", "rows", "constants", "literals", "subexpressions", "order",
+                "movement", "dead code"; True for all but "layout" (channels last) and "rows" (vectors are rows of a
+                matrix), which suit TensorFlow and are on there.
 
         Raises:
             TracingError: there is no pass of that name.
@@ -306,7 +307,7 @@ class Program(BaseProgram):
 
         >>> import tensoria as tn
         >>> print(tn.trace(lambda x: x + 1, tn.asarray(1.0)).modules())
-        lambda: 1 instructions, 0
+        lambda: 1 instruction, 0
         """
         return module_calls(self)
 

@@ -83,7 +83,8 @@ def refuse(what: str) -> NoReturn:
     where = f", at {source}" if source.file else ""
     raise TracingError(
         f"{what} is asked of a tensor whose numbers are not known while tracing{where}.",
-        legal="tn.where(condition, a, b) chooses by value; what Python decides must be an argument that is no tensor",
+        legal="tn.where and tn.cond choose by value, tn.while_loop and tn.scan repeat; what Python decides must be an "
+        "argument that is no tensor",
     )
 
 

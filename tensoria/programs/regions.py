@@ -54,7 +54,7 @@ class ModuleCall:
     def _lines(self, indent: str) -> Iterator[str]:
         numbers = self.instructions
         where = f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 1 else str(numbers[0]) if numbers else "none"
-        yield f"{indent}{self.title}: {len(numbers)} instructions, {where}"
+        yield f"{indent}{self.title}: {len(numbers)} instruction{'s' * (len(numbers) != 1)}, {where}"
         for child in self.children:
             yield from child._lines(indent + "  ")
 

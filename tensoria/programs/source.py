@@ -120,7 +120,7 @@ class Dialect:
         functions: what sizes use, by name (`min`, `max`).
         control: how choices and loops are written, as lines; Python's own if nothing is said.
         classes: how classes are written.
-        channels_last: whether the pass "layout" belongs to all passes.
+        passes: the special passes ("layout", "rows") that belong to all passes.
         stores: whether models of the framework may store parameters with their axes in another order than the program.
     """
 
@@ -138,7 +138,7 @@ class Dialect:
     control: Mapping[str, Callable[[Writer, Instruction], list[str]]] = field(default_factory=dict)
     classes: ClassStyle | None = None
     stores: bool = True
-    channels_last: bool = False
+    passes: frozenset[str] = frozenset()
 
 
 class Writer:
@@ -499,7 +499,7 @@ def written(program: P, dialect: Dialect, backend: str, passes: Chosen = True) -
 
 def _prepared(program: P, dialect: Dialect, passes: Chosen) -> tuple[P, dict[str, tuple[int, ...]]]:
     """A program as it is written, and the parameters that it wants in another order of axes."""
-    made = lowered(program, passes, dialect.rows, layout=dialect.channels_last)
+    made = lowered(program, passes, dialect.rows, also=dialect.passes)
     return stored(made) if dialect.stores else (made, {})
 
 

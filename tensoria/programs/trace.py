@@ -17,7 +17,7 @@ from tensoria.programs.naming import named_values
 from tensoria.programs.program import Program
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.symbolic import backend as symbolic
-from tensoria.programs.trees import flatten, unflatten
+from tensoria.programs.trees import Tree, flatten, unflatten
 from tensoria.programs.types import Operand, Type, Value
 from tensoria.tensor import Tensor
 
@@ -93,6 +93,7 @@ def trace(function: Callable[..., Any], *arguments: Any, dynamic: Dynamic | None
     with recorder.recording(made), use("symbolic"):
         result = _call(function, bound, given, tree, tensors)
         outputs, output_tree = flatten(result, is_leaf)
+        _require_open(name, output_tree)
         found = [_output(leaf, tensors, made) for leaf in outputs]
     program = Program(
         name=name,
@@ -122,6 +123,22 @@ def _spread(bound: inspect.BoundArguments) -> dict[str, Any]:
         else:
             given[name] = value
     return given
+
+
+def _require_open(name: str, tree: Tree) -> None:
+    """Raise if a result hides tensors in a container that is none of ours: they would not be results.
+
+    Raises:
+        TracingError: it does.
+    """
+    for child in tree.children:
+        _require_open(name, child)
+    held = getattr(tree.value, "__dict__", {}) if tree.kind == "static" else {}
+    if not isinstance(tree.value, type) and any(is_leaf(part) for part in held.values()):
+        raise TracingError(
+            f"{name} returns a {type(tree.value).__name__}, whose tensors would not be results.",
+            legal="a dictionary, a list, a tuple or a named tuple of them",
+        )
 
 
 def _call(

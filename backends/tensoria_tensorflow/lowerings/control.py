@@ -403,7 +403,14 @@ class _Loop:
             if given.length == length and begin == 0:
                 found[n] = TensorList(given.length, given.of, given.shape, x)
                 continue
-            before = TensorList(given.length, given.of, x.shape[1:], given.stacked, given.items).whole(self.parent)
+            # A list that grows is as long as what was written last.
+            total = maximum(given.length, begin + length)
+            if given.length == 0 and begin == 0:
+                found[n] = TensorList(length, given.of, given.shape, x)
+                continue
+            if given.stacked is not None and total != given.length:
+                raise PortingError("a list of tensors that grows in a loop is not ported.")
+            before = TensorList(total, given.of, x.shape[1:], given.stacked, given.items).whole(self.parent)
             key = (Cut(begin, begin + length), *(Cut(),) * (x.ndim - 1))
             found[n] = TensorList(given.length, given.of, given.shape, one(before, "setitem", x, key=key))
         return found

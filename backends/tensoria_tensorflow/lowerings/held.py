@@ -139,7 +139,11 @@ class TensorList:
     def set(self, recorder: Any, index: Any, value: Array) -> TensorList:
         """The list with another one at a place."""
         if isinstance(index, np.ndarray) and not isinstance(index.item(), Dim):
-            return TensorList(self.length, self.of, self.shape, self.stacked, {**self.items, int(index): value})
+            # A list that may grow is written to behind its end.
+            length = self.length if isinstance(self.length, Dim) else max(self.length, int(index) + 1)
+            if self.stacked is not None and length != self.length:
+                raise PortingError("a list of tensors that grows after a loop is not ported.")
+            return TensorList(length, self.of, self.shape, self.stacked, {**self.items, int(index): value})
         if self.shape is None and self.stacked is None and not self.items:
             return TensorList(self.length, self.of, value.shape).set(recorder, index, value)
         found = _set(self.whole(recorder), _place(recorder, index), value)

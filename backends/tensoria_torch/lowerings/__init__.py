@@ -9,12 +9,21 @@ import torch
 
 import tensoria_torch.leaves  # noqa: F401  (its operators are in the table)
 from tensoria.errors import PortingError
-from tensoria_torch.lowerings import elementwise, neural, randomness, reductions, shapes
+from tensoria_torch.lowerings import (
+    elementwise,
+    images,
+    linear_algebra,
+    neural,
+    randomness,
+    reductions,
+    selection,
+    shapes,
+)
 from tensoria_torch.lowerings.call import Call, Lowering
 
 __all__ = ["IGNORED", "LOWERINGS", "Call", "register"]
 
-CHAPTERS = (elementwise, reductions, shapes, neural, randomness)
+CHAPTERS = (elementwise, reductions, shapes, selection, linear_algebra, neural, images, randomness)
 
 
 def _exists(name: str) -> bool:
@@ -56,6 +65,7 @@ def register(operator: str, lowering: Callable[..., Any]) -> None:
 
 IGNORED: Final[frozenset[str]] = frozenset((
     "aten._assert_tensor_metadata.default", "aten._assert_scalar.default", "aten.sym_constrain_range.default",
-    "aten.sym_constrain_range_for_size.default", "aten._assert_async.msg",
+    "aten.sym_constrain_range_for_size.default", "aten._assert_async.msg", "aten._linalg_check_errors.default",
+    "with_effects(aten._linalg_check_errors.default)",
 ))  # fmt: skip
 """Operators that check and compute nothing; a program checks its inputs' types and shapes."""

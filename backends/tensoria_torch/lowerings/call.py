@@ -52,6 +52,7 @@ class Call:
         given: the arguments as the graph has them, with fake tensors for nodes.
         sizes: reads PyTorch's sizes.
         draws: gives random numbers.
+        wanted: of several results those that are used; None if that is not known.
     """
 
     recorder: Recorder
@@ -59,6 +60,7 @@ class Call:
     given: tuple[Any, ...]
     sizes: Sizes
     draws: Draws | None = None
+    wanted: frozenset[int] | None = None
 
     def draw(self) -> tuple[SymbolicArray, int]:
         """The key, and the number of this draw."""

@@ -27,7 +27,8 @@ ARITHMETIC = {
     "mul": "multiply", "maximum": "maximum", "minimum": "minimum", "atan2": "atan2", "copysign": "copysign",
     "hypot": "hypot", "logaddexp": "logaddexp", "bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or",
     "bitwise_xor": "bitwise_xor", "__and__": "bitwise_and", "__or__": "bitwise_or", "__xor__": "bitwise_xor",
-    "floor_divide": "floor_divide", "remainder": "remainder", "bitwise_left_shift": "bitwise_left_shift",
+    "__lshift__": "bitwise_left_shift", "__rshift__": "bitwise_right_shift", "floor_divide": "floor_divide",
+    "remainder": "remainder", "bitwise_left_shift": "bitwise_left_shift",
     "bitwise_right_shift": "bitwise_right_shift",
 }  # fmt: skip
 COMPARED = {
@@ -158,6 +159,18 @@ def _fill(call: Call, x: Array, value: Any) -> Array:
     return xp.broadcast_to(call.array(value, call.dtype), x.shape)
 
 
+def _known(name: str) -> Lowering:
+    """The larger (smaller) of two components; of a number and NaN the number."""
+
+    def lower(call: Call, a: Any, b: Any) -> Array:
+        x, y = call.array(a, call.dtype), call.array(b, call.dtype)
+        if call.dtype.kind != "float":
+            return one(x, name, y)
+        return xp.where(xp.isnan(x), y, xp.where(xp.isnan(y), x, one(x, name, y)))
+
+    return lower
+
+
 LOWERINGS: dict[str, Lowering] = {
     **{f"{name}.default": _unary(name, operation) for name, operation in UNARY.items()},
     **{f"{name}.{kind}": _binary(operation) for name, operation in ARITHMETIC.items()
@@ -171,6 +184,7 @@ LOWERINGS: dict[str, Lowering] = {
     **{f"div.{kind}": _div for kind in ("Tensor", "Scalar", "Tensor_mode", "Scalar_mode")},
     **{f"fmod.{kind}": _fmod for kind in ("Tensor", "Scalar")},
     **{f"pow.{kind}": _pow for kind in ("Tensor_Scalar", "Tensor_Tensor", "Scalar")},
+    "fmax.default": _known("maximum"), "fmin.default": _known("minimum"),
     "max.other": _binary("maximum"), "min.other": _binary("minimum"),
     **{f"where.{kind}": _where for kind in ("self", "ScalarOther", "ScalarSelf", "Scalar")},
     **{f"masked_fill.{kind}": _masked_fill for kind in ("Scalar", "Tensor")},

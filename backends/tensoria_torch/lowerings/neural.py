@@ -13,6 +13,7 @@ from tensoria.programs.operations.neural import image
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.programs.standard import cast, getitem
 from tensoria_torch.lowerings.call import Call, Lowering, one, positions, xp
+from tensoria_torch.lowerings.images import largest_places, window_counts
 from tensoria_torch.lowerings.randomness import dropped
 
 __all__ = ["LOWERINGS"]
@@ -44,6 +45,12 @@ def _added(call: Call, x: Array, a: Array, b: Array, *, beta: Any = 1, alpha: An
     if beta == 0:
         return found
     return xp.add(found, x if beta == 1 else xp.multiply(x, call.array(beta, call.dtype)))
+
+
+def _added_batches(call: Call, x: Array, a: Array, b: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
+    """The sum of the products of all batches, in one product."""
+    wide = xp.reshape(xp.moveaxis(a, 0, 1), (a.shape[1], a.shape[0] * a.shape[2]))
+    return _added(call, x, wide, xp.reshape(b, (b.shape[0] * b.shape[1], b.shape[2])), beta=beta, alpha=alpha)
 
 
 def _grouped(call: Call, x: Array, weight: Array, ends: Array, *_: Any) -> Array:
@@ -283,6 +290,20 @@ def _max_pool(space: int) -> Lowering:
     return lower
 
 
+def _placed_pool(space: int) -> Lowering:
+    def lower(
+        call: Call, x: Array, window: Any, strides: Any = (), padding: Any = 0, dilation: Any = 1, ceil: bool = False
+    ) -> tuple[Any, ...]:
+        found = _max_pool(space)(call, x, window, strides, padding, dilation, ceil)
+        if call.wanted is not None and 1 not in call.wanted:
+            return found, None
+        window = _many(window, space)
+        more = _many(strides or window, space), _many(padding, space), _many(dilation, space)
+        return found, largest_places(x, found.shape[x.ndim - space :], window, *more)
+
+    return lower
+
+
 def _mean_pool(space: int) -> Lowering:
     def lower(
         call: Call, x: Array, window: Any, strides: Any = (), padding: Any = 0, ceil: bool = False,
@@ -291,8 +312,15 @@ def _mean_pool(space: int) -> Lowering:
         window, beside = _many(window, space), _many(padding, space)
         strides = _many(strides or window, space)
         around = _around(call, x, window, strides, beside, (1,) * space)
-        if divisor is not None or (padded and any(high != low for low, high in around)):
-            raise PortingError("mean pooling with a divisor of its own, or rounded up with padding, is not ported.")
+        uneven = padded and any(high != low for low, high in around)
+        if divisor is not None or uneven:
+            mean = one(x, "mean_pool", window=window, strides=strides, padding=around, padded=True)
+            total = xp.multiply(mean, float(math.prod(window)))
+            if divisor is not None:
+                return xp.divide(total, float(divisor))
+            lead = x.ndim - space
+            count = window_counts(x.shape[lead:], call.shape[lead:], window, strides, beside, padded)
+            return xp.divide(total, x.recorder.constant(count.astype(x.dtype.name)))
         return one(x, "mean_pool", window=window, strides=strides, padding=around, padded=padded)
 
     return lower
@@ -359,7 +387,8 @@ def _recurrent(name: str, states: int) -> Lowering:
 
 
 LOWERINGS: dict[str, Lowering] = {
-    "linear.default": _linear, "addmm.default": _added, "baddbmm.default": _added,
+    "linear.default": _linear,
+    **dict.fromkeys(("addmm.default", "baddbmm.default", "addmv.default"), _added), "addbmm.default": _added_batches,
     **{f"{name}.default": lambda call, a, b: one(a, "matmul", b) for name in ("mm", "bmm", "matmul", "mv", "dot")},
     "transformers.grouped_mm_fallback.default": _grouped, "_grouped_mm.default": _grouped,
     "outer.default": lambda call, a, b: xp.linalg.outer(a, b),
@@ -369,8 +398,7 @@ LOWERINGS: dict[str, Lowering] = {
     "_native_batch_norm_legit_functional.default": _running_statistics,
     "_weight_norm.default": _weight_norm, "native_layer_norm.default": _first(_layer_norm, 3),
     "native_group_norm.default": _first(_sized_group_norm, 3),
-    "max_pool2d_with_indices.default": _first(_max_pool(2), 2),
-    "max_pool3d_with_indices.default": _first(_max_pool(3), 2),
+    "max_pool2d_with_indices.default": _placed_pool(2), "max_pool3d_with_indices.default": _placed_pool(3),
     "_adaptive_avg_pool2d.default": _adaptive, "_adaptive_avg_pool3d.default": _adaptive,
     "scaled_dot_product_attention.default": _attention,
     "embedding.default": lambda call, weight, at, *_: one(weight, "embedding", at),

@@ -54,6 +54,14 @@ def _var(root: bool) -> Lowering:
     return lower
 
 
+def _with_mean(root: bool) -> Lowering:
+    def lower(call: Call, x: Array, axis: Any = None, *, correction: Any = None, keepdim: bool = False) -> Any:
+        mean = one(x, "mean", axes=positions(axis, x.ndim), keepdims=keepdim)
+        return _var(root)(call, x, axis, correction=correction, keepdim=keepdim), mean
+
+    return lower
+
+
 def _unbiased(root: bool) -> Lowering:
     def lower(call: Call, x: Array, axis: Any, unbiased: bool = True, keep: bool = False) -> Array:
         return _var(root)(call, x, axis, correction=int(unbiased), keepdim=keep)
@@ -117,6 +125,7 @@ LOWERINGS: dict[str, Lowering] = {
     "min.dim": _extreme("min"), "argmax.default": _position("argmax"), "argmin.default": _position("argmin"),
     **{f"{name}.{kind}": _reduced(name) for name in ("all", "any") for kind in ("default", "dim", "dims")},
     "var.correction": _var(False), "std.correction": _var(True),
+    **{f"{name}_mean.correction": _with_mean(root) for name, root in (("var", False), ("std", True))},
     "var.dim": _unbiased(False), "std.dim": _unbiased(True),
     "cumsum.default": _running("cumulative_sum"), "cumprod.default": _running("cumulative_prod"),
     "linalg_vector_norm.default": _norm,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tensoria.dtypes import DType, bool_, int64
+import numpy as np
+
+from tensoria.dtypes import DType, bool_, float64, int64
 from tensoria.errors import PortingError, ShapeError
 from tensoria.programs.dimensions import Dim, Size
 from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.recorder import SymbolicArray
-from tensoria.programs.standard import cast, getitem, setitem
+from tensoria.programs.standard import cast, getitem
 from tensoria_torch.lowerings.call import Call, Lowering, literal_like, one, positions, xp
 
 __all__ = ["LOWERINGS"]
@@ -147,13 +149,18 @@ def _pad(call: Call, x: Array, given: Any, mode: str = "constant", value: Any = 
     for axis, (low, high) in enumerate(padding):
         if mode != "constant" and (low or high):
             x = _mirrored(x, axis, low, high, mode)
-        elif min(low, high) < 0:
-            x = _along(x, axis, slice(max(-low, 0), x.shape[axis] + min(high, 0)))
-    if mode != "constant" or not any(n > 0 for pair in padding for n in pair):
+        elif any(isinstance(n, int) and n < 0 for n in (low, high)):
+            x = _along(x, axis, slice(_cut(low), x.shape[axis] - _cut(high)))
+    chosen = tuple((0 if _cut(low) else low, 0 if _cut(high) else high) for low, high in padding)
+    if mode != "constant" or not any(n for pair in chosen for n in pair):
         return x
-    chosen = tuple((max(low, 0), max(high, 0)) for low, high in padding)
     number = x.recorder.literal(0 if value is None else value, x.dtype).operand.number
     return one(x, "pad", padding=chosen, value=number)
+
+
+def _cut(n: Any) -> int:
+    """What padding by a negative number cuts off; an open number is none."""
+    return -n if isinstance(n, int) and n < 0 else 0
 
 
 def _mirrored(x: Array, axis: int, low: int, high: int, mode: str) -> Array:
@@ -175,15 +182,6 @@ def _mirrored(x: Array, axis: int, low: int, high: int, mode: str) -> Array:
 
 def _index(call: Call, x: Array, positions_: Any) -> Array:
     return getitem(x, tuple(slice(None) if at is None else at for at in positions_))
-
-
-def _index_put(call: Call, x: Array, positions_: Any, new: Array, add: bool = False) -> Array:
-    at = [place for place in positions_ if place is not None]
-    if len(at) == 1 and at[0].dtype is bool_ and positions_[0] is at[0] and not add and new.ndim == 0:
-        return setitem(x, at[0], new)
-    if add or any(place.dtype is bool_ for place in at):
-        raise PortingError("adding at positions, or writing where a mask says, is not ported.", legal="torch.where")
-    return setitem(x, tuple(slice(None) if place is None else place for place in positions_), new)
 
 
 def _index_select(call: Call, x: Array, axis: int, at: Array) -> Array:
@@ -241,8 +239,9 @@ def _arange(call: Call, *ends: Any, **_: Any) -> Array:
     if all(isinstance(end, (int, Dim)) and not isinstance(end, bool) for end in (start, stop, step)):
         return _whole(call, start, stop, step, call.dtype)
     (count,) = call.shape
-    number = cast(_whole(call, 0, count, 1, int64), call.dtype)
-    return xp.add(xp.multiply(number, float(step)), float(start))
+    of = call.dtype if call.dtype.kind == "float" else float64
+    number = cast(_whole(call, 0, count, 1, int64), of)
+    return cast(xp.add(xp.multiply(number, float(step)), float(start)), call.dtype)
 
 
 def _whole(call: Call, start: Size, stop: Size, step: int, of: DType) -> Array:
@@ -269,6 +268,13 @@ LOWERINGS: dict[str, Lowering] = {
     **{f"squeeze.{kind}": _squeeze for kind in ("default", "dim", "dims")},
     "expand.default": _expand, "expand_as.default": _expand, "broadcast_to.default": _expand,
     "cat.default": _cat, "stack.default": _stack, "slice.Tensor": _slice, "select.int": _select,
+    "tril_indices.default": lambda call, rows, columns, k=0, **_: call.recorder.constant(
+        np.stack(np.tril_indices(rows, k, columns)).astype(call.dtype.name)
+    ),
+    "triu_indices.default": lambda call, rows, columns, k=0, **_: call.recorder.constant(
+        np.stack(np.triu_indices(rows, k, columns)).astype(call.dtype.name)
+    ),
+    "narrow_copy.default": lambda call, x, axis, start, count: _along(x, axis, slice(start, start + count)),
     "narrow.default": lambda call, x, axis, start, count: _along(x, axis, slice(start, start + count)),
     "split.Tensor": _split, "split_with_sizes.default": lambda call, x, sizes, axis=0: _pieces(x, sizes, axis),
     "chunk.default": _chunk, "unbind.int": _unbind, "repeat.default": _repeat,
@@ -278,8 +284,7 @@ LOWERINGS: dict[str, Lowering] = {
     "constant_pad_nd.default": lambda call, x, given, value=0: _pad(call, x, given, "constant", value),
     **{f"{mode}_pad{n}d.default": lambda call, x, given, mode=name: _pad(call, x, given, mode)
        for mode, name in (("reflection", "reflect"), ("replication", "replicate")) for n in (1, 2, 3)},
-    "index.Tensor": _index, "index_put.default": _index_put,
-    "index_select.default": _index_select, "gather.default": _gather,
+    "index.Tensor": _index, "index_select.default": _index_select, "gather.default": _gather,
     **{f"scatter.{kind}": _scattered(False) for kind in ("src", "value")}, "scatter_add.default": _scattered(True),
     "select_scatter.default": _select_scatter, "slice_scatter.default": _slice_scatter,
     **dict.fromkeys((f"{name}.default" for name in ("full", "full_like", "new_full", "scalar_tensor")), _filled(None)),

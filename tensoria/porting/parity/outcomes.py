@@ -150,9 +150,9 @@ class _Ours:
         arrays = [moved(x, self.home, self.target) for x in self.leaves]
         arrays += [self.target.asarray(x, None, None, True) for x in self.more]
         given = [
-            self.target.kernels.cast(x, self.target.native_dtype(value.type.dtype))
-            if wide and self.target.dtype(x) is not value.type.dtype else x
-            for x, value in zip(arrays, program.inputs, strict=True)
+            x if self.target.dtype(x) is value.type.dtype or (not wide and n < len(self.leaves))
+            else self.target.kernels.cast(x, self.target.native_dtype(value.type.dtype))
+            for n, (x, value) in enumerate(zip(arrays, program.inputs, strict=True))
         ]  # fmt: skip
         return [np.asarray(self.target.to_numpy(x)) for x in program.evaluate(self.target, given)]
 
@@ -161,11 +161,13 @@ def _compared(
     program: BaseProgram, own: _Ours, expected: Sequence[Array], wide: _Lazy, home: Backend, case: str
 ) -> Iterator[Outcome]:
     target = own.target
-    made = {value: (n, made) for n, made in enumerate(program.instructions) for value in made.results}
+    made: dict[Any, tuple[int, Source]] = {
+        value: (n, made.source) for n, made in enumerate(program.instructions) for value in made.results
+    }
     try:
         found = own(False)
-    except Exception as error:  # whatever a framework raises where shapes do not fit
-        yield Outcome(case, target.name, "result", "0", math.inf, 0.0, note=_short(error))
+    except Exception as failure:  # whatever a framework raises where shapes do not fit
+        yield Outcome(case, target.name, "result", "0", math.inf, 0.0, note=_short(failure))
         return
     again = _Lazy(lambda: own(True))
     for n, (ours, theirs, x) in enumerate(zip(found, expected, program.outputs, strict=True)):
@@ -174,10 +176,8 @@ def _compared(
         exact = None
         if not error <= limit and wide() is not None and again() is not None:
             exact = relative(again()[n], home.to_numpy(home.detach(wide()[n])))
-        number, by = made.get(x, (-1, None))  # type: ignore[call-overload]
-        yield Outcome(
-            case, target.name, "result", str(n), error, limit, exact, by.source if by else Source(), number
-        )
+        number, source = made.get(x, (-1, Source()))
+        yield Outcome(case, target.name, "result", str(n), error, limit, exact, source, number)
 
 
 def _short(error: Exception) -> str:

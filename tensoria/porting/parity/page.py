@@ -68,7 +68,7 @@ def _overview(found: Findings) -> str:
         ends = [x.error for x in found.outcomes if x.backend == name and x.kind == "result" and not x.note]
         wide = [x.wide for x in own if x.wide is not None]
         local, cumulative = found.worst(name)
-        bad = sum(x.diverges for x in (*own, *(x for x in found.outcomes if x.backend == name)))
+        bad = sum(x.backend == name for x in found.divergences)
         verdict = f"<span class='semantic'>{bad} diverge</span>" if bad else "<span class='same'>same</span>"
         numbers = (local, max(wide, default=None), cumulative, max(ends, default=None))
         cells = "".join(f"<td class='number'>{_number(x)}</td>" for x in numbers)

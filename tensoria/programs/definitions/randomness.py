@@ -26,7 +26,8 @@ def _dropout(
     xp = backend.xp
     _, pair = opened(fold_in(Tensor.from_parts(key, PLAIN, backend), stream))
     shape: list[Any] = [1 if axis in shared else size for axis, size in enumerate(x.shape)]
-    (drawn,) = words(backend, pair, product(shape), 1)
+    count: Any = product(shape)  # (that of the components may be an expression)
+    (drawn,) = words(backend, pair, count, 1)
     # The upper 24 bits are the numbers of `tn.random.uniform` in units of 2^-24.
     keep = xp.greater_equal(reshaped(backend, top(backend, drawn, 24), *shape), math.ceil(rate * 2**24))
     return xp.where(keep, xp.multiply(x, 1 / (1 - rate) if rate < 1 else 0.0), 0.0)
@@ -35,7 +36,8 @@ def _dropout(
 def _drawn(backend: Backend, key: Array, shape: tuple[Any, ...], dtype: DType, stream: int) -> tuple[Array, ...]:
     """Words for a draw: two for each number of 64 bits, else one."""
     _, pair = opened(fold_in(Tensor.from_parts(key, PLAIN, backend), stream))
-    return words(backend, pair, product(shape), 2 if dtype is float64 else 1)
+    count: Any = product(shape)
+    return words(backend, pair, count, 2 if dtype is float64 else 1)
 
 
 def _uniform(backend: Backend, key: Array, *, shape: tuple[Any, ...], dtype: DType, stream: int) -> Array:

@@ -87,7 +87,7 @@ def _resize(
 
 
 KEYS = -0.75
-"""The free number of Keys's cubic convolution, "Cubic convolution interpolation for digital image processing" (1981)."""
+"""The free number of cubic convolution (Keys, "Cubic convolution interpolation for digital image processing", 1981)."""
 
 
 def _cubic(backend: Backend, x: Array, axis: int, m: Any, place: Array) -> Array:

@@ -21,6 +21,7 @@ from tensoria.programs.passes.layout import channels_last
 from tensoria.programs.passes.literals import spread_literals
 from tensoria.programs.passes.movement import collapse_movement
 from tensoria.programs.passes.order import order_contractions
+from tensoria.programs.passes.rows import vectors_as_rows
 from tensoria.programs.passes.storage import stored
 from tensoria.programs.passes.subexpressions import share_subexpressions
 
@@ -39,6 +40,7 @@ __all__ = [
     "share_subexpressions",
     "spread_literals",
     "stored",
+    "vectors_as_rows",
 ]
 
 EARLY: Final[dict[str, Callable[[Any], Any]]] = {
@@ -49,7 +51,7 @@ LATE: Final[dict[str, Callable[[Any], Any]]] = {
     "movement": collapse_movement, "dead code": remove_dead_code,
 }  # fmt: skip
 """After contractions have become matrix products between reshapes."""
-SPECIAL: Final[dict[str, Callable[[Any], Any]]] = {"layout": channels_last}
+SPECIAL: Final[dict[str, Callable[[Any], Any]]] = {"layout": channels_last, "rows": vectors_as_rows}
 """What suits some backends only: it runs if it is named, or where the backend asks for it."""
 OPTIMISATIONS: Final = {**SPECIAL, **EARLY, **LATE}
 """The passes by name, in order."""
@@ -70,20 +72,22 @@ def optimised(program: P, passes: Chosen = True) -> P:
 
 
 def lowered(
-    program: P, passes: Chosen = True, known: Container[str] = (), *, layout: bool = False, updates: bool = False
-) -> P:
+    program: P, passes: Chosen = True, known: Container[str] = (), *, also: Iterable[str] = (),
+    updates: bool = False,
+) -> P:  # fmt: skip
     """The program in operations that every framework has: contractions become matrix products, between passes.
 
     Args:
         passes: the passes.
         known: operations that stay, although they have a definition in simpler ones.
-        layout: whether the pass of this name belongs to all passes.
+        also: the special passes that belong to all passes here.
         updates: whether what a call changes in the state is kept, which is no result (but one of the pure form).
     """
     names = _names(passes)
     program = program if updates else dataclasses.replace(program, updates={})
-    if "layout" in names or (layout and passes is True):
-        program = remove_dead_code(collapse_movement(channels_last(program)))
+    special = also if passes is True else [name for name in names if name in SPECIAL]
+    for name in (name for name in SPECIAL if name in special):
+        program = remove_dead_code(collapse_movement(SPECIAL[name](program)))
     program = apply_definitions(program, known)
     early, late = ([name for name in names if name in group] for group in (EARLY, LATE))
     # Lowering repeats moves of shared operands, which the late passes and one more look for repetition remove.

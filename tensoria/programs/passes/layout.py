@@ -3,7 +3,7 @@
 TensorFlow's convolutions want (batch, height, width, channels), and a model of PyTorch computes with (batch, channels,
 height, width). A convolution is rewritten to the other order; what follows it, coordinatewise or by channel, is too,
 as long as it can, so that axes are permuted where images come in and where something needs the first order again. The
-permuted kernels are stored so (`natives.stored`). Weights of linear maps are turned to (in, out) likewise.
+permuted kernels are stored so (`storage.stored`). Weights of linear maps are turned to (in, out) likewise.
 """
 
 from __future__ import annotations
@@ -205,7 +205,8 @@ def _linear(layout: _Layout, builder: Builder, made: Instruction) -> Operand | N
     flipped = before is not None and before.operation == "permute_dims" and before.attributes["axes"] == (1, 0)
     if not (weight in layout.weights or flipped):
         return None
-    found: Operand = builder.add("matmul", (x, builder.add("permute_dims", (weight,), axes=(1, 0))))
+    turned = builder.add("permute_dims", (weight,), axes=(1, 0))
+    found = builder.add("matmul", (x, turned))
     return builder.add("add", (found, bias[0])) if bias else found
 
 

@@ -21,13 +21,13 @@ from tensoria.programs.standard.operands import (
     position,
 )
 
-__all__ = ["FUNCTIONS", "getitem", "setitem"]
+__all__ = ["FUNCTIONS", "getitem", "setitem", "subscript"]
 
 Array = SymbolicArray
 Axis = int | tuple[int, ...] | None
 
 
-def _key(x: Array, key: Any) -> tuple[tuple[Any, ...], list[Array]]:
+def subscript(x: Array, key: Any) -> tuple[tuple[Any, ...], list[Array]]:
     """A subscript in the table's form, and the arrays of positions in it."""
     items = key if isinstance(key, tuple) else (key,)
     items = tuple(x.recorder.constant(np.asarray(i)) if isinstance(i, (list, np.ndarray)) else i for i in items)
@@ -67,7 +67,7 @@ def _bound(end: Any) -> Any:
 
 def getitem(x: Array, key: Any) -> Array:
     """`x[key]`."""
-    parts, positions = _key(x, key)
+    parts, positions = subscript(x, key)
     if not positions and all(part == Cut() for part in parts):
         return x
     return one(x, "getitem", *positions, key=parts)
@@ -79,7 +79,7 @@ def setitem(x: Array, key: Any, value: Any) -> Array:
     if isinstance(key, SymbolicArray) and key.dtype is bool_ and value.ndim <= x.ndim - key.ndim:
         mask = one(key, "reshape", shape=(*key.shape, *(1,) * (x.ndim - key.ndim)))
         return one(mask, "where", value, x)
-    parts, positions = _key(x, key)
+    parts, positions = subscript(x, key)
     return one(x, "setitem", value, *positions, key=parts)
 
 
