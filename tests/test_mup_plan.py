@@ -420,6 +420,8 @@ def test_names_in_checkpoints_stay_and_a_checkpoint_says_which_plan_it_follows(t
     torch.save(model.state_dict(), file)
     file.seek(0)
     loaded = torch.load(file, weights_only=True)
+    assert tn.mup.recorded(loaded) == tn.mup.recorded(model) == tied
+    assert tn.mup.recorded(Transformer(64).state_dict()) is None
     other = tied.apply(Transformer(128))
     other.load_state_dict(loaded)
     assert same(other, model)

@@ -152,6 +152,31 @@ def test_programs_over_open_spaces_need_no_captures() -> None:
     assert found.width_axes(found.parameters["w"]) == (0, 1)
 
 
+class Constants(nn.Module):
+    """Arrays that its code makes: ones and a ramp, as long as the width."""
+
+    def __init__(self, n: int, ramp: bool) -> None:
+        super().__init__()
+        self.inner, self.ramp = nn.Linear(3, n), ramp
+
+    def forward(self, x: Any) -> Any:
+        n = self.inner.out_features
+        return self.inner(x) + (torch.tensor([*range(n)]) if self.ramp else torch.tensor([2.0] * n))
+
+
+def test_uniform_constants_that_grow_have_a_law_and_others_have_not() -> None:
+    found = widened(lambda n: Constants(n, False), (torch.ones(2, 3),), widths=(8, 16))
+    (name,) = (name for name, law in found.laws.items() if law == Law(0.0, mean=2.0))
+    assert {**found.parameters, **found.growing}[name].type.shape == (tn.dim("n"),)
+    model = Constants(5, False)
+    program = found.at(5, parameters={name: value.detach().numpy() for name, value in model.named_parameters()})
+    x = torch.ones(2, 3)
+    np.testing.assert_allclose(program.run(x).components, model(x).detach().numpy(), rtol=1e-6)
+    ramp = widened(lambda n: Constants(n, True), (torch.ones(2, 3),), widths=(8, 16))
+    with pytest.raises(LimitError, match=r"it is a constant that is not uniform, at .*test_widths_unification.py:\d+"):
+        ramp.at(5)
+
+
 def test_functions_of_tensors_are_traced_at_each_width() -> None:
     def make(n: int) -> Any:
         return lambda x, w: tn.tanh(x @ w) / n

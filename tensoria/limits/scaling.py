@@ -124,7 +124,7 @@ class _Walk:
         self.findings: list[Finding] = []
         for value in of.program.inputs:
             self.states[value] = _State(ZERO)
-        for value in of.program.arrays:
+        for value in (*of.program.arrays, *of.growing.values()):
             self.states[value] = _State(ZERO)
         for name, value in of.parameters.items():
             self.states[value] = self._drawn(name, value)
@@ -174,7 +174,7 @@ class _Walk:
             found = _State(None)
         view = self.uses.views.get(made.results[0]) if made.results else None
         centred = view.parameter if view is not None and any(s.centred == view.parameter for s in states) else ""
-        origin = found.origin or next((s.origin for s in states if s.origin and s.power == found.power), "")
+        origin = found.origin or next((s.origin for s in states if s.origin), "")
         for value in made.results:
             power = found.power if value.type.dtype.kind == "float" else ZERO
             self.states[value] = _State(power, depends, centred, origin if power not in (ZERO, None) else "")
