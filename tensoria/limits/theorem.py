@@ -24,6 +24,7 @@ from tensoria.errors import LimitError
 from tensoria.limits.expectation.algebra import Polynomial, of
 from tensoria.limits.expectation.estimate import Estimate, from_groups, grouped, plus, times, worst
 from tensoria.limits.expectation.particles import regression
+from tensoria.limits.expectation.quadrature import ALLOWANCE
 from tensoria.limits.language.instructions import (
     Constant,
     Initial,
@@ -58,7 +59,8 @@ class Limit(Variables):
         key: a seed, or a key of tn.random on the backend.
         backend: where particles live.
         tiers: which tiers may be used; "ABCD" by default.
-        quadrature: up to how many Gaussians tier C takes (3 at most).
+        quadrature: up to how many Gaussians tier C takes (3 at most, and those for a second or two only: a long
+            program goes on with particles then).
 
     Raises:
         LimitError: an expectation is beyond the tiers that may be used.
@@ -98,11 +100,13 @@ class Limit(Variables):
             vectors: vectors of one width; scalars of the program may follow.
         """
         xs = [self._found(x) for x in vectors if not isinstance(x, Scalar)]
+        self.means.quadrature.left = ALLOWANCE
         cs: list[Scalar] = [*(x for x in vectors if isinstance(x, Scalar)), *scalars]
         return self.expected(traced(function, len(xs), len(cs)), xs, cs)
 
     def covariance(self, x: Vector, y: Vector) -> Estimate:
         """E[Z^x Z^y] (uncentred, as kernels are)."""
+        self.means.quadrature.left = ALLOWANCE
         return self.product(self._found(x), self._found(y))
 
     def mean(self, x: Vector) -> Estimate:
