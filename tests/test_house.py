@@ -138,12 +138,13 @@ limits.outer limits.simulation limits.variables
 limits.theorem
 limits.tensor_program
 limits.amp limits.spectra limits.mean_field limits.training
+limits.traced_model
 limits.reading.expressions
 limits.reading.nodes
 limits.reading.families
 limits.reading.axes
 limits.reading.reader
-limits.reading.rules
+limits.reading.rules limits.reading.telling
 limits.reading.contractions
 limits.reading.movements
 limits.reading
@@ -153,7 +154,8 @@ limits.kernels.norms limits.kernels.particles
 limits.kernels.covariance
 limits.kernels.tangents
 limits.kernels.kernel
-limits.analysis
+limits.analysis limits.digits
+limits.demonstration
 limits
 mup.models mup.tables
 mup.roles
