@@ -46,6 +46,7 @@ class Net(nn.Module):
 
 ARGS = torch.tensor([1, 2]), torch.ones(2, 8)
 
+ONE, HALF = Fraction(1), Fraction(1, 2)
 
 KNOWN: dict[Any, Any] = {}
 
@@ -106,6 +107,26 @@ def test_parameters_are_rescaled_as_by_mup(plans: dict[str, Plan]) -> None:
             assert float(value.detach().std() / before[name].std()) == pytest.approx(wanted, rel=1e-5)
 
 
+class Normal(Net):
+    """Every parameter drawn with the deviation 1, as by `mup.init.normal_`."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter)
+
+
+def test_entries_that_are_drawn_alike_are_rescaled_to_the_deviations_of_mup() -> None:
+    torch.manual_seed(0)
+    plan = made("sgd", make=Normal)
+    model = plan.apply(Normal(256))
+    for name, value in model.named_parameters():
+        wanted = REFERENCE["mup_init_normal_std1"][name]
+        if value.numel() >= 256:  # the reference is a sample, of few entries for the others
+            assert float(value.detach().std()) == pytest.approx(wanted, rel=0.15)
+        assert plan.entries[name].drawn == (-HALF if plan.entries[name].role == "hidden" else 0)
+
+
 def test_the_readout_s_input_is_divided_as_by_mup(plans: dict[str, Plan]) -> None:
     model = plans["sgd"].apply(Net(256))
     x = torch.randn(3, 256)
@@ -115,7 +136,6 @@ def test_the_readout_s_input_is_divided_as_by_mup(plans: dict[str, Plan]) -> Non
 
 # -- tables -----------------------------------------------------------------------------------------------------------
 
-ONE, HALF = Fraction(1), Fraction(1, 2)
 PUBLISHED = {
     # table, role: variance, multiplier, SGD, Adam, epsilon (as powers of n; fan-in and fan-out are n if they grow)
     ("T3", "input"): (0, 0, ONE, 0, -ONE),
@@ -459,18 +479,39 @@ class Wrapped(nn.Module):
         return self.head(torch.relu(self.module(x)))
 
 
+def sharded(model: nn.Module) -> nn.Module:
+    """A model in a wrapper like that of sharded training, and one of its layers as well."""
+
+    class Sharded(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self._fsdp_wrapped_module = inner
+
+        def forward(self, *args: Any) -> Any:
+            return self._fsdp_wrapped_module(*args)
+
+    Sharded.__module__ = "torch.distributed.fsdp.fully_sharded_data_parallel"
+    inner: Any = model.get_submodule("module._orig_mod")
+    inner.head = Sharded(inner.head)
+    wrapped = Sharded(model)
+    assert "_fsdp_wrapped_module.module._orig_mod.head._fsdp_wrapped_module.weight" in dict(wrapped.named_parameters())
+    return wrapped
+
+
 def test_wrappers_prefixes_are_removed_and_not_their_letters() -> None:
     """The package `mup` strips the characters of "module." from names: `module.mlp.weight` becomes `p.weight`."""
     plan = made("sgd", make=Wrapped, args=(torch.ones(1, 4),))
     assert "module.weight" in plan.entries
     model = Wrapped(128)
+    head = model.head
     parallel = nn.DataParallel(torch.compile(model, backend="eager"))
     plan.apply(parallel)
     assert set(groups(plan, parallel)) == set(plan.entries)
     x = torch.randn(2, 128)
-    torch.testing.assert_close(model.head(x), nn.functional.linear(x / 2, model.head.weight, model.head.bias))
+    torch.testing.assert_close(model.head(x), nn.functional.linear(x / 2, head.weight, head.bias))
+    assert set(groups(plan, sharded(parallel))) == set(plan.entries)
     plan.apply(model)  # it is applied already
-    torch.testing.assert_close(model.head(x), nn.functional.linear(x / 2, model.head.weight, model.head.bias))
+    torch.testing.assert_close(model.head(x), nn.functional.linear(x / 2, head.weight, head.bias))
 
 
 class Bare(nn.Module):
