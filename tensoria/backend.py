@@ -315,6 +315,14 @@ class Backend:
         """
         raise BackendError(f"programs can not be written for {self.name} yet.", legal='p.run(backend="...")')
 
+    def perceptron(self, sizes: Sequence[int]) -> Any:
+        """A plain model of the framework, for demonstrations: dense layers of these sizes, relu between them.
+
+        Raises:
+            BackendError: the framework has no models.
+        """
+        raise BackendError(f"the {self.name} backend has no models.")
+
     def captures(self, model: Any) -> bool:
         """Whether a value is a model of this framework that `capture` takes."""
         return False

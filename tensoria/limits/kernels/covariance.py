@@ -522,11 +522,15 @@ class Covariance:
         u, v = (of.variables[0] if isinstance(of, Nonlin) else of for of in (x, y))
         self._require_gaussian(u)
         self._require_gaussian(v)
-        a = self.beside(self.variance(u, mode[0]), mode, 0, 0, len(y.sizes))
-        b = self.beside(self.variance(v, mode[1]), mode, 1, len(x.sizes), 0)
         c = self.of(u, v, mode)
         if c is None or u.power < 0 or v.power < 0:
             c = s.backend.reshape(s.number(0.0), (1,) * (self.lead(mode) + len(x.sizes) + len(y.sizes)))
+        variances = self.variance(u, mode[0]), self.variance(v, mode[1])
+        if u is v and mode[0] == mode[1] and not mode[2] and c.shape[0] == c.shape[1] > 1:
+            # Those on the diagonal, so that the correlation of an example with itself is 1 to the last digit.
+            variances = (s.diagonal(s.itself(c), 1, u.sizes, mode[0]),) * 2
+        a = self.beside(variances[0], mode, 0, 0, len(y.sizes))
+        b = self.beside(variances[1], mode, 1, len(x.sizes), 0)
         phi, psi = _function(x), _function(y)
         self._note(x, y)
         if self.paired is not None and isinstance(x, Nonlin) and isinstance(y, Nonlin) and x.tree == y.tree:

@@ -18,8 +18,11 @@ from tensoria.limits.kernels.tangents import Powers, Tangents, evaluated
 from tensoria.limits.prediction import Prediction, flow, posterior
 from tensoria.limits.reading.contractions import ancestry
 from tensoria.limits.reading.families import unsupported
+from tensoria.limits.language.classification import Classification
 from tensoria.limits.reading.nodes import BATCH, Coordinate, Initial, MatMul, Matrix, Node, View
 from tensoria.limits.reading.reader import Reading
+from tensoria.limits.reading.telling import classified, told
+from tensoria.limits.scaling import powers
 from tensoria.programs.base import chosen, is_leaf, native
 from tensoria.programs.dimensions import Dim, bind
 from tensoria.programs.trees import flatten
@@ -107,8 +110,8 @@ class InfiniteWidth:
 
     def predict(
         self, X: Any, y: Any, X_test: Any, *, kernel: str = "ntk", time: float | None = None, rate: float = 1.0,
-        noise: float = 0.0, covariance: bool = True, block: int | None = None, progress: Progress | bool = False,
-        dtype: Any = None, backend: str | None = None,
+        noise: float = 0.0, covariance: bool = True, width: int | None = None, block: int | None = None,
+        progress: Progress | bool = False, dtype: Any = None, backend: str | None = None,
     ) -> Prediction:  # fmt: skip
         """What the infinitely wide network predicts after training on the mean squared error.
 
@@ -121,6 +124,7 @@ class InfiniteWidth:
             noise: of the observations, as a variance, for `nngp`; for `ntk` a ridge relative to the kernel's mean
                 diagonal.
             covariance: whether it is computed too.
+            width: n, where the tangent kernel grows with it.
             block, progress, dtype, backend: as for `nngp`.
 
         Raises:
@@ -135,7 +139,9 @@ class InfiniteWidth:
         if kernel == "nngp" and time is None:
             return posterior(k, _beside(y, k), k_cross, k_test, noise=noise)
         theta, theta_cross = (
-            (self.ntk(X, **given), self.ntk(X_test, X, **given)) if kernel == "ntk" else (k, k_cross)
+            (self.ntk(X, width=width, **given), self.ntk(X_test, X, width=width, **given))
+            if kernel == "ntk"
+            else (k, k_cross)
         )
         start = (k, k_cross, k_test) if covariance else None
         return flow(theta, _beside(y, theta), theta_cross, time=time, rate=rate, nngp=start, ridge=noise)
@@ -172,7 +178,7 @@ class InfiniteWidth:
             raise LimitError("the diagonal of a kernel between two sets.", legal="diagonal=True with one set")
         first = self._leaves(X1)
         second = first if X2 is None else self._leaves(X2)
-        counts = [len(of_set[0]) if self.reading.decisions.mapped else 1 for of_set in (first, second)]
+        counts = [self._count(leaves) for leaves in (first, second)]
         if block is None or max(counts) <= block:
             session, _ = self._session(X1, X2, of, backend)
             return Tensor(self._one(session, what, output, diagonal, width))
@@ -191,8 +197,8 @@ class InfiniteWidth:
                 if X2 is None and j < i and not diagonal:
                     row.append(None)
                     continue
-                left = [x[rows_at] for x in first]
-                right = None if (X2 is None and i == j) or diagonal else [x[columns_at] for x in second]
+                left = self._part(first, rows_at)
+                right = None if (X2 is None and i == j) or diagonal else self._part(second, columns_at)
                 session, target = self._session(_tupled(left), None if right is None else _tupled(right), of, backend)
                 row.append(self._one(session, what, output, diagonal, width))
                 done += 1
@@ -296,6 +302,23 @@ class InfiniteWidth:
             raise LimitError(f"the program takes {len(inputs)} arrays of data, not {len(leaves)}.")
         return leaves
 
+    def _count(self, leaves: Sequence[Any]) -> int:
+        """How many examples there are."""
+        if not self.reading.decisions.mapped:
+            return 1
+        lengths = [leaf.shape[0] for leaf, yes in zip(leaves, self._with_examples, strict=True) if yes]
+        return int(lengths[0])
+
+    def _part(self, leaves: Sequence[Any], at: slice) -> list[Any]:
+        """Some of the examples."""
+        return [leaf[at] if yes else leaf for leaf, yes in zip(leaves, self._with_examples, strict=True)]
+
+    @cached_property
+    def _with_examples(self) -> list[bool]:
+        """Which inputs have the examples along their first axis."""
+        shapes = [self.widened.program.inputs[n].type.shape for n in self._inputs]
+        return [bool(shape) and shape[0] == self.reading.decisions.batch for shape in shapes]
+
     @cached_property
     def _inputs(self) -> list[int]:
         """The numbers of the program's inputs that are data."""
@@ -332,6 +355,31 @@ class InfiniteWidth:
         return Run(dict(zip(self._inputs, leaves, strict=True)), sizes, count)
 
     # -- what it is -----------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        return told(self.reading)
+
+    def __repr__(self) -> str:
+        return f"<{self.language} program of {len(self.reading.parameters)} parameters, infinitely wide>"
+
+    @property
+    def language(self) -> str:
+        """The smallest language of Tensor Programs that suffices; `classify` has its conditions."""
+        return self.classify().language
+
+    def classify(self) -> Classification:
+        """The language that the program needs, whether its conditions hold, and whether gradients are independent."""
+        return classified(self.reading, lambda: self.dependence)
+
+    def notes(self) -> list[str]:
+        """What is to be known of the limit: laws that are not Gaussian, what vanishes or diverges, how it was computed."""
+        found = [f"{name}: {law}" for name, law in self.widened.laws.items() if law.universal]
+        found += [str(finding) for finding in powers(self.widened).findings]
+        for name, tier in self.tiers.items():
+            how = {"B": "closed form", "C": "quadrature", "D": "samples"}[tier]
+            error = f", standard error {self.errors[name]:.1g}" if name in self.errors else ""
+            found.append(f"{name}: {how}{error}")
+        return found
 
     def require_independent_gradients(self) -> None:
         """Raise unless gradients may be taken as independent of what they are propagated through.

@@ -201,6 +201,12 @@ class Session:
         flat = self.backend.get_item(flat, (Ellipsis, slice(None, None, n + 1)))
         return self.backend.reshape(flat, (*lengths, *self.shape(sizes, run)))
 
+    def itself(self, array: Array) -> Array:
+        """Of covariances of a set with itself those of each example with itself."""
+        n, *rest = tuple(array.shape)[1:]
+        flat = self.backend.reshape(array, (n * n, *rest))
+        return self.backend.get_item(flat, (slice(None, None, n + 1), Ellipsis))
+
     def eye(self, count: int) -> Array:
         """The identity."""
         xp = self.backend.xp

@@ -281,7 +281,9 @@ class _Job:
         def compute(session: Any, run: int) -> Any:
             return session.inner(a, b, run, places, kept) * number
 
-        return arranged(compute, [self.found.sizes[n] for n in kept], power)
+        made = arranged(compute, [self.found.sizes[n] for n in kept], power)
+        self.families.moments[id(made)] = f"an inner product over the width, at {self.families.where}"
+        return made
 
 
 def _keeping(kept: tuple[int, ...], count: int) -> Any:
@@ -300,7 +302,9 @@ def moment(reader: Reader, x: Node, _: None) -> Det:
         zero = arranged(lambda session, run: session.backend.reshape(session.number(0.0), ones), x.sizes, x.power)
         zero.number = 0.0
         return zero
-    return arranged(lambda session, run: session.mean(x, run), x.sizes, x.power)
+    made = arranged(lambda session, run: session.mean(x, run), x.sizes, x.power)
+    reader.families.moments[id(made)] = f"a mean over the width, at {reader.families.where}"
+    return made
 
 
 def ancestry(x: Node, done: dict[int, frozenset[str]] | None = None) -> frozenset[str]:

@@ -78,6 +78,7 @@ class Families:
     Attributes:
         where: the line of the program that is being read, for errors.
         operation: the operation that is being read.
+        moments: for each number that is a Moment what it is of.
     """
 
     def __init__(self) -> None:
@@ -85,6 +86,7 @@ class Families:
         self._kept: list[Any] = []
         self.where = ""
         self.operation = ""
+        self.moments: dict[int, str] = {}
 
     def _node(
         self, kind: type[N], sizes: Sequence[Size], *fields: Any, power: Fraction = ZERO, wide: bool = True,

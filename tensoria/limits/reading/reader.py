@@ -145,7 +145,7 @@ class Reader:
 
     def instruction(self, number: int | None, made: Instruction) -> None:
         """One instruction."""
-        self.families.where, self.families.operation = str(made.source), made.operation
+        self.families.where, self.families.operation = str(made.source) or self.families.where, made.operation
         views = [self.view(x, number, n) for n, x in enumerate(made.operands)]
         rule = self.rules.get(made.operation)
         try:

@@ -78,6 +78,10 @@ NUMBERS = {
 def known(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
     """An operation on known numbers."""
     if not all_known(views):
+        given = made.attributes.get("axes", made.attributes.get("axis", ()))
+        for axis in given if isinstance(given, tuple) else (given,):
+            if any(isinstance(slot, Coordinate) and slot.wide for slot in views[0].axes[axis]):
+                raise reader.families.refuse("along the width, where only sums and means have a limit")
         raise reader.families.refuse("it has no rule for vectors that grow with the width")
     power = _power(made, views)
     if power is None:
@@ -87,7 +91,10 @@ def known(reader: Reader, made: Instruction, views: Sequence[View]) -> View | li
             if larger.of.number is not None and made.results[0].type.shape == ():
                 sign = -1.0 if made.operation == "subtract" and larger is views[1] else 1.0
                 return reader.literal(sign * larger.of.number, larger.of.power)
-        raise reader.families.refuse("its argument grows with the width, where it has no limit")
+        raise reader.families.refuse(
+            f"its argument grows like n^{max(view.of.power for view in views)} or stays random, and has no limit",
+            "divide an inner product over the width by the width, as in attention with logits q.k/d",
+        )
     held = [view.of for view in views]
     vanish = [Det(lambda s, r: s.number(0.0), (), (), ZERO, 0.0) if of.power < 0 and power == 0
               and made.operation not in ("multiply", "divide", "pow") and not made.results[0].type.shape else of
