@@ -107,6 +107,7 @@ class _Jacobian:
         )
         self.value = single
         self.pulled = single.vjp(parameters=list(names))
+        self.pulled._constants[backend.name]  # placed now: a framework that maps traces, and its constants would not last
         shapes = {value.type.shape[:1] for value in single.inputs}
         self.batch = next(iter(shapes))[0] if len(shapes) == 1 and all(shapes) else None
         if not isinstance(self.batch, Dim):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from tensoria.backend import Array, Backend
 from tensoria.dtypes import DType, dtype
@@ -31,6 +31,8 @@ from tensoria.tensor import Tensor
 __all__ = ["InfiniteWidth"]
 
 Progress = Callable[[int, int], None]
+BLOCK: Final = 512
+"""So many examples of each set are computed at a time, unless another number is asked for."""
 
 
 class InfiniteWidth:
@@ -54,7 +56,7 @@ class InfiniteWidth:
     # -- kernels --------------------------------------------------------------------------------------------------
 
     def nngp(
-        self, X1: Any, X2: Any = None, *, output: int = 0, diagonal: bool = False, block: int | None = None,
+        self, X1: Any, X2: Any = None, *, output: int = 0, diagonal: bool = False, block: int | None = BLOCK,
         progress: Progress | bool = False, dtype: Any = None, backend: str | None = None,
     ) -> Tensor:  # fmt: skip
         """The covariance of the output in the limit, E[f(x) f(x')]: the kernel of the network at initialisation.
@@ -64,7 +66,8 @@ class InfiniteWidth:
             X2: other inputs; X1 by default.
             output: which of the program's results.
             diagonal: only E[f(x)^2].
-            block: so many examples of each set are computed at a time; the memory is that of block^2 pairs.
+            block: so many examples of each set are computed at a time; beside the result, the memory is that of block^2
+                pairs. None computes all at once.
             progress: whether to print a bar, or a function of what is done and what is to do.
             dtype: the data type of the computation; that of X1 by default.
             backend: where to compute; where X1 is by default.
@@ -79,7 +82,7 @@ class InfiniteWidth:
 
     def ntk(
         self, X1: Any, X2: Any = None, *, width: int | None = None, output: int = 0, diagonal: bool = False,
-        block: int | None = None, progress: Progress | bool = False, dtype: Any = None, backend: str | None = None,
+        block: int | None = BLOCK, progress: Progress | bool = False, dtype: Any = None, backend: str | None = None,
     ) -> Tensor:  # fmt: skip
         """The neural tangent kernel in the limit: the sum over all parameters of df(x)/dw df(x')/dw.
 
@@ -110,7 +113,7 @@ class InfiniteWidth:
 
     def predict(
         self, X: Any, y: Any, X_test: Any, *, kernel: str = "ntk", time: float | None = None, rate: float = 1.0,
-        noise: float = 0.0, covariance: bool = True, width: int | None = None, block: int | None = None,
+        noise: float = 0.0, covariance: bool = True, width: int | None = None, block: int | None = BLOCK,
         progress: Progress | bool = False, dtype: Any = None, backend: str | None = None,
     ) -> Prediction:  # fmt: skip
         """What the infinitely wide network predicts after training on the mean squared error.
