@@ -113,7 +113,7 @@ programs.*
 porting.models
 porting.parity
 porting
-limits.laws
+limits.laws limits.sums
 limits.unification
 limits.instance
 limits.widths
@@ -138,7 +138,7 @@ limits.outer limits.simulation limits.variables
 limits.theorem
 limits.tensor_program
 limits.amp limits.spectra limits.mean_field limits.training
-limits.traced_model
+limits.tracing
 limits.reading.expressions
 limits.reading.nodes
 limits.reading.families
@@ -154,6 +154,7 @@ limits.kernels.norms limits.kernels.particles
 limits.kernels.covariance
 limits.kernels.tangents
 limits.kernels.kernel
+limits.expansion
 limits.analysis limits.digits
 limits.demonstration
 limits
