@@ -56,7 +56,7 @@ def made(optimizer: str, table: str = "T8", make: Any = Net, args: Any = ARGS, *
     if options:
         return tn.mup.plan(make, args, base=64, optimizer=optimizer, table=table, **options)
     if make not in KNOWN:
-        KNOWN[make] = tn.limits.widened(make, args)
+        KNOWN[make] = tn.limits.widened(make, args, widths=(64, 128))
     return tn.mup.plan(KNOWN[make], base=64, optimizer=optimizer, table=table)
 
 
@@ -375,11 +375,11 @@ def test_models_without_roles_are_refused_by_name(make: Any, message: str | None
             plan.apply(make(64))
         return
     with pytest.raises(LimitError, match=message):
-        made("sgd", make=make, args=(torch.ones(2, 2),))
+        made("sgd", make=make, args=(torch.ones(2, 2),), widths=(64, 128, 256))
 
 
 def test_laws_can_be_given() -> None:
-    plan = made("sgd", make=Unknown, args=(torch.ones(2, 2),), laws={"own": Law(1.0)})
+    plan = made("sgd", make=Unknown, args=(torch.ones(2, 2),), laws={"own": Law(1.0)}, widths=(64, 128))
     assert plan.entries["own"].drawn == 0
 
 

@@ -13,7 +13,8 @@ from torch import nn
 
 import tensoria as tn
 from tensoria.errors import LimitError
-from tensoria.limits import Law, Parametrization, dichotomy, named, powers, widened
+from tensoria.limits import Law, Parametrization, dichotomy, named, powers
+from tensoria.limits import widened as read
 from tensoria.limits.scaling import RULES
 from tensoria.programs.operations import OPERATIONS
 
@@ -35,6 +36,11 @@ class Mlp(nn.Module):
 
 
 X = torch.ones(2, 4)
+
+
+def widened(make: Any, args: Any = (), **options: Any) -> Any:
+    """Two captures are enough here, for every size is proportional to the width."""
+    return read(make, args, **{"widths": (64, 128), **options})
 
 
 @pytest.mark.parametrize(
@@ -71,7 +77,7 @@ def test_initialisers_like_those_of_keras_let_the_first_layer_vanish() -> None:
             nn.init.xavier_uniform_(layer.weight)
         return model
 
-    of = widened(make, (X,))
+    of = widened(make, (X,), widths=(64, 128, 256))
     assert of.law("a.weight").exponent == -1  # 2 / (4 + n)
     found = powers(of)
     assert found.outputs == (-HALF,)

@@ -15,8 +15,9 @@ from fractions import Fraction
 from typing import Final, TypeAlias
 
 from tensoria.limits.laws import Law
+from tensoria.limits.sums import contracted_labels
 from tensoria.limits.unification import Place, Scale
-from tensoria.limits.uses import Uses, contracted_labels, uses_of
+from tensoria.limits.uses import Uses, uses_of
 from tensoria.limits.widths import Widened
 from tensoria.programs.dimensions import Size
 from tensoria.programs.types import Instruction, Literal, Operand, Source, Value
