@@ -1,7 +1,7 @@
 """The tangent kernel of a ReLU network of three hidden layers on all 1,797 digits, beside the arithmetic that it needs.
 
-The bare expressions are what somebody would write by hand for this one network: one product of matrices, and for each layer
-a root, an arccosine and some products over the whole kernel matrix. Both are measured in turns, in one run.
+The bare expressions are what somebody would write by hand for this one network: one product of matrices, and for each
+layer a root, an arccosine and some products over the whole kernel matrix. Both are measured in turns, in one run.
 
     python benchmarks/kernels.py [--backend numpy] [--repetitions 5]
 """

@@ -1,7 +1,7 @@
 """Infinitely wide networks on real data: scikit-learn's handwritten digits, and networks of finite width beside them.
 
-The kernels are those of a model that was analysed; the finite networks are drawn from the laws of its parameters and trained
-by gradient descent on the same loss, for as many steps as the limit's gradient flow runs.
+The kernels are those of a model that was analysed; the finite networks are drawn from the laws of its parameters and
+trained by gradient descent on the same loss, for as many steps as the limit's gradient flow runs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def digits(train: int = 400, test: int = 400, seed: int = 0, dtype: str = "float
         LimitError: scikit-learn is not installed, or has not as many.
     """
     try:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
     except ImportError as error:
         raise LimitError("the digits come with scikit-learn.", legal="pip install scikit-learn") from error
     images, labels = load_digits(return_X_y=True)
@@ -86,8 +86,8 @@ class Result:
 
 
 def compare(
-    tp: InfiniteWidth, data: Digits, *, width: int = 512, networks: int = 4, steps: int = 200, backend: str | None = None,
-    tell: Callable[[str], None] | None = None,
+    tp: InfiniteWidth, data: Digits, *, width: int = 512, networks: int = 4, steps: int = 200,
+    backend: str | None = None, tell: Callable[[str], None] | None = None,
 ) -> Result:  # fmt: skip
     """The Gaussian process, gradient flow in the limit, and an ensemble of finite networks, on the digits.
 
@@ -110,7 +110,9 @@ def compare(
     wanted = {
         "NNGP, posterior": tp.predict(data.x, data.y, data.x_test, kernel="nngp", noise=1e-6, **given),
         "NTK, trained to the end": tp.predict(data.x, data.y, data.x_test, noise=1e-8, **given),
-        f"NTK, {steps} steps": tp.predict(data.x, data.y, data.x_test, time=steps, rate=rate, **{**given, "covariance": True}),
+        f"NTK, {steps} steps": tp.predict(
+            data.x, data.y, data.x_test, time=steps, rate=rate, width=width, backend=where
+        ),
     }
     found = {name: _numpy(of.mean) for name, of in wanted.items()}
     spread = wanted[f"NTK, {steps} steps"].covariance

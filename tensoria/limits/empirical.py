@@ -1,4 +1,4 @@
-"""Networks of finite width beside their limits: the empirical tangent kernel, linearisation, Taylor expansion, ensembles.
+"""Networks of finite width beside their limits: empirical tangent kernels, linearisation, Taylor expansion, ensembles.
 
 All of it holds for any program with parameters: captured from a framework's model, traced, or sampled from a program of
 open width (`Widened.at`).
@@ -107,7 +107,8 @@ class _Jacobian:
         )
         self.value = single
         self.pulled = single.vjp(parameters=list(names))
-        self.pulled._constants[backend.name]  # placed now: a framework that maps traces, and its constants would not last
+        # Parameters are placed now: a framework that maps traces, and what it makes then does not last.
+        self.pulled._constants[backend.name]
         shapes = {value.type.shape[:1] for value in single.inputs}
         self.batch = next(iter(shapes))[0] if len(shapes) == 1 and all(shapes) else None
         if not isinstance(self.batch, Dim):
@@ -267,7 +268,8 @@ def taylor(program: Program, order: int) -> Callable[..., Tensor]:
             given = {name: x + t * moving[name] if name in moving else x for name, x in start.items()}
             return open_program.run(*rest.values(), given)
 
-        total, of = along(zero), along
+        of: Callable[[Any], Any] = along
+        total = along(zero)
         for k in range(1, order + 1):
             of = _derived(of, one)
             total = total + of(zero) / math.factorial(k)
@@ -374,7 +376,7 @@ def _products(f: np.ndarray[Any, Any], iid: int | None) -> np.ndarray[Any, Any]:
     moved = np.moveaxis(f, iid, -1) if iid is not None else f[..., None]
     flat = moved.reshape(-1, moved.shape[-1])
     shape = moved.shape[:-1]
-    found = (flat @ flat.T / flat.shape[1]).reshape(*shape, *shape)
+    found: np.ndarray[Any, Any] = (flat @ flat.T / flat.shape[1]).reshape(*shape, *shape)
     k = len(shape)
     if k < 1:
         return found

@@ -15,10 +15,10 @@ from tensoria.limits.kernels.covariance import Covariance
 from tensoria.limits.kernels.progress import bar
 from tensoria.limits.kernels.session import Run, Session
 from tensoria.limits.kernels.tangents import Powers, Tangents, evaluated
+from tensoria.limits.language.classification import Classification
 from tensoria.limits.prediction import Prediction, flow, posterior
 from tensoria.limits.reading.contractions import ancestry
 from tensoria.limits.reading.families import unsupported
-from tensoria.limits.language.classification import Classification
 from tensoria.limits.reading.nodes import BATCH, Coordinate, Initial, MatMul, Matrix, Node, View
 from tensoria.limits.reading.reader import Reading
 from tensoria.limits.reading.telling import classified, told
@@ -92,8 +92,8 @@ class InfiniteWidth:
             X1, X2, output, diagonal, block, progress, dtype, backend: as for `nngp`.
 
         Raises:
-            LimitError: gradients are not independent, so that the kernel is another one; or it grows with n and no width
-                is given.
+            LimitError: gradients are not independent, so that the kernel is another one; or it grows with n and no
+                width is given.
         """
         return self._blocks(X1, X2, "ntk", output, diagonal, block, progress, dtype, backend, width)
 
@@ -101,7 +101,7 @@ class InfiniteWidth:
                    ) -> dict[Fraction, Tensor]:  # fmt: skip
         """The tangent kernel by powers of n."""
         self.require_independent_gradients()
-        session, target = self._session(X1, X2, dtype, backend)
+        session, _ = self._session(X1, X2, dtype, backend)
         view = self._output(output)
         found = evaluated(self._tangents(session).of(view.of, view.of, self._mode(session, False)))  # type: ignore[arg-type]
         return {
@@ -121,8 +121,8 @@ class InfiniteWidth:
         Args:
             X, y: inputs and targets, examples first; y has a column for each output.
             X_test: where to predict.
-            kernel: `ntk`, all parameters are trained by gradient flow; `nngp`, the posterior of the Gaussian process that
-                the network is at initialisation (the flow of the readout alone, where a time is given).
+            kernel: `ntk`, all parameters are trained by gradient flow; `nngp`, the posterior of the Gaussian process
+                that the network is at initialisation (the flow of the readout alone, where a time is given).
             time: of the flow, in steps of gradient descent at the learning rate `rate`; None for its end.
             noise: of the observations, as a variance, for `nngp`; for `ntk` a ridge relative to the kernel's mean
                 diagonal.
@@ -185,8 +185,6 @@ class InfiniteWidth:
         if block is None or max(counts) <= block:
             session, _ = self._session(X1, X2, of, backend)
             return Tensor(self._one(session, what, output, diagonal, width))
-        if not self.reading.decisions.mapped:
-            raise LimitError("block=: the program's examples see each other, so all are computed at once.")
         parts = [[slice(k, min(k + block, n)) for k in range(0, n, block)] for n in counts]
         total = len(parts[0]) * (1 if diagonal else len(parts[1]))
         if X2 is None and not diagonal:
@@ -260,10 +258,8 @@ class InfiniteWidth:
             raise LimitError(f"there is no output {output}; the program has {len(self.reading.outputs)}.")
         view = self.reading.outputs[output]
         if not isinstance(view.of, Node) or isinstance(view.of, Matrix):
-            raise unsupported(
-                "the output", "it is a number that is known in the limit, without a kernel" if not isinstance(view.of, Node)
-                else "it is a matrix",
-            )  # fmt: skip
+            known = "it is a number that is known in the limit, without a kernel"
+            raise unsupported("the output", "it is a matrix" if isinstance(view.of, Node) else known)
         return view
 
     def _finished(self, array: Array, view: View, session: Session, diagonal: bool, second: int) -> Array:
@@ -375,7 +371,7 @@ class InfiniteWidth:
         return classified(self.reading, lambda: self.dependence)
 
     def notes(self) -> list[str]:
-        """What is to be known of the limit: laws that are not Gaussian, what vanishes or diverges, how it was computed."""
+        """What is to be known: laws that are not Gaussian, what vanishes or diverges, how kernels were computed."""
         found = [f"{name}: {law}" for name, law in self.widened.laws.items() if law.universal]
         found += [str(finding) for finding in powers(self.widened).findings]
         for name, tier in self.tiers.items():
@@ -393,7 +389,7 @@ class InfiniteWidth:
         reason = self.dependence
         if reason is not None:
             raise LimitError(
-                f"gradients are not independent: {reason}. The tangent kernel needs the full rule (TP II, theorem 6.3).",
+                f"gradients are not independent: {reason}. The tangent kernel needs the full rule (TP II, section 6).",
                 legal="tp.simulate(width=..., seeds=...) estimates it",
             )
 

@@ -107,10 +107,8 @@ class _Teller:
 
     def tree(self, of: Expression, variables: Sequence[str], scalars: Sequence[str]) -> str:
         """A function in the names of its variables."""
-        if of.operation == "variable":
-            return variables[of.number]
-        if of.operation == "scalar":
-            return scalars[of.number]
+        if of.operation in ("variable", "scalar"):
+            return str((variables if of.operation == "variable" else scalars)[of.number])
         if of.operation == "literal":
             return str(of)
         parts = [self.tree(x, variables, scalars) for x in of.operands]
