@@ -107,9 +107,10 @@ class Initialised(nn.Module):
         self.data.bias.data.zero_()
         self.turned = nn.Linear(n, n, bias=False)
         nn.init.orthogonal_(self.turned.weight)
+        self.joined = nn.Parameter(torch.cat([torch.randn(n) * 2, torch.randn(n) * 2]).chunk(2)[0].clone())
 
     def forward(self, x: Any) -> Any:
-        return self.turned(self.data(self.fans(self.cut(x))))
+        return self.joined * self.turned(self.data(self.fans(self.cut(x))))
 
 
 def test_laws_of_models_that_initialise_themselves() -> None:
@@ -117,6 +118,7 @@ def test_laws_of_models_that_initialise_themselves() -> None:
     assert found.law("fans.weight") == Law(1.0, Fraction(-1))
     assert found.law("data.weight") == Law(1.0, Fraction(-1))
     assert found.law("data.bias") == Law(0.0)
+    assert found.law("joined") == Law(4.0)
     cut = found.law("cut.weight")  # a normal variable cut at two of its deviations
     assert cut.distribution == "truncated normal"
     assert cut.variance == pytest.approx(0.25 * 0.7737413, rel=1e-4)
