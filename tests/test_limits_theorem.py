@@ -144,6 +144,25 @@ def test_linear_dependence_among_hats_costs_nothing() -> None:
     assert "rank 1 of 3" in limit.rank_stable()["W"][1]
 
 
+def test_vectors_of_different_widths_have_no_joint_moments() -> None:
+    p = tn.limits.TensorProgram()
+    x, y = p.vector("x"), p.vector("y")
+    with pytest.raises(LimitError, match="inconsistent widths: x .* and y .* have no coordinates in common"):
+        p.limit().covariance(x, y)
+    with pytest.raises(LimitError, match="is no vector of this program"):
+        p.limit().covariance(x, tn.limits.TensorProgram().vector("z"))
+
+
+def test_long_linear_programs_stay_exact() -> None:
+    p = tn.limits.TensorProgram()
+    A, v = p.matrix("A"), p.vector("v")
+    powers = [v]
+    for _ in range(20):
+        powers.append(A.T @ (A @ powers[-1]))
+    catalan = math.comb(2 * 39, 39) // 40
+    assert p.limit().covariance(powers[20], powers[19]).value == catalan
+
+
 def test_layer_normalisation_makes_the_second_moment_one() -> None:
     p = tn.limits.TensorProgram()
     W, x = p.matrix("W", variance=3), p.vector("x", mean="1/2")
