@@ -147,7 +147,7 @@ def test_linear_dependence_among_hats_costs_nothing() -> None:
 def test_vectors_of_different_widths_have_no_joint_moments() -> None:
     p = tn.limits.TensorProgram()
     x, y = p.vector("x"), p.vector("y")
-    with pytest.raises(LimitError, match="inconsistent widths: x .* and y .* have no coordinates in common"):
+    with pytest.raises(LimitError, match=r"inconsistent widths: x .* and y .* have no coordinates in common"):
         p.limit().covariance(x, y)
     with pytest.raises(LimitError, match="is no vector of this program"):
         p.limit().covariance(x, tn.limits.TensorProgram().vector("z"))
