@@ -75,6 +75,36 @@ def test_inputs_twice_and_orthogonal_ones_are_no_special_case(tp: Any) -> None:
     np.testing.assert_allclose(kernel[:2, 2:4], kernel[:2, :2], rtol=1e-6)
 
 
+def test_images_are_computed_in_smaller_blocks(tp: Any) -> None:
+    def net(x, U, v):  # type: ignore[no-untyped-def]
+        return tn.mean(tn.relu(x @ U), axis=1) @ v
+
+    ones = tn.asarray(np.ones((2, 64, 3))), tn.asarray(np.ones((3, 8))), tn.asarray(np.ones(8))
+    program = tn.trace(net, *ones, dynamic={"x": ("batch", None, None), "U": (None, "n"), "v": ("n",)})
+    images = tn.limits.analyse(program, widths=("n",), laws={"U": ONE, "v": Law(1.0, -1)})  # type: ignore[arg-type]
+    assert tp.block == 512
+    assert images.block**2 * 64**2 <= 2**22
+    x = np.random.default_rng(1).normal(size=(5, 64, 3))
+    np.testing.assert_allclose(images.nngp(x, block=2).array, images.nngp(x, block=0).array, rtol=1e-12)
+
+
+def test_a_dropout_mask_is_its_own_for_every_example() -> None:
+    keep = 0.8
+
+    def net(x, U, mask, v):  # type: ignore[no-untyped-def]
+        return (tn.relu(x @ U) * mask) @ v
+
+    given = [tn.asarray(np.ones(shape)) for shape in ((2, 4), (4, 8), (2, 8), (8,))]
+    sizes = {"x": ("batch", None), "U": (None, "n"), "mask": ("batch", "n"), "v": ("n",)}
+    laws = {"U": ONE, "v": Law(1.0, -1), "mask": Law((1 - keep) / keep, mean=1.0)}  # type: ignore[arg-type]
+    tp = tn.limits.analyse(tn.trace(net, *given, dynamic=sizes), widths=("n",), laws=laws, frozen=("mask",))
+    without = perceptron("relu", 1.0, 0.0, 1).nngp(2 * X).array
+    scaled = without + np.diag(without.diagonal() * (1 / keep - 1))  # E[mask^2] = 1 / keep, for an example with itself
+    np.testing.assert_allclose(tp.nngp(X).array, scaled, rtol=1e-12)
+    np.testing.assert_allclose(tp.nngp(X, X.copy()).array, without, rtol=1e-12)
+    np.testing.assert_allclose(tp.nngp(X, diagonal=True).array, scaled.diagonal(), rtol=1e-12)
+
+
 def test_frozen_parameters_have_no_tangents() -> None:
     program = perceptron("relu", 1.5, 0.3, 1).widened
     whole = tn.limits.analyse(program)

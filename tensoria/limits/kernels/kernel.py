@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cached_property
@@ -21,7 +22,7 @@ from tensoria.limits.reading.contractions import ancestry
 from tensoria.limits.reading.families import unsupported
 from tensoria.limits.reading.nodes import BATCH, Coordinate, Initial, MatMul, Matrix, Node, View
 from tensoria.limits.reading.reader import Reading
-from tensoria.limits.reading.telling import classified, told
+from tensoria.limits.reading.telling import classified, in_order, told
 from tensoria.limits.scaling import powers
 from tensoria.programs.base import chosen, is_leaf, native
 from tensoria.programs.dimensions import Dim, bind
@@ -33,6 +34,8 @@ __all__ = ["InfiniteWidth"]
 Progress = Callable[[int, int], None]
 BLOCK: Final = 512
 """So many examples of each set are computed at a time, unless another number is asked for."""
+ENTRIES: Final = 1 << 22
+"""So many numbers has one covariance of families with many members."""
 
 
 class InfiniteWidth:
@@ -56,7 +59,7 @@ class InfiniteWidth:
     # -- kernels --------------------------------------------------------------------------------------------------
 
     def nngp(
-        self, X1: Any, X2: Any = None, *, output: int = 0, diagonal: bool = False, block: int | None = BLOCK,
+        self, X1: Any, X2: Any = None, *, output: int = 0, diagonal: bool = False, block: int | None = None,
         progress: Progress | bool = False, dtype: Any = None, backend: str | None = None,
     ) -> Tensor:  # fmt: skip
         """The covariance of the output in the limit, E[f(x) f(x')]: the kernel of the network at initialisation.
@@ -67,7 +70,7 @@ class InfiniteWidth:
             output: which of the program's results.
             diagonal: only E[f(x)^2].
             block: so many examples of each set are computed at a time; beside the result, the memory is that of block^2
-                pairs. None computes all at once.
+                pairs. By default 512, fewer where families have many members (pixels); 0 computes all at once.
             progress: whether to print a bar, or a function of what is done and what is to do.
             dtype: the data type of the computation; that of X1 by default.
             backend: where to compute; where X1 is by default.
@@ -82,7 +85,7 @@ class InfiniteWidth:
 
     def ntk(
         self, X1: Any, X2: Any = None, *, width: int | None = None, output: int = 0, diagonal: bool = False,
-        block: int | None = BLOCK, progress: Progress | bool = False, dtype: Any = None, backend: str | None = None,
+        block: int | None = None, progress: Progress | bool = False, dtype: Any = None, backend: str | None = None,
     ) -> Tensor:  # fmt: skip
         """The neural tangent kernel in the limit: the sum over all parameters of df(x)/dw df(x')/dw.
 
@@ -113,7 +116,7 @@ class InfiniteWidth:
 
     def predict(
         self, X: Any, y: Any, X_test: Any, *, kernel: str = "ntk", time: float | None = None, rate: float = 1.0,
-        noise: float = 0.0, covariance: bool = True, width: int | None = None, block: int | None = BLOCK,
+        noise: float = 0.0, covariance: bool = True, width: int | None = None, block: int | None = None,
         progress: Progress | bool = False, dtype: Any = None, backend: str | None = None,
     ) -> Prediction:  # fmt: skip
         """What the infinitely wide network predicts after training on the mean squared error.
@@ -182,7 +185,8 @@ class InfiniteWidth:
         first = self._leaves(X1)
         second = first if X2 is None else self._leaves(X2)
         counts = [self._count(leaves) for leaves in (first, second)]
-        if block is None or max(counts) <= block:
+        block = self.block if block is None else block
+        if block < 1 or max(counts) <= block:
             session, _ = self._session(X1, X2, of, backend)
             return Tensor(self._one(session, what, output, diagonal, width))
         parts = [[slice(k, min(k + block, n)) for k in range(0, n, block)] for n in counts]
@@ -300,6 +304,13 @@ class InfiniteWidth:
         if len(leaves) != len(inputs):
             raise LimitError(f"the program takes {len(inputs)} arrays of data, not {len(leaves)}.")
         return leaves
+
+    @cached_property
+    def block(self) -> int:
+        """How many examples are computed at a time if nobody says so: their covariances have at most 2^22 numbers."""
+        sizes = [[n for n in x.sizes if isinstance(n, int)] for x in in_order(self.reading)]
+        members = max((math.prod(of) for of in sizes), default=1)
+        return max(1, min(BLOCK, int(math.sqrt(ENTRIES) / max(members, 1))))
 
     def _count(self, leaves: Sequence[Any]) -> int:
         """How many examples there are."""
