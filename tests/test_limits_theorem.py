@@ -273,6 +273,29 @@ def test_the_standard_error_of_particles_is_honest() -> None:
     assert np.max(np.abs(scores)) < 5
 
 
+def test_batch_normalisation_is_a_nonlinearity_of_the_whole_batch() -> None:
+    """Two batches of four and three inputs: seven Gaussians, so particles; the exact kernel is the published one."""
+    known = reference("gp4a")["batchnorm_relu"]
+    first, second, cross = (np.array(known[k]) for k in ("Sigma1", "Sigma2", "Xi"))
+    p = tn.limits.TensorProgram()
+    hs = p.vectors([f"h{n}" for n in range(7)], covariance=np.block([[first, cross], [cross.T, second]]))
+
+    def normalised(x: Any, *batch: Any) -> Any:
+        mean = sum(batch[1:], batch[0]) / len(batch)
+        variance = sum(((b - mean) ** 2 for b in batch[1:]), (batch[0] - mean) ** 2) / len(batch)
+        return tn.relu((x - mean) / tn.sqrt(variance))
+
+    ys = [p.nonlin(normalised, h, *(hs[:4] if n < 4 else hs[4:])) for n, h in enumerate(hs)]
+    limit = p.limit(particles=2**17)
+    expected = np.block([[np.array(known["V11_exact"]), np.array(known["V12_exact"])],
+                         [np.array(known["V12_exact"]).T, np.array(known["V22_exact"])]])  # fmt: skip
+    for i in range(7):
+        for j in range(i, 7):
+            found = limit.covariance(ys[i], ys[j])
+            assert found.tier == "D"
+            assert abs(float(found) - expected[i, j]) <= max(4e-4, 5 * found.error)
+
+
 # -- programs at random -----------------------------------------------------------------------------------------------
 
 FUNCTIONS: list[tuple[int, Any]] = [

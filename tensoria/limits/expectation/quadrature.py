@@ -22,7 +22,7 @@ from tensoria.backend import get
 from tensoria.limits.expectation.algebra import Algebra, Monomial, Polynomial, Symbol
 from tensoria.programs.evaluation import evaluate
 
-__all__ = ["Cloud", "Quadrature"]
+__all__ = ["ALLOWANCE", "Cloud", "Quadrature"]
 
 Floats: TypeAlias = "np.ndarray[Any, Any]"
 SPACINGS = {1: (0.2, 0.1, 0.05, 0.02), 2: (0.2, 0.1, 0.05, 0.03), 3: (0.3, 0.2, 0.15)}
