@@ -18,7 +18,7 @@ from tensoria.limits.language.nonlinearity import Nonlinearity
 from tensoria.limits.language.numbers import Number, number, root
 from tensoria.programs.types import Literal, Operand
 
-__all__ = ["Algebra", "Monomial", "Polynomial", "Symbol"]
+__all__ = ["Algebra", "Monomial", "Polynomial", "Symbol", "of"]
 
 Monomial: TypeAlias = "tuple[tuple[int, int], ...]"
 """Symbols by number, with their powers, in order."""
