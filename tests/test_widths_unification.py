@@ -126,6 +126,14 @@ def test_laws_of_models_that_initialise_themselves() -> None:
         found.law("turned.weight")
 
 
+def test_capturing_leaves_the_random_state_alone() -> None:
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    widened(nn_linear, (torch.ones(2, 3),), widths=(8, 16))
+    assert torch.equal(torch.rand(3), wanted)
+
+
 def test_a_caller_s_law_goes_before_the_initialiser_s() -> None:
     found = widened(nn_linear, (torch.ones(2, 3),), laws={"*": Law(2.0), "bias": Law(0.0)})
     assert (found.law("weight"), found.law("bias")) == (Law(2.0), Law(0.0))

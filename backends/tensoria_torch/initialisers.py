@@ -31,9 +31,9 @@ UNIT_NORMAL = Drawn("normal", 0.0, 1.0)
 
 @contextlib.contextmanager
 def watching() -> Iterator[Callable[[Any], Mapping[str, Drawn]]]:
-    """A block in which initialisers are noted; see `Backend.watching`."""
+    """A block in which initialisers are noted; see `Backend.watching`. What it draws is drawn again afterwards."""
     noting = _Noting()
-    with noting, _whole(noting):
+    with torch.random.fork_rng(devices=[]), noting, _whole(noting):
         yield lambda model: initialisers(model, noting)
 
 
