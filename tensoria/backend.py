@@ -324,6 +324,14 @@ class Backend:
         """
         raise BackendError(f"programs can not be written for {self.name} yet.", legal='p.run(backend="...")')
 
+    def perceptron(self, sizes: Sequence[int]) -> Any:
+        """A plain model of the framework, for demonstrations: dense layers of these sizes, relu between them.
+
+        Raises:
+            BackendError: the framework has no models.
+        """
+        raise BackendError(f"the {self.name} backend has no models.")
+
     def examples(self, model: Any) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
         """Arguments, named arguments and open axes of a saved model (by its path), as it declares them itself."""
         raise BackendError(f"the {self.name} backend knows no saved models.")

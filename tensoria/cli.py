@@ -143,6 +143,28 @@ def _run_conformance(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _limit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", metavar="FILE:FUNCTION",
+        help="a function from a width to a model that takes 64 pixels and has ten outputs (default: two hidden layers)",
+    )  # fmt: skip
+    for name, value, text in (
+        ("train", 400, "digits to learn"), ("test", 400, "digits to test"), ("width", 512, "of the finite networks"),
+        ("networks", 4, "finite networks"), ("steps", 200, "steps of gradient descent"),
+    ):  # fmt: skip
+        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{text} (default: {value})")
+    parser.add_argument("--backend", metavar="NAME", help="where to compute (default: the model's framework)")
+
+
+def _run_limit(arguments: argparse.Namespace) -> int:
+    from tensoria.limits.demonstration import demonstrate
+
+    return demonstrate(
+        arguments.model, train=arguments.train, test=arguments.test, width=arguments.width,
+        networks=arguments.networks, steps=arguments.steps, backend=arguments.backend,
+    )  # fmt: skip
+
+
 def _port_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
@@ -209,6 +231,13 @@ COMMANDS = {
         "missing. The exit code is 0 if at least one backend works.",
         _no_arguments,
         lambda arguments: doctor(),
+    ),
+    "limit": Command(
+        "take a network to its infinite width, on handwritten digits",
+        "Capture a model at three widths, derive its NNGP and NTK kernels, predict scikit-learn's handwritten digits "
+        "with them, and train finite networks beside.",
+        _limit_arguments,
+        _run_limit,
     ),
     "conformance": Command(
         "check that backends keep the contracts that hold on all of them",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -123,7 +124,7 @@ def modules() -> dict[str, Any]:
         def __init__(self, n: int, act: str, weight: float, bias: float, depth: int, inputs: int = 4) -> None:
             super().__init__()
             sizes = [inputs, *[n] * depth]
-            self.hidden = nn.ModuleList(Dense(a, b, weight, bias) for a, b in zip(sizes, sizes[1:], strict=False))
+            self.hidden = nn.ModuleList(Dense(a, b, weight, bias) for a, b in itertools.pairwise(sizes))
             self.readout, self.act = Dense(n, 1, weight, bias), act
 
         def forward(self, x):  # type: ignore[no-untyped-def]

@@ -124,7 +124,7 @@ porting.parity.page
 porting.parity.report
 porting.parity
 porting
-limits.laws
+limits.laws limits.sums
 limits.unification
 limits.instance
 limits.widths
@@ -149,12 +149,13 @@ limits.outer limits.simulation limits.variables
 limits.theorem
 limits.tensor_program
 limits.amp limits.spectra limits.mean_field limits.training
+limits.tracing
 limits.reading.expressions
 limits.reading.nodes
 limits.reading.families
 limits.reading.axes
 limits.reading.reader
-limits.reading.rules
+limits.reading.rules limits.reading.telling
 limits.reading.contractions
 limits.reading.movements
 limits.reading
@@ -164,7 +165,9 @@ limits.kernels.norms limits.kernels.particles
 limits.kernels.covariance
 limits.kernels.tangents
 limits.kernels.kernel
-limits.analysis
+limits.expansion
+limits.analysis limits.digits
+limits.demonstration
 limits
 mup.models mup.tables
 mup.roles

@@ -88,4 +88,5 @@ def test_batch_normalisation_is_integrated_exactly(entry: str, backend: str) -> 
     joint = np.block([[first, np.array(BATCHES["Xi"])], [np.array(BATCHES["Xi"]).T, second]])
     x = np.linalg.cholesky(joint)  # inputs with that Gram matrix
     sets = {"V11_exact": (x[:4],), "V22_exact": (x[4:],), "V12_exact": (x[:4], x[4:])}[entry]
-    np.testing.assert_allclose(numbers(normalised_batch().nngp(*sets, backend=backend)), BATCHES[entry], atol=QUADRATURE)
+    found = numbers(normalised_batch().nngp(*sets, backend=backend))
+    np.testing.assert_allclose(found, BATCHES[entry], atol=QUADRATURE)

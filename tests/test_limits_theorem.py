@@ -144,6 +144,25 @@ def test_linear_dependence_among_hats_costs_nothing() -> None:
     assert "rank 1 of 3" in limit.rank_stable()["W"][1]
 
 
+def test_vectors_of_different_widths_have_no_joint_moments() -> None:
+    p = tn.limits.TensorProgram()
+    x, y = p.vector("x"), p.vector("y")
+    with pytest.raises(LimitError, match=r"inconsistent widths: x .* and y .* have no coordinates in common"):
+        p.limit().covariance(x, y)
+    with pytest.raises(LimitError, match="is no vector of this program"):
+        p.limit().covariance(x, tn.limits.TensorProgram().vector("z"))
+
+
+def test_long_linear_programs_stay_exact() -> None:
+    p = tn.limits.TensorProgram()
+    A, v = p.matrix("A"), p.vector("v")
+    powers = [v]
+    for _ in range(20):
+        powers.append(A.T @ (A @ powers[-1]))
+    catalan = math.comb(2 * 39, 39) // 40
+    assert p.limit().covariance(powers[20], powers[19]).value == catalan
+
+
 def test_layer_normalisation_makes_the_second_moment_one() -> None:
     p = tn.limits.TensorProgram()
     W, x = p.matrix("W", variance=3), p.vector("x", mean="1/2")
@@ -252,6 +271,29 @@ def test_the_standard_error_of_particles_is_honest() -> None:
         scores.append((float(found) - exact) / found.error)
     assert np.sqrt(np.mean(np.square(scores))) < 1.6
     assert np.max(np.abs(scores)) < 5
+
+
+def test_batch_normalisation_is_a_nonlinearity_of_the_whole_batch() -> None:
+    """Two batches of four and three inputs: seven Gaussians, so particles; the exact kernel is the published one."""
+    known = reference("gp4a")["batchnorm_relu"]
+    first, second, cross = (np.array(known[k]) for k in ("Sigma1", "Sigma2", "Xi"))
+    p = tn.limits.TensorProgram()
+    hs = p.vectors([f"h{n}" for n in range(7)], covariance=np.block([[first, cross], [cross.T, second]]))
+
+    def normalised(x: Any, *batch: Any) -> Any:
+        mean = sum(batch[1:], batch[0]) / len(batch)
+        variance = sum(((b - mean) ** 2 for b in batch[1:]), (batch[0] - mean) ** 2) / len(batch)
+        return tn.relu((x - mean) / tn.sqrt(variance))
+
+    ys = [p.nonlin(normalised, h, *(hs[:4] if n < 4 else hs[4:])) for n, h in enumerate(hs)]
+    limit = p.limit(particles=2**17)
+    expected = np.block([[np.array(known["V11_exact"]), np.array(known["V12_exact"])],
+                         [np.array(known["V12_exact"]).T, np.array(known["V22_exact"])]])  # fmt: skip
+    for i in range(7):
+        for j in range(i, 7):
+            found = limit.covariance(ys[i], ys[j])
+            assert found.tier == "D"
+            assert abs(float(found) - expected[i, j]) <= max(4e-4, 5 * found.error)
 
 
 # -- programs at random -----------------------------------------------------------------------------------------------

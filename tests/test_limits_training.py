@@ -10,6 +10,7 @@ import pytest
 from tensor_programs import reference
 
 import tensoria as tn
+from tensoria.backend import get
 from tensoria.errors import LimitError
 from tensoria.limits.training import SGD, Adam, Parameters, train, update_exponents
 
@@ -141,3 +142,84 @@ def test_weights_whose_update_vanishes_stay() -> None:
     for (found,) in net.curve:
         assert float(found) == pytest.approx(f, abs=1e-12)
         f += 0.5 * (1 - f) * second
+
+
+def test_an_ordinary_function_is_trained_like_the_same_model_on_the_tape() -> None:
+    def parameters() -> Any:
+        q = Parameters()
+        return q, q.vector("u"), q.vector("b", variance=0), q.matrix("W"), q.vector("v", role="output")
+
+    q, *_ = parameters()
+
+    def net(p: Any, x: float) -> Any:
+        h = tn.maximum(p["W"] @ tn.tanh(p["u"] * x + p["b"]), 0 * p["b"])
+        g = tn.einsum("i,ij->j", h, p["W"])
+        return p["v"] @ h / h.shape[0] + tn.mean(g * p["u"]) + tn.sum(h) / tn.sqrt(tn.sum(h * h) * h.shape[0])
+
+    options: dict[str, Any] = {"steps": 2, "optimizer": SGD(0.2), "tiers": "AD", "particles": 2**12}
+    traced = train(q, tn.limits.traced_model(q, net), [1, -2], [1, 0], **options)
+    q, u, b, W, v = parameters()
+
+    def taped(t: Any, x: Any) -> Any:
+        inner = t.nonlin("tanh", t.lincomb([1, 1], [t.lincomb([x], [u]), b]))
+        h = t.nonlin(lambda h: tn.maximum(h, 0 * h), t.matmul(W, inner))
+        g = t.matmul(W, h, transposed=True)
+        terms = [t.readout(v, h), t.readout(g, u), t.moment(lambda h: h, h), t.moment(lambda h: h * h, h)]
+        return t.moment(lambda a, b, c, d: a + b + c / tn.sqrt(d), *terms)
+
+    other = train(q, taped, [1, -2], [1, 0], **options)
+    runs = [net.program.simulate(200, seeds=2, key=5) for net in (traced, other)]
+    for rows in zip(traced.outputs, other.outputs, strict=True):
+        for f, g in zip(*rows, strict=True):
+            np.testing.assert_allclose(runs[0][f].values, runs[1][g].values, rtol=1e-9)
+    wide = traced.program.simulate(500, seeds=6)
+    for row, limits in zip(traced.outputs, traced.curve, strict=True):
+        for f, limit in zip(row, limits, strict=True):
+            assert abs(wide[f].mean - float(limit)) < 5 * (wide[f].error + limit.error) + 1e-2
+
+
+def test_a_model_that_has_no_limit_is_refused_with_its_line() -> None:
+    def trained(net: Any) -> Any:
+        q = Parameters()
+        q.vector("u")
+        q.matrix("W")
+        q.vector("v", role="output")
+        return train(q, tn.limits.traced_model(q, net), [1], [1], steps=1, optimizer=SGD(0.1))
+
+    with pytest.raises(LimitError, match=r"the model's output is of the size n\^1"):
+        trained(lambda p, x: p["v"] @ p["u"])
+    with pytest.raises(LimitError, match=r"unsupported: tanh, its operands are of the sizes n\^1.*training\.py:\d+"):
+        trained(lambda p, x: tn.tanh(p["v"] @ p["u"]))
+    with pytest.raises(LimitError, match="unsupported: tanh, a function of a matrix's entries"):
+        trained(lambda p, x: p["v"] @ (tn.tanh(p["W"]) @ p["u"]))
+    with pytest.raises(LimitError, match="unsupported: matmul, a product of two matrices"):
+        trained(lambda p, x: p["v"] @ (tn.tanh(p["W"] @ p["W"]) @ p["u"]))
+    with pytest.raises(LimitError, match="unsupported: cumulative_sum, no rule takes it to the limit"):
+        trained(lambda p, x: tn.mean(tn.cumulative_sum(p["u"])))
+
+
+def test_a_transposed_product_has_the_gradient_of_the_matrix(backend: str) -> None:
+    """The updates of W from W^T x, between two widths, beside what a framework's own gradient gives."""
+    q = Parameters()
+    q.program.dimension("n", 1)
+    q.program.dimension("m", "1/2")
+    W = q.matrix("W", rows="m", columns="n")
+    u, v = q.vector("u", dimension="m"), q.vector("v", role="output", dimension="n")
+    net = train(q, lambda t, x: t.readout(v, t.nonlin("tanh", t.matmul(W, u, transposed=True))), [1], [1], steps=1,
+                optimizer=SGD(0.7), tiers="AD", particles=2**12)  # fmt: skip
+    run = net.program.simulate(60, seeds=1, backend=backend, key=2, keep_matrices=True)
+    to_numpy = get(backend).to_numpy
+    at = {x.name: to_numpy(a) for x, a in run.vectors[0].items() if x.name in ("u", "v")}
+    matrix = to_numpy(run.matrices[0][W.start])
+    m, n = matrix.shape
+    assert (m, n) == (30, 60)
+    h = matrix.T @ at["u"]
+    f = np.mean(at["v"] * np.tanh(h))
+    slope = (f - 1) * at["v"] * (1 - np.tanh(h) ** 2) / n  # dL/dh
+    moved = {
+        "u": at["u"] - 0.7 * m * (matrix @ slope),
+        "v": at["v"] - 0.7 * (f - 1) * np.tanh(h),
+        "W": matrix - 0.7 * np.outer(at["u"], slope),
+    }
+    after = np.mean(moved["v"] * np.tanh(moved["W"].T @ moved["u"]))
+    assert [run[f].mean for (f,) in net.outputs] == pytest.approx([f, after], rel=1e-9)

@@ -107,9 +107,10 @@ class Initialised(nn.Module):
         self.data.bias.data.zero_()
         self.turned = nn.Linear(n, n, bias=False)
         nn.init.orthogonal_(self.turned.weight)
+        self.joined = nn.Parameter(torch.cat([torch.randn(n) * 2, torch.randn(n) * 2]).chunk(2)[0].clone())
 
     def forward(self, x: Any) -> Any:
-        return self.turned(self.data(self.fans(self.cut(x))))
+        return self.joined * self.turned(self.data(self.fans(self.cut(x))))
 
 
 def test_laws_of_models_that_initialise_themselves() -> None:
@@ -117,11 +118,20 @@ def test_laws_of_models_that_initialise_themselves() -> None:
     assert found.law("fans.weight") == Law(1.0, Fraction(-1))
     assert found.law("data.weight") == Law(1.0, Fraction(-1))
     assert found.law("data.bias") == Law(0.0)
+    assert found.law("joined") == Law(4.0)
     cut = found.law("cut.weight")  # a normal variable cut at two of its deviations
     assert cut.distribution == "truncated normal"
     assert cut.variance == pytest.approx(0.25 * 0.7737413, rel=1e-4)
     with pytest.raises(LimitError, match=r"turned\.weight is not known"):
         found.law("turned.weight")
+
+
+def test_capturing_leaves_the_random_state_alone() -> None:
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    widened(nn_linear, (torch.ones(2, 3),), widths=(8, 16))
+    assert torch.equal(torch.rand(3), wanted)
 
 
 def test_a_caller_s_law_goes_before_the_initialiser_s() -> None:
@@ -150,6 +160,31 @@ def test_programs_over_open_spaces_need_no_captures() -> None:
     assert found.widths == ("n",)
     assert list(found.parameters) == ["w"]
     assert found.width_axes(found.parameters["w"]) == (0, 1)
+
+
+class Constants(nn.Module):
+    """Arrays that its code makes: ones and a ramp, as long as the width."""
+
+    def __init__(self, n: int, ramp: bool) -> None:
+        super().__init__()
+        self.inner, self.ramp = nn.Linear(3, n), ramp
+
+    def forward(self, x: Any) -> Any:
+        n = self.inner.out_features
+        return self.inner(x) + (torch.tensor([*range(n)]) if self.ramp else torch.tensor([2.0] * n))
+
+
+def test_uniform_constants_that_grow_have_a_law_and_others_have_not() -> None:
+    found = widened(lambda n: Constants(n, False), (torch.ones(2, 3),), widths=(8, 16))
+    (name,) = (name for name, law in found.laws.items() if law == Law(0.0, mean=2.0))
+    assert {**found.parameters, **found.growing}[name].type.shape == (tn.dim("n"),)
+    model = Constants(5, False)
+    program = found.at(5, parameters={name: value.detach().numpy() for name, value in model.named_parameters()})
+    x = torch.ones(2, 3)
+    np.testing.assert_allclose(program.run(x).components, model(x).detach().numpy(), rtol=1e-6)
+    ramp = widened(lambda n: Constants(n, True), (torch.ones(2, 3),), widths=(8, 16))
+    with pytest.raises(LimitError, match=r"it is a constant that is not uniform, at .*test_widths_unification.py:\d+"):
+        ramp.at(5)
 
 
 def test_functions_of_tensors_are_traced_at_each_width() -> None:

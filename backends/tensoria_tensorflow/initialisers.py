@@ -1,7 +1,8 @@
 """How variables of Keras are initialised: by the initialisers that their layers hold.
 
-A layer keeps its initialiser for each variable (`kernel_initializer`), and an initialiser its parameters; nothing has to
-be run. Keras counts the names of layers up, so names are given anew, in the order in which layers stand in the model.
+A layer keeps its initialiser for each variable (`kernel_initializer`), and an initialiser its parameters, so nothing
+has to be run. Keras counts the names of layers up; names are given anew, in the order in which layers stand in the
+model.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def watching() -> Iterator[Callable[[Any], Mapping[str, Drawn]]]:
 def initialisers(model: Any) -> dict[str, Drawn]:
     """How each variable is drawn, by its name; without those that are not known."""
     found: dict[str, Drawn] = {}
+    if not hasattr(model, "_flatten_layers"):
+        return found  # a `tf.Module` has variables, and no layers that hold initialisers
     names = names_of(model)
     for layer in layers_of(model):
         for variable in layer._trainable_variables:

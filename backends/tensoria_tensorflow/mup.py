@@ -35,7 +35,9 @@ class Models:
     # -- names ----------------------------------------------------------------------------------------------------
 
     def renamed(self, model: Any, program: Program) -> Program:
-        """The program with names that are counted within the model."""
+        """The program with names that are counted within the model; a `tf.Module`'s are paths of attributes."""
+        if not hasattr(model, "_flatten_layers"):
+            return program
         names, layers = names_of(model), renumbered(model)
         made = tuple(
             dataclasses.replace(
@@ -53,8 +55,10 @@ class Models:
         """Keras has one name for each variable."""
         return {}
 
-    def trained(self, model: Any) -> frozenset[str]:
-        """The names of the variables that training changes."""
+    def trained(self, model: Any, program: Program) -> frozenset[str]:
+        """The names of the variables that training changes; of a `tf.Module` all of its program."""
+        if not hasattr(model, "_flatten_layers"):
+            return frozenset(program.parameters)
         return frozenset(self._named(model))
 
     def shapes(self, model: Any) -> dict[str, tuple[int, ...]]:
@@ -62,6 +66,8 @@ class Models:
         return {name: tuple(variable.shape) for name, variable in self._named(model).items()}
 
     def _named(self, model: Any) -> dict[str, Any]:
+        if not hasattr(model, "_flatten_layers"):
+            raise LimitError(f"a {type(model).__name__} is no model of Keras: muP is applied to layers.")
         names = names_of(model)
         found = {names[variable.path]: variable for variable in model.trainable_variables}
         if len(found) != len(model.trainable_variables):

@@ -245,6 +245,12 @@ class TorchBackend(Backend):
 
         return DIALECT
 
+    def perceptron(self, sizes: Sequence[int]) -> Any:
+        layers: list[torch.nn.Module] = []
+        for a, b in zip(sizes, sizes[1:], strict=False):
+            layers += [torch.nn.Linear(a, b), torch.nn.ReLU()]
+        return torch.nn.Sequential(*layers[:-1])
+
     def captures(self, model: Any) -> bool:
         return isinstance(model, torch.nn.Module)
 

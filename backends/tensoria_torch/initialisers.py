@@ -31,9 +31,9 @@ UNIT_NORMAL = Drawn("normal", 0.0, 1.0)
 
 @contextlib.contextmanager
 def watching() -> Iterator[Callable[[Any], Mapping[str, Drawn]]]:
-    """A block in which initialisers are noted; see `Backend.watching`."""
+    """A block in which initialisers are noted; see `Backend.watching`. What it draws is drawn again afterwards."""
     noting = _Noting()
-    with noting, _whole(noting):
+    with torch.random.fork_rng(devices=[]), noting, _whole(noting):
         yield lambda model: initialisers(model, noting)
 
 
@@ -116,6 +116,9 @@ class _Noting(TorchDispatchMode):
         first = args[0] if args and isinstance(args[0], torch.Tensor) else None
         if name in MADE:
             self.set(result, MADE[name](args, options))
+        elif name in ("cat", "stack"):
+            parts = {self.law(part) for part in args[0]}
+            self.set(result, parts.pop() if len(parts) == 1 else None)
         elif name.endswith("_") and not name.endswith("__") and first is not None:
             self._written(name[:-1], first, args, options)
         elif first is not None and _address(first) != _address(result):

@@ -18,7 +18,7 @@ from tensoria.errors import LimitError, ShapeError
 from tensoria.mup.models import Rate, Trained
 from tensoria.programs.program import Program
 
-__all__ = ["MODELS", "recorded"]
+__all__ = ["MODELS"]
 
 NOTE = "_tensoria_mup"
 KEY = "tensoria_mup"
@@ -50,8 +50,8 @@ class Models:
             if first[id(parameter)] != name
         }
 
-    def trained(self, model: Any) -> frozenset[str]:
-        """The names of the parameters that training changes."""
+    def trained(self, model: Any, program: Program) -> frozenset[str]:
+        """The names of the parameters that training changes; the others are buffers."""
         return frozenset(name for name, _ in model.named_parameters(remove_duplicate=False))
 
     def shapes(self, model: Any) -> dict[str, tuple[int, ...]]:
@@ -65,7 +65,9 @@ class Models:
     # -- notes ----------------------------------------------------------------------------------------------------
 
     def record(self, model: Any) -> Mapping[str, Any] | None:
-        """What was noted on a module, or on one that it wraps."""
+        """What was noted on a module, or on one that it wraps; or in the metadata of a `state_dict`."""
+        if not isinstance(model, torch.nn.Module):
+            return _recorded(model)
         for module in model.modules():
             if NOTE in module.__dict__:
                 return json.loads(module.__dict__[NOTE])  # type: ignore[no-any-return]
@@ -214,7 +216,7 @@ def _optimisers(name: str, groups: list[dict[str, Any]]) -> list[Any]:
     return [{True: torch.optim.Muon, False: torch.optim.AdamW}[muon](part) for muon, part in parts.items() if part]
 
 
-def recorded(state: Any) -> Mapping[str, Any] | None:
+def _recorded(state: Any) -> Mapping[str, Any] | None:
     """What a `state_dict` says of the plan that its module follows; None if it says nothing."""
     for of in getattr(state, "_metadata", {}).values():
         if KEY in of:

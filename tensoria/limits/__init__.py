@@ -12,6 +12,8 @@ LATER: Final = {
     "mean_field": "edge_of_chaos variance_map",
     "simulation": "Convergence Simulation converge simulate",
     "training": "Adam Parameters SGD Trained train update_exponents",
+    "tracing": "traced_model",
+    "expansion": "Expansion expanded",
     "spectra": "SpectralLaw jacobian marchenko_pastur product semicircle spectrum",
     "analysis": "analyse",
     "kernels.kernel": "InfiniteWidth",

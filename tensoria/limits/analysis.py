@@ -12,22 +12,46 @@ from dataclasses import replace
 from typing import Any
 
 from tensoria.errors import BackendNotFoundError, PortingError
+from tensoria.limits.expansion import expanded
 from tensoria.limits.kernels.kernel import InfiniteWidth
 from tensoria.limits.laws import Law
 from tensoria.limits.reading import RULES
 from tensoria.limits.reading.reader import batch_symbol, read
+from tensoria.limits.tensor_program import TensorProgram
+from tensoria.limits.theorem import Limit
 from tensoria.limits.widths import Widened, widened
 from tensoria.porting.models import port
 from tensoria.programs.program import Program
 
-__all__ = ["analyse"]
+__all__ = ["Analysis", "analyse"]
+
+
+class Analysis(InfiniteWidth):
+    """A program as a Tensor Program: its kernels, what it predicts, and its limit on data."""
+
+    def tensor_program(self, X: Any) -> TensorProgram:
+        """The program on data, in the language's own words: a vector for each member of a family.
+
+        Args:
+            X: few inputs, as for `nngp`: there are as many vectors as examples times finite axes.
+        """
+        return expanded(self, X).program
+
+    def limit(self, X: Any, **options: Any) -> Limit:
+        """The limit on data by the Master Theorem's full rule, transposes and all.
+
+        Args:
+            X: few inputs, as for `nngp`.
+            options: those of `tn.limits.Limit`.
+        """
+        return self.tensor_program(X).limit(**options)
 
 
 def analyse(
     model: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None, *,
     widths: Sequence[int] | Sequence[str] | None = None, laws: Mapping[str, Law] | None = None, dynamic: Any = None,
     gaussian: bool = False, frozen: Collection[str] = (),
-) -> InfiniteWidth:  # fmt: skip
+) -> Analysis:  # fmt: skip
     """A program or model as a Tensor Program, and its kernels when its widths are infinite.
 
     Args:
@@ -43,8 +67,8 @@ def analyse(
         frozen: names or patterns of parameters that are not trained.
 
     Raises:
-        LimitError: the program is outside of the languages of Tensor Programs; the operation, its line and the reason are
-            named.
+        LimitError: the program is outside of the languages of Tensor Programs; the operation, its line and the reason
+            are named.
 
     >>> import numpy as np
     >>> import tensoria as tn
@@ -69,7 +93,7 @@ def analyse(
     reading = read(found, RULES, batch_symbol(found))
     names = tuple(reading.parameters)
     still = {name for name in names for wanted in frozen if fnmatch.fnmatch(name, wanted)}
-    return InfiniteWidth(reading, tuple(name for name in names if name not in still))
+    return Analysis(reading, tuple(name for name in names if name not in still))
 
 
 def _widened(

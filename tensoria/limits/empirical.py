@@ -1,4 +1,4 @@
-"""Networks of finite width beside their limits: the empirical tangent kernel, linearisation, Taylor expansion, ensembles.
+"""Networks of finite width beside their limits: empirical tangent kernels, linearisation, Taylor expansion, ensembles.
 
 All of it holds for any program with parameters: captured from a framework's model, traced, or sampled from a program of
 open width (`Widened.at`).
@@ -107,6 +107,8 @@ class _Jacobian:
         )
         self.value = single
         self.pulled = single.vjp(parameters=list(names))
+        # Parameters are placed now: a framework that maps traces, and what it makes then does not last.
+        self.pulled._constants[backend.name]
         shapes = {value.type.shape[:1] for value in single.inputs}
         self.batch = next(iter(shapes))[0] if len(shapes) == 1 and all(shapes) else None
         if not isinstance(self.batch, Dim):
@@ -235,8 +237,8 @@ def taylor(program: Program, order: int) -> Callable[..., Tensor]:
     >>> import tensoria as tn
     >>> p = tn.trace(lambda x, w: x * w**3, tn.asarray(1.0), tn.asarray(2.0))
     >>> around = taylor(with_parameters(p, {"w": np.array(2.0)}), 2)  # 8 + 12 d + 6 d^2
-    >>> around({"w": tn.asarray(0.5)}, tn.asarray(1.0)).array
-    array(15.5)
+    >>> float(around({"w": tn.asarray(0.5)}, tn.asarray(1.0)))
+    15.5
     """
     if order < 0:
         raise LimitError(f"a Taylor polynomial of the degree {order}.", legal="order >= 0")
@@ -252,14 +254,22 @@ def taylor(program: Program, order: int) -> Callable[..., Tensor]:
         base = {
             name: Tensor(backend.asarray(array, dtype(array.dtype), None, True)) for name, array in held.items()
         }
+        positional = {str(n): x if isinstance(x, Tensor) else Tensor(x) for n, x in enumerate(arguments)}
         zero = Tensor(backend.asarray(0.0, next(iter(base.values())).dtype, None, True))
         one = Tensor(backend.asarray(1.0, zero.dtype, None, True))
 
         def along(t: Any) -> Any:
-            given = {name: base[name] + t * moved[name] if name in moved else base[name] for name in base}
-            return open_program.run(*arguments, given)
+            # Derivatives of NumPy's tensors run on another framework: what t does not depend on goes there too.
+            name_of = t._backend.name
+            start, moving, rest = (
+                {name: x.to(backend=name_of) for name, x in of.items()}
+                for of in (base, moved, positional)
+            )
+            given = {name: x + t * moving[name] if name in moving else x for name, x in start.items()}
+            return open_program.run(*rest.values(), given)
 
-        total, of = along(zero), along
+        of: Callable[[Any], Any] = along
+        total = along(zero)
         for k in range(1, order + 1):
             of = _derived(of, one)
             total = total + of(zero) / math.factorial(k)
@@ -366,7 +376,7 @@ def _products(f: np.ndarray[Any, Any], iid: int | None) -> np.ndarray[Any, Any]:
     moved = np.moveaxis(f, iid, -1) if iid is not None else f[..., None]
     flat = moved.reshape(-1, moved.shape[-1])
     shape = moved.shape[:-1]
-    found = (flat @ flat.T / flat.shape[1]).reshape(*shape, *shape)
+    found: np.ndarray[Any, Any] = (flat @ flat.T / flat.shape[1]).reshape(*shape, *shape)
     k = len(shape)
     if k < 1:
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tensoria.errors import LimitError
@@ -28,12 +28,12 @@ class Instance:
         self.of, self.scalars, self.symbol, self.n = program, scalars, symbol, n
         self.values: dict[Value, Value] = {}
 
-    def program(self) -> Program:
-        """The program, without arrays."""
+    def program(self, growing: Iterable[Value] = ()) -> Program:
+        """The program, without arrays; `growing` are constants that have none."""
         of = self.of
         inputs = tuple(self._value(value) for value in of.inputs)
         parameters = {name: self._value(value) for name, value in of.parameters.items()}
-        for value in of.arrays:
+        for value in (*of.arrays, *growing):
             if value not in self.values:
                 self._value(value)
         made = []

@@ -1,8 +1,8 @@
 """What infinitely wide networks predict: the Gaussian process posterior, and gradient flow with the tangent kernel.
 
 Only the readout trained, or the network taken as a prior and conditioned on the data: the posterior of a Gaussian
-process with the NNGP kernel (Lee et al. 2018). All parameters trained by gradient flow on the mean squared error: Gaussian
-at every time t, by the tangent kernel (Jacot et al. 2018; Lee et al. 2019, equations 14 to 16). With the loss
+process with the NNGP kernel (Lee et al. 2018). All parameters trained by gradient flow on the mean squared error:
+Gaussian at every time t, by the tangent kernel (Jacot et al. 2018; Lee et al. 2019, equations 14 to 16). With the loss
 
     sum over examples and outputs of (f - y)^2 / (2 size),    size = the number of components of y,
 

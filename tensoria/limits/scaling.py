@@ -15,8 +15,9 @@ from fractions import Fraction
 from typing import Final, TypeAlias
 
 from tensoria.limits.laws import Law
+from tensoria.limits.sums import contracted_labels
 from tensoria.limits.unification import Place, Scale
-from tensoria.limits.uses import Uses, contracted_labels, uses_of
+from tensoria.limits.uses import Uses, uses_of
 from tensoria.limits.widths import Widened
 from tensoria.programs.dimensions import Size
 from tensoria.programs.types import Instruction, Literal, Operand, Source, Value
@@ -124,7 +125,7 @@ class _Walk:
         self.findings: list[Finding] = []
         for value in of.program.inputs:
             self.states[value] = _State(ZERO)
-        for value in of.program.arrays:
+        for value in (*of.program.arrays, *of.growing.values()):
             self.states[value] = _State(ZERO)
         for name, value in of.parameters.items():
             self.states[value] = self._drawn(name, value)
@@ -174,7 +175,7 @@ class _Walk:
             found = _State(None)
         view = self.uses.views.get(made.results[0]) if made.results else None
         centred = view.parameter if view is not None and any(s.centred == view.parameter for s in states) else ""
-        origin = found.origin or next((s.origin for s in states if s.origin and s.power == found.power), "")
+        origin = found.origin or next((s.origin for s in states if s.origin), "")
         for value in made.results:
             power = found.power if value.type.dtype.kind == "float" else ZERO
             self.states[value] = _State(power, depends, centred, origin if power not in (ZERO, None) else "")
@@ -296,6 +297,16 @@ def _total(of: _Walk, number: int, made: Instruction, states: list[_State]) -> _
     return _State(_add(states[0].power, Fraction(extra)), origin=origin)
 
 
+def _norm(of: _Walk, number: int, made: Instruction, states: list[_State]) -> _State:
+    """The Euclidean norm over the width is sqrt(n) times a moment; other norms are not followed."""
+    if made.attributes["ord"] != 2:
+        of.findings.append(Finding("unsupported", f"the norm of order {made.attributes['ord']}", ZERO, made.source, ""))
+        return _State(None)
+    operand, axes = made.operands[0], made.attributes["axes"]
+    extra = of.width([size for axis, size in enumerate(operand.type.shape) if axes is None or axis in axes])
+    return _State(_add(states[0].power, Fraction(extra, 2)))
+
+
 def _along(of: _Walk, number: int, made: Instruction, states: list[_State]) -> _State:
     size = made.operands[0].type.shape[made.attributes["axis"]]
     return _State(_add(states[0].power, Fraction(of.width([size]))))
@@ -415,7 +426,8 @@ RULES: Final[Mapping[str, Rule]] = {
     **dict.fromkeys(("negative", "abs", "relu", "conj", "real", "imag", "astype", "reshape", "permute_dims",
                      "expand_dims", "squeeze", "broadcast_to", "flip", "roll", "repeat", "tile", "tril", "triu", "pad",
                      "getitem", "take", "take_along_axis", "embedding", "full", "sort", "max", "min", "mean",
-                     "max_pool", "mean_pool", "adaptive_mean_pool", "resize", "top_k", "dropout"), _first),
+                     "max_pool", "mean_pool", "adaptive_mean_pool", "adaptive_max_pool", "resize", "top_k", "dropout",
+                     "stop_gradient", "take_at", "linalg.diagonal"), _first),
     **dict.fromkeys(("tanh", "erf", "sin", "sinh", "asinh", "atan", "asin", "tan", "atanh", "expm1", "log1p"), _odd),
     **dict.fromkeys(("exp", "cos", "cosh", "sigmoid", "log", "log2", "log10", "logaddexp", "atan2", "acos", "acosh"),
                     _saturating),
@@ -424,11 +436,12 @@ RULES: Final[Mapping[str, Rule]] = {
                      "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_not", "logical_and",
                      "logical_or", "logical_xor", "argmax", "argmin", "argsort", "all", "any", "count_nonzero",
                      "arange", "eye", "searchsorted", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert",
-                     "floor_divide", "remainder", "copysign"), _finite),
+                     "floor_divide", "remainder", "copysign", "bitwise_left_shift", "bitwise_right_shift",
+                     "random_normal", "random_uniform"), _finite),
     "sqrt": _scaled(HALF), "square": _scaled(TWO), "reciprocal": _scaled(-ONE), "var": _scaled(TWO),
     "sum": _total, "cumulative_sum": _along, "softmax": _softmax, "log_softmax": _softmax,
     "layer_norm": _normalised(1), "rms_norm": _normalised(1), "group_norm": _normalised(1),
     "batch_norm": _batch_norm, "attention": _attention, "lstm": _gated(2), "gru": _gated(1),
-    "size": _exponent_of_size,
+    "size": _exponent_of_size, "linalg.vector_norm": _norm,
 }  # fmt: skip
 """How operations change the power of n."""

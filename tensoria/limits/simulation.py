@@ -75,6 +75,7 @@ class Simulation:
         backend: where.
         vectors: for each seed the arrays by vector.
         scalars: for each seed the numbers by scalar.
+        matrices: for each seed the sampled matrices, if they are kept.
     """
 
     program: Any
@@ -82,6 +83,7 @@ class Simulation:
     backend: Backend
     vectors: list[dict[Vector, Array]] = field(default_factory=list)
     scalars: list[dict[Scalar, Array]] = field(default_factory=list)
+    matrices: list[dict[Matrix, Array]] = field(default_factory=list)
 
     def expect(self, function: Any, *vectors: Vector | Scalar, scalars: Iterable[Scalar] = ()) -> Measured:
         """The mean over coordinates of a function, as `Limit.expect`, in each sample."""
@@ -101,7 +103,9 @@ class Simulation:
         return Measured(np.array([float(self.backend.to_numpy(numbers[scalar])) for numbers in self.scalars]))
 
 
-def simulate(program: Any, width: int, seeds: int = 1, *, backend: str = "numpy", key: Any = 0) -> Simulation:
+def simulate(
+    program: Any, width: int, seeds: int = 1, *, backend: str = "numpy", key: Any = 0, keep_matrices: bool = False
+) -> Simulation:
     """Sample a program's matrices and initial vectors, and run it.
 
     Args:
@@ -110,6 +114,7 @@ def simulate(program: Any, width: int, seeds: int = 1, *, backend: str = "numpy"
         seeds: how many samples.
         backend: where.
         key: a seed, or a key of tn.random on the backend.
+        keep_matrices: whether the result holds the sampled matrices, too.
 
     Raises:
         LimitError: the width or the number of seeds is not positive.
@@ -125,6 +130,8 @@ def simulate(program: Any, width: int, seeds: int = 1, *, backend: str = "numpy"
             run.perform(rule)
         made.vectors.append(run.vectors)
         made.scalars.append(run.scalars)
+        if keep_matrices:
+            made.matrices.append(run.matrices)
     return made
 
 
@@ -142,7 +149,7 @@ class _Run:
         self.width, self.backend, self.key = width, backend, start
         self.vectors: dict[Vector, Array] = {}
         self.scalars: dict[Scalar, Array] = {}
-        self._matrices: dict[Matrix, Array] = {}
+        self.matrices: dict[Matrix, Array] = {}
         self._order = {matrix: n for n, matrix in enumerate(program.matrices.values())}
         self._drawn = len(self._order)
 
@@ -157,12 +164,12 @@ class _Run:
     def matrix(self, of: Matrix) -> Array:
         """The sampled matrix, or its transpose."""
         base = of.base
-        if base not in self._matrices:
+        if base not in self.matrices:
             shape = (self.size(base.rows), self.size(base.columns))
             std = math.sqrt(float(base.variance) / shape[1])
             drawn = normal(fold_in(self.key, self._order[base]), shape, dtype="float64")._array
-            self._matrices[base] = drawn * std
-        found = self._matrices[base]
+            self.matrices[base] = drawn * std
+        found = self.matrices[base]
         return self.backend.xp.matrix_transpose(found) if of.transposed else found
 
     def perform(self, rule: Rule) -> None:

@@ -28,9 +28,9 @@ class TensorProgram(BaseTensorProgram):
         """Its limit by the Master Theorem; the options are those of `Limit`."""
         return Limit(self, **options)
 
-    def simulate(self, width: int, seeds: int = 1, *, backend: str = "numpy", key: Any = 0) -> Simulation:
-        """Sample the program at a finite width, and run it; see `simulation.simulate`."""
-        return simulate(self, width, seeds, backend=backend, key=key)
+    def simulate(self, width: int, seeds: int = 1, **options: Any) -> Simulation:
+        """Sample the program at a finite width, and run it; the options are those of `simulation.simulate`."""
+        return simulate(self, width, seeds, **options)
 
     def converge(
         self, widths: Sequence[int] = (64, 128, 256, 512, 1024), seeds: int = 16, **options: Any

@@ -24,6 +24,7 @@ from tensoria.errors import LimitError
 from tensoria.limits.expectation.algebra import Polynomial, of
 from tensoria.limits.expectation.estimate import Estimate, from_groups, grouped, plus, times, worst
 from tensoria.limits.expectation.particles import regression
+from tensoria.limits.expectation.quadrature import ALLOWANCE
 from tensoria.limits.language.instructions import (
     Constant,
     Initial,
@@ -38,7 +39,7 @@ from tensoria.limits.language.instructions import (
     Vector,
 )
 from tensoria.limits.language.nonlinearity import traced
-from tensoria.limits.language.numbers import Number, residual, shown, solved
+from tensoria.limits.language.numbers import Number, negligible, residual, shown
 from tensoria.limits.outer import integrated
 from tensoria.limits.variables import Node, Use, Variables
 
@@ -58,7 +59,8 @@ class Limit(Variables):
         key: a seed, or a key of tn.random on the backend.
         backend: where particles live.
         tiers: which tiers may be used; "ABCD" by default.
-        quadrature: up to how many Gaussians tier C takes (3 at most).
+        quadrature: up to how many Gaussians tier C takes (3 at most, and those for a second or two only: a long
+            program goes on with particles then).
 
     Raises:
         LimitError: an expectation is beyond the tiers that may be used.
@@ -98,11 +100,13 @@ class Limit(Variables):
             vectors: vectors of one width; scalars of the program may follow.
         """
         xs = [self._found(x) for x in vectors if not isinstance(x, Scalar)]
+        self.means.quadrature.left = ALLOWANCE
         cs: list[Scalar] = [*(x for x in vectors if isinstance(x, Scalar)), *scalars]
         return self.expected(traced(function, len(xs), len(cs)), xs, cs)
 
     def covariance(self, x: Vector, y: Vector) -> Estimate:
         """E[Z^x Z^y] (uncentred, as kernels are)."""
+        self.means.quadrature.left = ALLOWANCE
         return self.product(self._found(x), self._found(y))
 
     def mean(self, x: Vector) -> Estimate:
@@ -282,7 +286,8 @@ class Limit(Variables):
         same = self.uses.setdefault((base, transposed), [])
         other = self.uses.setdefault((base, not transposed), [])
         use, hat = self._hat(scale, same, x)
-        dots = self._dots(other, x, rho if transposed else 1 / rho)
+        backwards: Number = base.variance * (1 if transposed else rho)
+        dots = self._dots(backwards, other, x, rho if transposed else 1 / rho)
         tiers = [self.nodes[x].tier, hat.tier, *(c.tier for _, c in dots), *(self.nodes[y].tier for y, _ in dots)]
         error = max(hat.error, *(c.error for _, c in dots), 0.0) if dots else hat.error
         node = Node(None, worst(*tiers), error, self._bias([x, *(y for y, _ in dots)]), use, list(dots))
@@ -336,14 +341,7 @@ class Limit(Variables):
         tier, error = worst(*(e.tier for e in everything)), max(e.error for e in everything)
         report = Estimate(square.value, error, tier)
         if all(e.groups is None for e in everything) and all(use.hat is not None for use in same):
-            matrix = [[scale * self.product(a.operand, b.operand).value for b in same] for a in same]
-            found, left = residual(matrix, [scale * e.value for e in right], scale * square.value)
-            found = _settled(found, max(NOTHING * _largest(found), error))
-            hat = self.algebra.gaussian(left) if left > 0 else of(Fraction(0))
-            for a, use in zip(found, same, strict=True):
-                assert use.hat is not None
-                hat = hat + use.hat.scaled(a) if a else hat
-            return Use(x, hat), report
+            return self._drawn(same, x, [scale * e.value for e in right], scale * square.value, error), report
         cloud = self.particles()
         rows = self._grams(same)
         values = np.stack([grouped(e, cloud.groups) for e in right], axis=1) if right else np.zeros((cloud.groups, 0))
@@ -354,8 +352,61 @@ class Limit(Variables):
             array = array + self.hat_array(use) * cloud.constant(found_[:, n])
         return Use(x, None, array), report
 
-    def _dots(self, other: list[Use], x: Vector, factor: Number) -> list[tuple[Vector, Estimate]]:
-        """The coefficients of Z^{y_i} for the earlier products W^T y_i."""
+    def _drawn(self, same: list[Use], x: Vector, right: list[Number], variance: Number, error: float) -> Use:
+        """A hat of known covariances with those before it.
+
+        The earlier hats are sums of Gaussians, each with one of its own, so these sums are a Cholesky factor, and the
+        new hat's coefficients come from it row by row.
+        """
+        found: dict[int, Number] = {}
+        for use, c in zip(same, right, strict=True):
+            if use.own is not None:
+                found[use.own] = self._row(use, c, found) / self.algebra.symbols[use.own].variance
+        left = variance
+        for n, a in found.items():
+            left = left - a * a * self.algebra.symbols[n].variance
+        settled = _settled(list(found.values()), max(NOTHING * _largest(list(found.values())), error))
+        hat = Polynomial({((n, 1),): a for n, a in zip(found, settled, strict=True)})
+        if negligible(left, variance):
+            return Use(x, hat)
+        fresh = self.algebra.gaussian(left)
+        return Use(x, hat + fresh, own=len(self.algebra.symbols) - 1)
+
+    def _row(self, use: Use, value: Number, known: dict[int, Number]) -> Number:
+        """A number less what the Gaussians before the hat's own contribute: coefficient times variance times known."""
+        assert use.hat is not None
+        for m, c in use.hat.terms.items():
+            n = m[0][0]
+            if n != use.own and n in known:
+                value = value - c * known[n] * self.algebra.symbols[n].variance
+        return value
+
+    def _solved(self, uses: list[Use], right: list[Number]) -> list[Number]:
+        """C^-1 b with C the covariance of hats, from their sums of Gaussians; 0 for hats that depend on others."""
+        forward: dict[int, Number] = {}
+        for use, b in zip(uses, right, strict=True):
+            if use.own is not None:
+                forward[use.own] = self._row(use, b, forward) / self.algebra.symbols[use.own].variance
+        out: dict[int, Number] = {}
+        for use in reversed(uses):
+            if use.own is not None:
+                value = forward[use.own]
+                for later in uses:
+                    if later.own in out and later.hat is not None:
+                        c = later.hat.terms.get(((use.own, 1),))
+                        value = value - c * out[later.own] if c else value
+                out[use.own] = value
+        return [out[use.own] if use.own is not None else Fraction(0) for use in uses]
+
+    def _dots(self, scale: Number, other: list[Use], x: Vector, factor: Number) -> list[tuple[Vector, Estimate]]:
+        """The coefficients of Z^{y_i} for the earlier products W^T y_i.
+
+        Args:
+            scale: hats of these have the covariance scale E[Z^{y_i} Z^{y_j}].
+            other: the products.
+            x: what is multiplied now.
+            factor: rho, or 1 / rho.
+        """
         if not other:
             return []
         right = [self.with_hat(use, x) for use in other]
@@ -364,12 +415,12 @@ class Limit(Variables):
         ys = [use.operand for use in other]
         tier, error = worst(*(e.tier for e in right)), max(e.error for e in right)
         if all(e.groups is None for e in right):
-            gram = [[self.product(a, b) for b in ys] for a in ys]
-            if all(e.groups is None for row in gram for e in row):
-                found = solved([[e.value for e in row] for row in gram], [e.value for e in right])
-                least = min((float(gram[n][n].value) for n in range(len(ys)) if gram[n][n].value), default=1.0)
-                tier = worst(tier, *(e.tier for row in gram for e in row))
-                loose = abs(float(factor)) * error / math.sqrt(least or 1.0)
+            squares = [self.product(y, y) for y in ys]
+            if all(use.hat is not None for use in other):
+                found = [scale * a for a in self._solved(other, [e.value for e in right])]
+                least = min((float(e.value) for e in squares if e.value), default=1.0)
+                tier = worst(tier, *(e.tier for e in squares))
+                loose = abs(float(factor)) * error / math.sqrt(least)
                 return [
                     (y, Estimate(factor * a, loose, tier))
                     for y, a in zip(ys, _settled(found, max(NOTHING * _largest(found), error)), strict=True) if a

@@ -191,14 +191,18 @@ class Tape:
             return of.now
         return of  # type: ignore[no-any-return]
 
-    def matmul(self, W: TrainedMatrix, x: Any) -> Vector:
-        """W x with W as it is now."""
+    def matmul(self, W: TrainedMatrix, x: Any, *, transposed: bool = False) -> Vector:
+        """W x, or W^T x, with W as it is now."""
         x = self.value(x)
-        y = applied(self.program, W, x, transposed=False)
+        y = applied(self.program, W, x, transposed=transposed)
+        # dx = (width of x) dL/dx, and the same for y.
+        factor = _ratio(W) if transposed else 1 / _ratio(W)
 
         def back(dy: Vector) -> None:
-            self.outer.setdefault(W, []).append((dy, x))
-            self._add(x, _scaled(self.program, applied(self.program, W, dy, transposed=True), 1 / _ratio(W)))
+            # The gradient is (1/rows) left right^T.
+            pair = (_scaled(self.program, x, factor), dy) if transposed else (dy, x)
+            self.outer.setdefault(W, []).append(pair)
+            self._add(x, _scaled(self.program, applied(self.program, W, dy, transposed=not transposed), factor))
 
         self._steps.append(_Step(y, back))
         return y

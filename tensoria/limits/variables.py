@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -48,11 +49,13 @@ class Use:
         operand: x of W x.
         hat: as a polynomial, if it is known exactly enough.
         array: as particles, if not.
+        own: the Gaussian that the hat has beyond those before it, if there is one.
     """
 
     operand: Vector
     hat: Polynomial | None
     array: Array | None = None
+    own: int | None = None
 
 
 @dataclass(eq=False)
@@ -118,6 +121,10 @@ class Variables:
         inherited = max(self.nodes[x].error, self.nodes[y].error)
         tier = worst(self.nodes[x].tier, self.nodes[y].tier)
         if a is not None and b is not None:
+            if self.algebra.affine(a) and self.algebra.affine(b):
+                value = shortened(self.algebra.covariance(a, b))
+                rounding = 0.0 if isinstance(value, Fraction) else ROUNDING * abs(value)
+                return Estimate(value, inherited + rounding, tier)
             product = self.algebra.product(a, b)
             exact = self.means.exact(product)
             if exact is not None:
@@ -141,11 +148,16 @@ class Variables:
         widths = {x.dimension.root: x for x in vectors}
         if len(widths) > 1:
             names = " and ".join(f"{x.name} ({x.dimension})" for x in widths.values())
-            raise LimitError(f"inconsistent widths: {names} have no coordinates in common.")
+            raise LimitError(
+                f"inconsistent widths: {names} have no coordinates in common.",
+                legal='vectors of one width: p.vectors([...]), or dimension="n" for each',
+            )
 
     def with_hat(self, use: Use, x: Vector) -> Estimate:
         """E[hat^{Wy} Z^x]."""
         z = self.nodes[x].z
+        if z is not None and use.hat is not None and self.algebra.affine(z):
+            return Estimate(self.algebra.covariance(use.hat, z), self.nodes[x].error, self.nodes[x].tier)
         if z is not None and use.hat is not None:
             found = self.means.mean(self.algebra.product(use.hat, z))
             if found is not None and found.tier in self.allowed:
@@ -159,7 +171,7 @@ class Variables:
         if first is None or second is None:
             return None
         (phi, u), (psi, v) = first, second
-        a, b, c = (self._linear(*of_) for of_ in ((u, u), (v, v), (u, v)))
+        a, b, c = (float(self.algebra.covariance(*of_)) for of_ in ((u, u), (v, v), (u, v)))
         backend = self.means.quadrature._backend
         one = np.asarray
         try:
@@ -178,15 +190,6 @@ class Variables:
         if z is not None and self.algebra.affine(z) and not z.terms.get(()):
             return (Term(1.0, 1, ONE),), z
         return None
-
-    def _linear(self, u: Polynomial, v: Polynomial) -> float:
-        """The covariance of linear functions of the Gaussians."""
-        total = 0.0
-        for m, c in u.terms.items():
-            d = v.terms.get(m)
-            if d:
-                total += float(c) * float(d) * float(self.algebra.symbols[m[0][0]].variance)
-        return total
 
     def expected(self, function: Any, vectors: Sequence[Vector], scalars: Sequence[Scalar]) -> Estimate:
         """E phi(Z^x1, ..., Z^xk; theta)."""

@@ -48,7 +48,8 @@ class Widened:
         captured: the values of n at which the model was captured; empty if it was traced.
         problems: why laws that are missing are not known, by name.
         aliases: further names of parameters that are shared, and the name that they have in the program.
-        trained: the names of parameters that training changes; None if the program does not say.
+        trained: the names of parameters that training changes; None if nobody says so.
+        growing: constants of the model's code whose shape depends on the width, by name; their laws are constants.
     """
 
     program: Program
@@ -60,6 +61,7 @@ class Widened:
     problems: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     trained: frozenset[str] | None = None
+    growing: Mapping[str, Value] = field(default_factory=dict)
     _named: Mapping[str, Value] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -122,11 +124,11 @@ class Widened:
         given = dict(parameters or {})
         sizes = {self.widths[0]: n}
         rebuilt = Instance(self.program, self.scalars, self.widths[0], n)
-        made = rebuilt.program()
+        made = rebuilt.program(self.growing.values())
         arrays: dict[Value, np.ndarray[Any, Any]] = {
             rebuilt.values[value]: array for value, array in self.program.arrays.items()
         }
-        for name, value in self.program.parameters.items():
+        for name, value in {**self.program.parameters, **self.growing}.items():
             shape = tuple(evaluated(size, sizes) for size in value.type.shape)
             if name in given:
                 arrays[rebuilt.values[value]] = np.asarray(given[name]).reshape(shape)
@@ -183,7 +185,8 @@ def widened(
     found, problems = _laws(captures, sizes, program)
     names = [*program.parameters, *(value.name for value in program.inputs)]
     found.update(chosen(laws, names))
-    uniform, kept = _constants(pass_, found, captures[0].trained)
+    growing: dict[str, Value] = {}
+    uniform, kept = _constants(pass_, found, captures[0].trained, growing, problems)
     known = {**uniform, **found}
     return Widened(
         program=dataclasses.replace(program, arrays=kept),
@@ -193,6 +196,7 @@ def widened(
         unit=unit,
         captured=tuple(sizes),
         problems={name: why for name, why in problems.items() if name not in known},
+        growing=growing,
         aliases=captures[0].aliases,
         trained=captures[0].trained,
     )
@@ -264,7 +268,7 @@ def _captured(make: Callable[[int], Any], args: Any, kwargs: Any, n: int, dynami
         raise PortingError(f"at the width {n}: {error.message}", legal=error.legal) from error
     models = backend.parametrised()
     program = models.renamed(model, program)
-    return _Capture(program, drawn, models.aliases(model), models.trained(model))
+    return _Capture(program, drawn, models.aliases(model), models.trained(model, program))
 
 
 def _built(make: Callable[[int], Any], n: int) -> tuple[Any, Mapping[str, Drawn]]:
@@ -306,10 +310,12 @@ def _laws(
 
 
 def _constants(
-    of: Unified, laws: Mapping[str, Law], trained: frozenset[str] | None
+    of: Unified, laws: Mapping[str, Law], trained: frozenset[str] | None, growing: dict[str, Value],
+    problems: dict[str, str],
 ) -> tuple[dict[str, Law], dict[Value, np.ndarray[Any, Any]]]:
-    """Arrays that the program keeps; those that grow with the width have to be uniform, which is a law.
+    """Arrays that the program keeps; those that grow with the width and are uniform have a law.
 
+    Those that grow and are no parameters are put into `growing`, and why there is no law into `problems`.
     What training changes is not looked at; masks, positions and running means are.
     """
     first = of.programs[0]
@@ -324,12 +330,12 @@ def _constants(
         if any(isinstance(size, Dim) for size in target.type.shape):
             if name not in laws and name not in trained:
                 numbers = {float(number) for array in arrays for number in (array.min(), array.max())}
-                if len(numbers) != 1:
-                    raise LimitError(
-                        f"the constant {name} {target.type} grows with the width and is not uniform, at "
-                        f"{of.used_at(target)}.", legal="a parameter or an argument, with laws=",
-                    )  # fmt: skip
-                uniform[name] = Law(0.0, mean=numbers.pop())
+                if len(numbers) == 1:
+                    uniform[name] = Law(0.0, mean=numbers.pop())
+                else:
+                    problems[name] = f"it is a constant that is not uniform, at {of.used_at(target)}"
+            if value not in names:
+                growing[name] = target
             continue
         if name not in trained and any(not np.array_equal(arrays[0], other, equal_nan=True) for other in arrays[1:]):
             raise LimitError(f"the constant {name} {target.type} depends on the width, at {of.used_at(target)}.")

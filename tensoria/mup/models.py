@@ -54,14 +54,14 @@ class Models(Protocol):
     def aliases(self, model: Any) -> Mapping[str, str]:
         """Further names of shared parameters, with the name that the program has for each."""
 
-    def trained(self, model: Any) -> frozenset[str]:
-        """The names of the parameters that training changes, with all aliases."""
+    def trained(self, model: Any, program: Program) -> frozenset[str]:
+        """The names of a program's parameters that training changes."""
 
     def shapes(self, model: Any) -> Mapping[str, tuple[int, ...]]:
         """The shapes of the parameters, by names without prefixes of wrappers (data parallel, compiled)."""
 
     def record(self, model: Any) -> Mapping[str, Any] | None:
-        """What `write` noted, or None."""
+        """What `write` noted about a model, or about the one that a checkpoint is of; or None."""
 
     def write(self, model: Any, record: Mapping[str, Any]) -> None:
         """Note something about a model that goes with it: into copies, into checkpoints."""

@@ -268,6 +268,9 @@ class Plan:
             "aliases": dict(self.aliases), "findings": list(self.findings), "universal": list(self.universal),
         }  # fmt: skip
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return from_json, (self.as_json(),)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the plan to a JSON file, which appears whole or not at all."""
         path = os.fspath(path)

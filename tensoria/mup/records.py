@@ -11,13 +11,16 @@ import dataclasses
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping
+from typing import Any
 
-from tensoria.errors import FileError, LimitError
+from tensoria.backend import available, get
+from tensoria.errors import BackendError, FileError, LimitError
 from tensoria.mup.plans import Plan, from_json
 from tensoria.programs.dimensions import Dim, bind
 
-__all__ = ["base_of", "load", "read_base_shapes"]
+__all__ = ["base_of", "load", "read_base_shapes", "recorded"]
 
 
 def load(path: str | os.PathLike[str]) -> Plan:
@@ -37,6 +40,19 @@ def load(path: str | os.PathLike[str]) -> Plan:
     if not isinstance(data, dict):
         raise LimitError(f"{os.fspath(path)} is no plan.")
     return from_json(data)
+
+
+def recorded(state: Any) -> Plan | None:
+    """The plan that a model follows, or the model that a checkpoint's `state_dict` is of; None if it follows none."""
+    for name in available():
+        if name in sys.modules:
+            try:
+                models = get(name).parametrised()
+            except BackendError:
+                continue
+            if (found := models.record(state)) is not None:
+                return from_json(found["plan"])
+    return None
 
 
 _LINE = re.compile(r"^(?P<name>[^\s:#][^:]*):\s*(?P<rest>.*?)\s*$")

@@ -18,7 +18,7 @@ from tensoria.limits.language.nonlinearity import Nonlinearity
 from tensoria.limits.language.numbers import Number, number, root
 from tensoria.programs.types import Literal, Operand
 
-__all__ = ["Algebra", "Monomial", "Polynomial", "Symbol"]
+__all__ = ["Algebra", "Monomial", "Polynomial", "Symbol", "of"]
 
 Monomial: TypeAlias = "tuple[tuple[int, int], ...]"
 """Symbols by number, with their powers, in order."""
@@ -30,6 +30,8 @@ MOST_MASKS: Final = 4
 """A function of a polynomial with more masks than these stays one function."""
 CANCELLED: Final = 2e-14
 """A sum of floats below this part of them is rounding."""
+MOST_LINEAR: Final = 100_000
+"""The same where one factor is linear: hats are sums of as many Gaussians as there are products with a matrix."""
 SINGULAR: Final = frozenset(
     "log log10 log1p log2 divide reciprocal sqrt pow acos asin acosh atanh tan remainder".split()
 )
@@ -173,11 +175,22 @@ class Algebra:
         """Whether it is an affine function of Gaussians."""
         return p.degree_one() and all(self.symbols[n].operation == "gaussian" for n in p.symbols())
 
+    def covariance(self, a: Polynomial, b: Polynomial) -> Number:
+        """E[a b] of affine functions of the Gaussians."""
+        total = a.terms.get(ONE, Fraction(0)) * b.terms.get(ONE, Fraction(0))
+        short, long = (a, b) if len(a.terms) < len(b.terms) else (b, a)
+        for m, c in short.terms.items():
+            d = long.terms.get(m)
+            if m and d:
+                total = total + c * d * self.symbols[m[0][0]].variance
+        return total
+
     # -- arithmetic -----------------------------------------------------------------------------------------------
 
     def product(self, a: Polynomial, b: Polynomial) -> Polynomial:
         """a b; a step is its own square."""
-        if len(a.terms) * len(b.terms) > LARGEST:
+        size = len(a.terms) * len(b.terms)
+        if size > LARGEST and (size > MOST_LINEAR or not (self.affine(a) or self.affine(b))):
             a, b = (self.named(x) for x in (a, b))
         terms: dict[Monomial, Number] = {}
         for m, c in a.terms.items():

@@ -32,7 +32,7 @@ from typing import Any, Final, TypeAlias
 from tensoria.backend import Array, Backend
 from tensoria.programs.evaluation import evaluate
 
-__all__ = ["Atom", "Pair", "Term"]
+__all__ = ["BASES", "ONE", "STEP", "Atom", "Pair", "Term", "UnknownPairError"]
 
 Atom: TypeAlias = "tuple[str, float, float]"
 """`1`, `step`, `erf`, `exp` or `cos`, with the factor of x and what is added to it."""

@@ -15,7 +15,7 @@ from tensoria.limits.expectation.estimate import Estimate, worst
 from tensoria.limits.expectation.quadrature import Quadrature
 from tensoria.limits.language.numbers import Number, exact
 
-__all__ = ["Means"]
+__all__ = ["ROUNDING", "Means", "gaussian_moment"]
 
 ROUNDING = 4e-16
 

@@ -19,7 +19,7 @@ from tensoria.errors import LimitError
 from tensoria.random.keys import fold_in, key
 from tensoria.random.normal import normal
 
-__all__ = ["Particles"]
+__all__ = ["Particles", "regression"]
 
 GROUPS = 32
 """So many groups give a standard error that is itself known to an eighth."""

@@ -22,7 +22,7 @@ from tensoria.backend import get
 from tensoria.limits.expectation.algebra import Algebra, Monomial, Polynomial, Symbol
 from tensoria.programs.evaluation import evaluate
 
-__all__ = ["Cloud", "Quadrature"]
+__all__ = ["ALLOWANCE", "Cloud", "Quadrature"]
 
 Floats: TypeAlias = "np.ndarray[Any, Any]"
 SPACINGS = {1: (0.2, 0.1, 0.05, 0.02), 2: (0.2, 0.1, 0.05, 0.03), 3: (0.3, 0.2, 0.15)}
@@ -39,6 +39,8 @@ GOAL = 2e-12
 """The relative difference of two resolutions that is small enough."""
 MOST_KINKS = 40
 MOST_POINTS = 6_000_000
+ALLOWANCE = 30_000_000
+"""So many points in three directions are spent before particles take over: a second or two."""
 JUMPS = frozenset(("floor", "ceil", "round", "trunc", "remainder", "floor_divide", "signbit", "copysign"))
 Plane: TypeAlias = "tuple[float, ...]"
 """Normal and offset: n . u + offset = 0."""
@@ -81,6 +83,7 @@ class Quadrature:
 
     def __init__(self, algebra: Algebra, most: int = 3) -> None:
         self.algebra, self.most = algebra, most
+        self.left = ALLOWANCE
         self._backend = get("numpy")
         self._clouds: dict[Any, Cloud] = {}
         self._directions: dict[frozenset[int], _Directions | None] = {}
@@ -94,6 +97,8 @@ class Quadrature:
         if of is None or of.basis.shape[1] > self.most:
             return None
         count = of.basis.shape[1]
+        if count > 2 and self.left <= 0:
+            return None
         levels = SPACINGS[count] if not of.planes else POINTS[count]
         before: float | None = None
         error = math.inf
@@ -102,6 +107,8 @@ class Quadrature:
             if cloud is None:
                 break
             value, size = self._sum(product, of, cloud)
+            if count > 2:
+                self.left -= len(cloud.weights)
             if not math.isfinite(value):
                 return None
             if before is not None:
@@ -176,6 +183,8 @@ class Quadrature:
             made = broken(of.planes, count, int(level)) if of.planes else regular(count, level)
             if made is None:
                 return None
+            if count > 2:
+                self.left -= 4 * len(made.weights)
             if sum(len(c.weights) for c in self._clouds.values()) > MOST_POINTS:
                 self._clouds.clear()
             found = self._clouds[key] = made

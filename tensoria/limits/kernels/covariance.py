@@ -43,7 +43,7 @@ __all__ = ["LINEAR", "Covariance", "Mode", "Scaled", "combined", "factors_of", "
 Mode = tuple[int, int, bool]
 """The runs of both families, and whether each example meets itself only."""
 Scaled = tuple[Array, float]
-"""An array and a number that it is to be multiplied by: numbers are gathered, so that large arrays are gone over once."""
+"""An array and a number to multiply it by: numbers are gathered, so that large arrays are gone over once."""
 LINEAR = (Sum, Scale, Weigh, Place, Map, Mix, Detached)
 
 
@@ -246,15 +246,13 @@ class Covariance:
         arrays, terms = [found], [[*left, *right]]
         sums = {}
         for m, n, size in pairs:
-            if m is not None and n is not None:
-                inside = ("a", m) in left and ("b", n) in right and m not in a.out and n not in b.out
-                if inside:  # both are summed: the diagonal
-                    sums["b", n] = ("a", m)
-                    continue
-                arrays.append(s.eye(size))
-                terms.append([("a", m), ("b", n)])
-        for m, n, position, size in self._positions(a, b):
-            label = ("a", m) if m is not None else ("b", n)
+            inside = ("a", m) in left and ("b", n) in right and m not in a.out and n not in b.out
+            if inside:  # both are summed: the diagonal
+                sums["b", n] = ("a", m)
+                continue
+            arrays.append(s.eye(size))
+            terms.append([("a", m), ("b", n)])
+        for label, position, size in self._positions(a, b):
             arrays.append(s.backend.get_item(s.eye(size), position))
             terms.append([label])
         terms = [[sums.get(label, label) for label in term] for term in terms]
@@ -262,7 +260,7 @@ class Covariance:
         numbers = {label: n for n, label in enumerate(dict.fromkeys(itertools.chain(*terms)))}
         return s.contracted(arrays, [[numbers[x] for x in term] for term in terms], [numbers[x] for x in out])
 
-    def _meeting(self, a: MatMul, b: MatMul) -> list[tuple[int | None, int | None, int]]:
+    def _meeting(self, a: MatMul, b: MatMul) -> list[tuple[int, int, int]]:
         """For each finite axis of the parameter its labels in both uses, where it is free in both."""
         mine, theirs = iter(zip(a.of_matrix, a.matrix.sizes, strict=True)), iter(b.of_matrix)
         out = []
@@ -273,18 +271,18 @@ class Covariance:
                 out.append((m, n, self.session.size(size, 0)))
         return out
 
-    def _positions(self, a: MatMul, b: MatMul) -> list[tuple[int | None, int | None, int, int]]:
+    def _positions(self, a: MatMul, b: MatMul) -> list[tuple[tuple[str, int], int, int]]:
         """Axes of the parameter that are free in one use and taken at a position in the other."""
         mine = iter(zip(a.of_matrix, a.matrix.sizes, strict=True))
         theirs = iter(zip(b.of_matrix, b.matrix.sizes, strict=True))
-        out: list[tuple[int | None, int | None, int, int]] = []
+        out = []
         for p, q in zip(a.matrix.fixed, b.matrix.fixed, strict=True):
             m = next(mine) if p is None else None
             n = next(theirs) if q is None else None
             if m is not None and q is not None:
-                out.append((m[0], None, q, self.session.size(m[1], 0)))
+                out.append((("a", m[0]), q, self.session.size(m[1], 0)))
             if n is not None and p is not None:
-                out.append((None, n[0], p, self.session.size(n[1], 0)))
+                out.append((("b", n[0]), p, self.session.size(n[1], 0)))
         return out
 
     def initials(self, a: Initial | Gathered, b: Initial | Gathered, mode: Mode, with_mean: bool) -> Array | None:
@@ -361,9 +359,11 @@ class Covariance:
     def _mean(self, x: Node, run: int) -> Array | None:
         s = self.session
         if isinstance(x, Sum):
-            return self.added([m for m in (self.mean(of, run) for of in x.terms if of.power == x.power) if m is not None])
+            means = [self.mean(of, run) for of in x.terms if of.power == x.power]
+            return self.added([mean for mean in means if mean is not None])
         if isinstance(x, LINEAR):
-            inner = self.mean(x.x, run)  # type: ignore[attr-defined]
+            assert isinstance(x, (Scale, Weigh, Place, Map, Mix, Detached))
+            inner = self.mean(x.x, run)
             if inner is None or isinstance(x, Detached):
                 return inner
             if isinstance(x, Scale):
@@ -457,7 +457,8 @@ class Covariance:
     def _wick(self, xs: Sequence[tuple[Node, int]], a: Node, b: Node, mode: Mode) -> Array | None:
         """A moment of Gaussian vectors with mean zero: the sum over pairings (Isserlis 1918)."""
         if not xs:
-            return self.session.backend.reshape(self.session.number(1.0), (1,) * (self.lead(mode) + len(a.sizes) + len(b.sizes)))
+            ones = (1,) * (self.lead(mode) + len(a.sizes) + len(b.sizes))
+            return self.session.backend.reshape(self.session.number(1.0), ones)
         if len(xs) % 2:
             return None
         if len(xs) > 12:
@@ -484,7 +485,8 @@ class Covariance:
         if found is None:
             return None
         found = self.session.diagonal(found, 1, x.sizes, run)
-        return self.beside(found, mode, side, 0, len(b.sizes)) if side == 0 else self.beside(found, mode, 1, len(a.sizes), 0)
+        before, after = (0, len(b.sizes)) if side == 0 else (len(a.sizes), 0)
+        return self.beside(found, mode, side, before, after)
 
     def _expected(self, factors: Sequence[Node], run: int, whole: Node) -> Array | None:
         """E of a product of functions at the same member."""
@@ -522,11 +524,15 @@ class Covariance:
         u, v = (of.variables[0] if isinstance(of, Nonlin) else of for of in (x, y))
         self._require_gaussian(u)
         self._require_gaussian(v)
-        a = self.beside(self.variance(u, mode[0]), mode, 0, 0, len(y.sizes))
-        b = self.beside(self.variance(v, mode[1]), mode, 1, len(x.sizes), 0)
         c = self.of(u, v, mode)
         if c is None or u.power < 0 or v.power < 0:
             c = s.backend.reshape(s.number(0.0), (1,) * (self.lead(mode) + len(x.sizes) + len(y.sizes)))
+        variances = self.variance(u, mode[0]), self.variance(v, mode[1])
+        if u is v and mode[0] == mode[1] and not mode[2] and c.shape[0] == c.shape[1] > 1:
+            # Those on the diagonal, so that the correlation of an example with itself is 1 to the last digit.
+            variances = (s.diagonal(s.itself(c), 1, u.sizes, mode[0]),) * 2
+        a = self.beside(variances[0], mode, 0, 0, len(y.sizes))
+        b = self.beside(variances[1], mode, 1, len(x.sizes), 0)
         phi, psi = _function(x), _function(y)
         self._note(x, y)
         if self.paired is not None and isinstance(x, Nonlin) and isinstance(y, Nonlin) and x.tree == y.tree:

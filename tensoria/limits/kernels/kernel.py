@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from tensoria.backend import Array, Backend
 from tensoria.dtypes import DType, dtype
@@ -15,11 +16,14 @@ from tensoria.limits.kernels.covariance import Covariance
 from tensoria.limits.kernels.progress import bar
 from tensoria.limits.kernels.session import Run, Session
 from tensoria.limits.kernels.tangents import Powers, Tangents, evaluated
+from tensoria.limits.language.classification import Classification
 from tensoria.limits.prediction import Prediction, flow, posterior
 from tensoria.limits.reading.contractions import ancestry
 from tensoria.limits.reading.families import unsupported
 from tensoria.limits.reading.nodes import BATCH, Coordinate, Initial, MatMul, Matrix, Node, View
 from tensoria.limits.reading.reader import Reading
+from tensoria.limits.reading.telling import classified, in_order, told
+from tensoria.limits.scaling import powers
 from tensoria.programs.base import chosen, is_leaf, native
 from tensoria.programs.dimensions import Dim, bind
 from tensoria.programs.trees import flatten
@@ -28,6 +32,10 @@ from tensoria.tensor import Tensor
 __all__ = ["InfiniteWidth"]
 
 Progress = Callable[[int, int], None]
+BLOCK: Final = 512
+"""So many examples of each set are computed at a time, unless another number is asked for."""
+ENTRIES: Final = 1 << 22
+"""So many numbers has one covariance of families with many members."""
 
 
 class InfiniteWidth:
@@ -61,7 +69,8 @@ class InfiniteWidth:
             X2: other inputs; X1 by default.
             output: which of the program's results.
             diagonal: only E[f(x)^2].
-            block: so many examples of each set are computed at a time; the memory is that of block^2 pairs.
+            block: so many examples of each set are computed at a time; beside the result, the memory is that of block^2
+                pairs. By default 512, fewer where families have many members (pixels); 0 computes all at once.
             progress: whether to print a bar, or a function of what is done and what is to do.
             dtype: the data type of the computation; that of X1 by default.
             backend: where to compute; where X1 is by default.
@@ -86,8 +95,8 @@ class InfiniteWidth:
             X1, X2, output, diagonal, block, progress, dtype, backend: as for `nngp`.
 
         Raises:
-            LimitError: gradients are not independent, so that the kernel is another one; or it grows with n and no width
-                is given.
+            LimitError: gradients are not independent, so that the kernel is another one; or it grows with n and no
+                width is given.
         """
         return self._blocks(X1, X2, "ntk", output, diagonal, block, progress, dtype, backend, width)
 
@@ -95,7 +104,7 @@ class InfiniteWidth:
                    ) -> dict[Fraction, Tensor]:  # fmt: skip
         """The tangent kernel by powers of n."""
         self.require_independent_gradients()
-        session, target = self._session(X1, X2, dtype, backend)
+        session, _ = self._session(X1, X2, dtype, backend)
         view = self._output(output)
         found = evaluated(self._tangents(session).of(view.of, view.of, self._mode(session, False)))  # type: ignore[arg-type]
         return {
@@ -107,20 +116,21 @@ class InfiniteWidth:
 
     def predict(
         self, X: Any, y: Any, X_test: Any, *, kernel: str = "ntk", time: float | None = None, rate: float = 1.0,
-        noise: float = 0.0, covariance: bool = True, block: int | None = None, progress: Progress | bool = False,
-        dtype: Any = None, backend: str | None = None,
+        noise: float = 0.0, covariance: bool = True, width: int | None = None, block: int | None = None,
+        progress: Progress | bool = False, dtype: Any = None, backend: str | None = None,
     ) -> Prediction:  # fmt: skip
         """What the infinitely wide network predicts after training on the mean squared error.
 
         Args:
             X, y: inputs and targets, examples first; y has a column for each output.
             X_test: where to predict.
-            kernel: `ntk`, all parameters are trained by gradient flow; `nngp`, the posterior of the Gaussian process that
-                the network is at initialisation (the flow of the readout alone, where a time is given).
+            kernel: `ntk`, all parameters are trained by gradient flow; `nngp`, the posterior of the Gaussian process
+                that the network is at initialisation (the flow of the readout alone, where a time is given).
             time: of the flow, in steps of gradient descent at the learning rate `rate`; None for its end.
             noise: of the observations, as a variance, for `nngp`; for `ntk` a ridge relative to the kernel's mean
                 diagonal.
             covariance: whether it is computed too.
+            width: n, where the tangent kernel grows with it.
             block, progress, dtype, backend: as for `nngp`.
 
         Raises:
@@ -135,7 +145,9 @@ class InfiniteWidth:
         if kernel == "nngp" and time is None:
             return posterior(k, _beside(y, k), k_cross, k_test, noise=noise)
         theta, theta_cross = (
-            (self.ntk(X, **given), self.ntk(X_test, X, **given)) if kernel == "ntk" else (k, k_cross)
+            (self.ntk(X, width=width, **given), self.ntk(X_test, X, width=width, **given))
+            if kernel == "ntk"
+            else (k, k_cross)
         )
         start = (k, k_cross, k_test) if covariance else None
         return flow(theta, _beside(y, theta), theta_cross, time=time, rate=rate, nngp=start, ridge=noise)
@@ -172,12 +184,11 @@ class InfiniteWidth:
             raise LimitError("the diagonal of a kernel between two sets.", legal="diagonal=True with one set")
         first = self._leaves(X1)
         second = first if X2 is None else self._leaves(X2)
-        counts = [len(of_set[0]) if self.reading.decisions.mapped else 1 for of_set in (first, second)]
-        if block is None or max(counts) <= block:
+        counts = [self._count(leaves) for leaves in (first, second)]
+        block = self.block if block is None else block
+        if block < 1 or max(counts) <= block:
             session, _ = self._session(X1, X2, of, backend)
             return Tensor(self._one(session, what, output, diagonal, width))
-        if not self.reading.decisions.mapped:
-            raise LimitError("block=: the program's examples see each other, so all are computed at once.")
         parts = [[slice(k, min(k + block, n)) for k in range(0, n, block)] for n in counts]
         total = len(parts[0]) * (1 if diagonal else len(parts[1]))
         if X2 is None and not diagonal:
@@ -191,8 +202,8 @@ class InfiniteWidth:
                 if X2 is None and j < i and not diagonal:
                     row.append(None)
                     continue
-                left = [x[rows_at] for x in first]
-                right = None if (X2 is None and i == j) or diagonal else [x[columns_at] for x in second]
+                left = self._part(first, rows_at)
+                right = None if (X2 is None and i == j) or diagonal else self._part(second, columns_at)
                 session, target = self._session(_tupled(left), None if right is None else _tupled(right), of, backend)
                 row.append(self._one(session, what, output, diagonal, width))
                 done += 1
@@ -251,10 +262,8 @@ class InfiniteWidth:
             raise LimitError(f"there is no output {output}; the program has {len(self.reading.outputs)}.")
         view = self.reading.outputs[output]
         if not isinstance(view.of, Node) or isinstance(view.of, Matrix):
-            raise unsupported(
-                "the output", "it is a number that is known in the limit, without a kernel" if not isinstance(view.of, Node)
-                else "it is a matrix",
-            )  # fmt: skip
+            known = "it is a number that is known in the limit, without a kernel"
+            raise unsupported("the output", "it is a matrix" if isinstance(view.of, Node) else known)
         return view
 
     def _finished(self, array: Array, view: View, session: Session, diagonal: bool, second: int) -> Array:
@@ -297,6 +306,30 @@ class InfiniteWidth:
         return leaves
 
     @cached_property
+    def block(self) -> int:
+        """How many examples are computed at a time if nobody says so: their covariances have at most 2^22 numbers."""
+        sizes = [[n for n in x.sizes if isinstance(n, int)] for x in in_order(self.reading)]
+        members = max((math.prod(of) for of in sizes), default=1)
+        return max(1, min(BLOCK, int(math.sqrt(ENTRIES) / max(members, 1))))
+
+    def _count(self, leaves: Sequence[Any]) -> int:
+        """How many examples there are."""
+        if not self.reading.decisions.mapped:
+            return 1
+        lengths = [leaf.shape[0] for leaf, yes in zip(leaves, self._with_examples, strict=True) if yes]
+        return int(lengths[0])
+
+    def _part(self, leaves: Sequence[Any], at: slice) -> list[Any]:
+        """Some of the examples."""
+        return [leaf[at] if yes else leaf for leaf, yes in zip(leaves, self._with_examples, strict=True)]
+
+    @cached_property
+    def _with_examples(self) -> list[bool]:
+        """Which inputs have the examples along their first axis."""
+        shapes = [self.widened.program.inputs[n].type.shape for n in self._inputs]
+        return [bool(shape) and shape[0] == self.reading.decisions.batch for shape in shapes]
+
+    @cached_property
     def _inputs(self) -> list[int]:
         """The numbers of the program's inputs that are data."""
         names = set(self.widened.parameters.values())
@@ -333,6 +366,31 @@ class InfiniteWidth:
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
+    def __str__(self) -> str:
+        return told(self.reading)
+
+    def __repr__(self) -> str:
+        return f"<{self.language} program of {len(self.reading.parameters)} parameters, infinitely wide>"
+
+    @property
+    def language(self) -> str:
+        """The smallest language of Tensor Programs that suffices; `classify` has its conditions."""
+        return self.classify().language
+
+    def classify(self) -> Classification:
+        """The language that the program needs, whether its conditions hold, and whether gradients are independent."""
+        return classified(self.reading, lambda: self.dependence)
+
+    def notes(self) -> list[str]:
+        """What is to be known: laws that are not Gaussian, what vanishes or diverges, how kernels were computed."""
+        found = [f"{name}: {law}" for name, law in self.widened.laws.items() if law.universal]
+        found += [str(finding) for finding in powers(self.widened).findings]
+        for name, tier in self.tiers.items():
+            how = {"B": "closed form", "C": "quadrature", "D": "samples"}[tier]
+            error = f", standard error {self.errors[name]:.1g}" if name in self.errors else ""
+            found.append(f"{name}: {how}{error}")
+        return found
+
     def require_independent_gradients(self) -> None:
         """Raise unless gradients may be taken as independent of what they are propagated through.
 
@@ -342,7 +400,7 @@ class InfiniteWidth:
         reason = self.dependence
         if reason is not None:
             raise LimitError(
-                f"gradients are not independent: {reason}. The tangent kernel needs the full rule (TP II, theorem 6.3).",
+                f"gradients are not independent: {reason}. The tangent kernel needs the full rule (TP II, section 6).",
                 legal="tp.simulate(width=..., seeds=...) estimates it",
             )
 

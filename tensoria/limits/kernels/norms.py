@@ -4,7 +4,8 @@ q^-r = 1/Gamma(r) int s^(r-1) exp(-s q) ds turns a power of a quadratic form of 
 the weight exp(-s q(x)) with q(x) = offset + x^T A x, x ~ N(0, K), all Gaussian variables stay Gaussian, with the
 covariance K - K B (1 + B K B)^-1 B K for B^2 = 2 s A, and the mass is det(1 + B K B)^(-1/2) exp(-s offset). So the
 expectation of functions times such powers is an integral over s - and over t, where two batches are normalised each by
-itself - of ordinary dual activations (Yang et al. 2019, "A mean field theory of batch normalization", Laplace's method).
+itself - of ordinary dual activations (Laplace's method of Yang et al. 2019, "A mean field theory of batch
+normalization").
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Tier D: expectations of functions of many Gaussian vectors at a time, by samples of them.
 
-All Gaussian vectors that the functions depend on, at all members and examples, are drawn jointly; the functions are computed
-sample by sample, and products are averaged. Points come in antithetic pairs with a fixed seed, so that results repeat; the
-standard error is estimated from groups of points, and kept in the session.
+All Gaussian vectors that the functions depend on, at all members and examples, are drawn jointly; the functions are
+computed sample by sample, and products are averaged. Points come in antithetic pairs with a fixed seed, so that results
+repeat; the standard error is estimated from groups of points, and kept in the session.
 """
 
 from __future__ import annotations
@@ -144,6 +144,7 @@ class _Draw:
                 part = self._part(random, count)
                 total = part if total is None else total + part
                 done += count
+            assert total is not None
             groups.append(total / done)
         xp = self.session.backend.xp
         stacked = xp.stack(groups)

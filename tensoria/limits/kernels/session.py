@@ -1,8 +1,8 @@
 """One computation of kernels: data on a backend, and what has been computed of them.
 
-Examples come in *runs*, one for each set of inputs. Arrays of families have the axes of the examples first (one for what is
-known of a run, and for covariances in which example meets itself; two for covariances of two sets), then the finite axes
-of the first family, then those of the second. An axis of size 1 stands for one along which nothing changes.
+Examples come in *runs*, one for each set of inputs. Arrays of families have the examples' axes first (one for what is
+known of a run, and for covariances in which an example meets itself; two for covariances of two sets), then the finite
+axes of the first family, then those of the second. An axis of size 1 stands for one along which nothing changes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tensoria.backend import Array, Backend
 from tensoria.dtypes import DType, int64
 from tensoria.limits.reading.nodes import BATCH, Coordinate, Det, Node, Slot
 from tensoria.planning import pattern
-from tensoria.programs.dimensions import Dim, Size, evaluated
+from tensoria.programs.dimensions import Size, evaluated
 from tensoria.programs.evaluation import evaluate, sized
 from tensoria.programs.types import Instruction
 
@@ -138,10 +138,10 @@ class Session:
         if BATCH not in slots:
             array = self.backend.reshape(array, tuple(array.shape)[1:]) if array.shape[0] == 1 else array[0]
             order = slots
-            lengths = dict(enumerate(array.shape))
+            lengths: dict[Any, int] = dict(enumerate(array.shape))
         else:
             order = [0 if slot is BATCH else slot + 1 for slot in slots]
-            lengths = {**{n: size for n, size in enumerate(tuple(array.shape)[1:])}, BATCH: array.shape[0]}
+            lengths = {**dict(enumerate(tuple(array.shape)[1:])), BATCH: array.shape[0]}
         if list(order) != sorted(order):
             array = self.backend.xp.permute_dims(array, tuple(order))
         whole = {slot: self._full(slot, sizes, run) for slot in slots}
@@ -201,6 +201,12 @@ class Session:
         flat = self.backend.get_item(flat, (Ellipsis, slice(None, None, n + 1)))
         return self.backend.reshape(flat, (*lengths, *self.shape(sizes, run)))
 
+    def itself(self, array: Array) -> Array:
+        """Of covariances of a set with itself those of each example with itself."""
+        n, *rest = tuple(array.shape)[1:]
+        flat = self.backend.reshape(array, (n * n, *rest))
+        return self.backend.get_item(flat, (slice(None, None, n + 1), Ellipsis))
+
     def eye(self, count: int) -> Array:
         """The identity."""
         xp = self.backend.xp
@@ -244,7 +250,7 @@ class Session:
         return array
 
     def spatial(
-        self, made: Instruction, array: Array, k: int, slots: Sequence[int | None], count: int, gone: Sequence[int], run: int
+        self, made: Instruction, array: Array, k: int, slots: Sequence[int | None], gone: Sequence[int], run: int
     ) -> Array:
         """An operation on the last axes of images, along finite axes of a family."""
         there = [slot for slot in slots if slot is not None]
@@ -283,8 +289,3 @@ class Session:
             return self.backend.reshape(self.number(0.0), (1,) * (1 + len(out)))
         found = self.stretched(self.stretched(found, a.sizes, 1, run), b.sizes, 1 + len(a.sizes), run)
         return self.contracted([found], [[*places[0], *places[1]]], out)
-
-
-def is_open(size: Size) -> bool:
-    """Whether a size has symbols."""
-    return isinstance(size, Dim)

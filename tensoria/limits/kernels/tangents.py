@@ -1,13 +1,14 @@
 """The neural tangent kernel: sums over all parameters of products of derivatives, coordinate by coordinate.
 
-For families x and y let T(x, y) be the limit of sum over all trained entries w of (dx_a/dw)(dy_a/dw), at one coordinate a.
-Under gradient independence (TP II, section 6: no matrix is used as its transpose, and the readout is independent and
-used nowhere else) it follows from the program, forwards:
+For families x and y let T(x, y) be the limit of the sum over all trained entries w of (dx_a/dw)(dy_a/dw), at one
+coordinate a. Under gradient independence (TP II, section 6: no matrix is used as its transpose, and the readout is
+independent and used nowhere else) it follows from the program, forwards:
 
     T(Wx, Wy) = s^2 T(x, y) + n E[x y],    T(phi(u), psi(v)) = E[phi'(u) psi'(v)] T(u, v),
 
 bilinear in everything linear; the tangents of Moments vanish like 1/n. Unrolled, this is the sum over all pairs of uses
-of each matrix of E[dy dy'] E[x x'] (TP IIb, theorem 7.2), so that shared weights need nothing else. Powers of n are kept.
+of each matrix of E[dy dy'] E[x x'] (TP II, theorem 7.2), so that shared weights need nothing else. Powers of n are
+kept.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class Tangents:
             out = []
             if not all(of.gaussian for of in x.variables):
                 raise unsupported(
-                    _shown(x), "the tangent kernel of a function of sums of functions over a finite axis is not derived",
+                    _shown(x), "the tangent kernel of a function of sums of functions over a finite axis is not there",
                     x.where, "tp.simulate(..., ntk=True) estimates it",
                 )  # fmt: skip
             for n, of in enumerate(x.variables):

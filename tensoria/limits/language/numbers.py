@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from tensoria.errors import LimitError
 
-__all__ = ["Number", "exact", "number", "residual", "root", "shortened", "shown", "solved"]
+__all__ = ["Number", "exact", "negligible", "number", "residual", "root", "shortened", "shown", "solved"]
 
 Number: TypeAlias = "Fraction | float"
 

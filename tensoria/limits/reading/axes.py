@@ -188,7 +188,8 @@ def _met(
     present = [(n, slots) for n, slots in enumerate(column) if slots]
     for n, slots in present:
         if len(slots) != count:
-            _reconcile(views[n], slots, [(views[m], other) for m, other in present if len(other) == count][0], decisions)
+            finer = next((views[m], other) for m, other in present if len(other) == count)
+            _reconcile(views[n], slots, finer, decisions)
     parts = [(n, slots[part]) for n, slots in present]
     coordinates = [slot for _, slot in parts if isinstance(slot, Coordinate)]
     others = [slot for _, slot in parts if not isinstance(slot, Coordinate)]

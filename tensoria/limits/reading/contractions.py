@@ -168,11 +168,12 @@ class _Job:
             return session.contracted(arrays, places, self.kept) * number
 
         sizes = [self.found.sizes[n] for n in self.kept]
-        return arranged(compute, sizes, x.of.power + y.of.power + degree)  # type: ignore[union-attr]
+        return arranged(compute, sizes, x.of.power + y.of.power + degree)
 
     def weighted(self, det: View, n: int, x: View, m: int) -> Node | Det:
         """Known numbers times a family."""
-        assert isinstance(det.of, Det) and isinstance(x.of, Node)
+        assert isinstance(det.of, Det)
+        assert isinstance(x.of, Node)
         if isinstance(x.of, Matrix):
             return self.matrices(x, m, det, n)
         of_value, of_x = self.found.places[n], self.found.places[m]
@@ -237,7 +238,8 @@ class _Job:
                 if not slot.wide:
                     self.reader.decisions.make_finite(slot)
             raise self.families.refuse("an outer product of two vectors")
-        assert isinstance(x.of, Node) and isinstance(y.of, Node)
+        assert isinstance(x.of, Node)
+        assert isinstance(y.of, Node)
         if not self.summed:
             sizes = self.found.sizes
             nodes = [
@@ -269,7 +271,8 @@ class _Job:
     def moments(self, x: View, y: View) -> Det:
         """An inner product over the width: the width times a Moment."""
         number, degree = self.count()
-        assert isinstance(x.of, Node) and isinstance(y.of, Node)
+        assert isinstance(x.of, Node)
+        assert isinstance(y.of, Node)
         a, b, places, kept = x.of, y.of, self.found.places, self.kept
         power = a.power + b.power + degree
         if power > 0 and power <= Fraction(degree, 2) and uncorrelated(a, b):
@@ -281,7 +284,9 @@ class _Job:
         def compute(session: Any, run: int) -> Any:
             return session.inner(a, b, run, places, kept) * number
 
-        return arranged(compute, [self.found.sizes[n] for n in kept], power)
+        made = arranged(compute, [self.found.sizes[n] for n in kept], power)
+        self.families.moments[id(made)] = f"an inner product over the width, at {self.families.where}"
+        return made
 
 
 def _keeping(kept: tuple[int, ...], count: int) -> Any:
@@ -300,7 +305,9 @@ def moment(reader: Reader, x: Node, _: None) -> Det:
         zero = arranged(lambda session, run: session.backend.reshape(session.number(0.0), ones), x.sizes, x.power)
         zero.number = 0.0
         return zero
-    return arranged(lambda session, run: session.mean(x, run), x.sizes, x.power)
+    made = arranged(lambda session, run: session.mean(x, run), x.sizes, x.power)
+    reader.families.moments[id(made)] = f"a mean over the width, at {reader.families.where}"
+    return made
 
 
 def ancestry(x: Node, done: dict[int, frozenset[str]] | None = None) -> frozenset[str]:

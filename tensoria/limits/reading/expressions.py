@@ -69,17 +69,31 @@ def literal(number: complex) -> Expression:
     return Expression("literal", number=value)
 
 
+ZERO: Final = literal(0.0)
+
+
 def applied(operation: str, *operands: Expression, **attributes: Any) -> Expression:
-    """An operation on trees."""
+    """An operation on trees; a choice that is relu is that.
+
+    >>> print(applied("where", applied("less_equal", variable(0), literal(0.0)), literal(0.0), variable(0)))
+    relu(x1)
+    """
+    if operation == "where" and len(operands[0].operands) == 2 and operands[0].operands[1] == ZERO:
+        condition, positive, negative = operands
+        if condition.operation in ("less", "less_equal"):
+            positive, negative = negative, positive
+        elif condition.operation not in ("greater", "greater_equal"):
+            return Expression(operation, operands)
+        if negative == ZERO and positive == condition.operands[0]:
+            return Expression("relu", (positive,))
     return Expression(operation, operands, tuple(sorted(attributes.items())))
 
 
 def substituted(tree: Expression, variables: Sequence[Expression], scalars: Sequence[Expression]) -> Expression:
     """The tree with other trees in the places of variables and scalars."""
-    if tree.operation == "variable":
-        return variables[tree.number]
-    if tree.operation == "scalar":
-        return scalars[tree.number]
+    if tree.operation in ("variable", "scalar"):
+        found: Expression = (variables if tree.operation == "variable" else scalars)[tree.number]
+        return found
     if not tree.operands:
         return tree
     operands = tuple(substituted(of, variables, scalars) for of in tree.operands)

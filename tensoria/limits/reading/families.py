@@ -1,7 +1,7 @@
 """Families are built here, in a normal form: equal ones are one node, and what is linear stands outside.
 
-Sums are distributed over products, numbers are pulled out of them, functions are put into functions, so that in the end a
-family is a linear combination of Gaussian families, functions of Gaussian families, and products of those.
+Sums are distributed over products, numbers are pulled out of them, functions are put into functions, so that in the end
+a family is a linear combination of Gaussian families, functions of Gaussian families, and products of those.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Families:
     Attributes:
         where: the line of the program that is being read, for errors.
         operation: the operation that is being read.
+        moments: for each number that is a Moment what it is of.
     """
 
     def __init__(self) -> None:
@@ -85,6 +86,7 @@ class Families:
         self._kept: list[Any] = []
         self.where = ""
         self.operation = ""
+        self.moments: dict[int, str] = {}
 
     def _node(
         self, kind: type[N], sizes: Sequence[Size], *fields: Any, power: Fraction = ZERO, wide: bool = True,
@@ -506,7 +508,7 @@ class Families:
         made = self._node(
             Product, flat[0].sizes, tuple(flat), power=sum((of.power for of in flat), ZERO),
             wide=any(of.wide for of in flat), sources=frozenset().union(*(of.sources for of in flat)),
-            gaussian=len(random) == 1 and random[0].gaussian or not random,
+            gaussian=not random or (len(random) == 1 and random[0].gaussian),
         )  # fmt: skip
         return self._outside(made, number, exponent, outside)
 
@@ -539,8 +541,9 @@ class Families:
         return out
 
     def quadratic(
-        self, x: Node, total: Map, offset: Det | None, places: tuple[int, ...], exponent: Fraction, sizes: Sequence[Size]
-    ) -> Node:
+        self, x: Node, total: Map, offset: Det | None, places: tuple[int, ...], exponent: Fraction,
+        sizes: Sequence[Size],
+    ) -> Node:  # fmt: skip
         """(offset + sums of squares)^exponent."""
         if exponent == 0:
             raise self.refuse("a power with the exponent 0 of a norm")

@@ -41,10 +41,7 @@ def reduction(reader: Reader, made: Instruction, views: Sequence[View]) -> View 
             c, e = leading(slot.size, reader.decisions.widths)
             number, degree = number * c, degree + e
         found = reader.det(made, made.results[0], views, view.of.power + degree)
-        det = found.of
-        assert isinstance(det, Det)
-        scaled = Det(lambda s, r: det.compute(s, r) * number, det.axes, det.sizes, det.power)
-        return View(scaled, found.axes)
+        return View(_times(found.of, number, 0), found.axes)
     if any(slot is BATCH for slot in slots):
         reader.decisions.unbatch()
     left: list[tuple[Any, ...]] = []
@@ -72,10 +69,14 @@ def reduction(reader: Reader, made: Instruction, views: Sequence[View]) -> View 
     det = moment(reader, node, None)
     if made.operation == "sum":
         number, degree = leading(coordinates[0].size, reader.decisions.widths)
-        inner = det
-        found = None if inner.number is None else inner.number * number
-        det = Det(lambda s, r: inner.compute(s, r) * number, inner.axes, inner.sizes, inner.power + degree, found)
+        det = _times(det, number, degree)
     return View(_like(det, tuple(left)), tuple(left))
+
+
+def _times(det: Any, number: float, degree: int) -> Det:
+    """A number times n^degree times known numbers."""
+    found = None if det.number is None else det.number * number
+    return Det(lambda s, r: det.compute(s, r) * number, det.axes, det.sizes, det.power + degree, found)
 
 
 def _like(det: Det, axes: tuple[tuple[Any, ...], ...]) -> Det:
@@ -141,8 +142,8 @@ def getitem(reader: Reader, made: Instruction, views: Sequence[View]) -> View | 
         elif not slots:
             axes += [()] if isinstance(part, Cut) else []
         else:
-            slots, part, shown = _cut(reader, view, axis - 1, slots, part)
-            parts[slots] = part
+            slot, taken, shown = _cut(reader, view, axis - 1, slots, part)
+            parts[slot] = taken
             axes += shown
     return _taken(reader, view, parts, axes)
 
@@ -152,7 +153,7 @@ def _cut(reader: Reader, view: View, axis: int, slots: tuple[Any, ...], part: An
     coordinates = [slot for slot in slots if isinstance(slot, Coordinate) and slot.wide]
     if coordinates and isinstance(part, Cut) and part.step == 1:
         slot = coordinates[0]
-        number, degree = leading(slot.size, reader.decisions.widths)
+        number, _ = leading(slot.size, reader.decisions.widths)
         if len(slots) == 1:
             unit = _unit(slot.size, reader.decisions.widths)
             if unit is None or number == 1:
@@ -173,14 +174,14 @@ def _cut(reader: Reader, view: View, axis: int, slots: tuple[Any, ...], part: An
 def _unit(size: Size, widths: frozenset[str]) -> Size | None:
     if not isinstance(size, Dim):
         return None
-    ((monomial, coefficient), *more) = size.terms
+    ((_, coefficient), *more) = size.terms
     return None if more else size // coefficient
 
 
 def _blocks(place: Size, block: Size) -> Any:
     if isinstance(place, int) and place == 0:
         return 0
-    quotient, rest = divmod(place, block)
+    quotient, rest = divmod(place, block)  # type: ignore[operator]
     return quotient if rest == 0 and isinstance(quotient, int) else None
 
 
@@ -224,7 +225,7 @@ def _fixed(reader: Reader, node: Matrix | Initial, parts: dict[int, Any]) -> Nod
     free = [n for n, at in enumerate(node.fixed) if at is None]
     fixed = list(node.fixed)
     for slot, part in parts.items():
-        position = part if part >= 0 else part + node.sizes[slot]  # type: ignore[operator]
+        position = part if part >= 0 else part + node.sizes[slot]
         fixed[free[slot]] = position
     sizes = [size for n, size in enumerate(node.sizes) if n not in parts]
     if isinstance(node, Matrix):
@@ -433,7 +434,7 @@ def windows(reader: Reader, made: Instruction, views: Sequence[View]) -> View | 
 
     def apply(session: Any, run: int, array: Any, k: int) -> Any:
         array = session.stretched(array, node.sizes, k, run)
-        return session.spatial(made, array, k, slots, len(node.sizes), gone, run)
+        return session.spatial(made, array, k, slots, gone, run)
 
     text = ", ".join(f"{name}={value}" for name, value in sorted(attributes.items()))
     mapped = reader.families.map(node, apply, f"{made.operation}({text}) along {slots} of {node.sizes}", left, False)
@@ -466,7 +467,7 @@ def convolution(reader: Reader, made: Instruction, views: Sequence[View]) -> Vie
     # The order of axes in every term: those of the result.
     for offset in itertools.product(*(range(w) for w in window)):
         shifted = x
-        for letter, at, stride, (low, high), dilation in zip(
+        for letter, at, stride, (low, _), dilation in zip(
             space, offset, attributes["strides"], attributes["padding"], attributes["dilation"], strict=True
         ):
             start = at * dilation - low
@@ -575,7 +576,8 @@ def softmax(reader: Reader, made: Instruction, views: Sequence[View]) -> View | 
 
 RULES: dict[str, Rule] = {
     "sum": reduction, "mean": reduction, "var": variance,
-    "getitem": getitem, "embedding": embedding, "concat": concat, "stack": stack, "pad": pad, "flip": flip, "roll": roll,
+    "getitem": getitem, "embedding": embedding, "concat": concat, "stack": stack,
+    "pad": pad, "flip": flip, "roll": roll,
     "mean_pool": windows, "adaptive_mean_pool": windows, "resize": windows,
     "convolution": convolution, "max_pool": max_pool, "softmax": softmax, "log_softmax": softmax,
 }  # fmt: skip

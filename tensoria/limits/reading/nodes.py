@@ -6,9 +6,9 @@ vectors, one for each position along its finite axes; a value without is a famil
 program shows its family - which axes in which order, merged or split - is a `View`, so that transposing and reshaping
 cost nothing.
 
-The linear nodes (`Sum`, `Scale`, `Weigh`, `Place`, `Map`, `Mix`, `Detached`) are pushed out of expectations; the
-leaves (`Initial`, `Gathered`, `MatMul`) are Gaussian; `Nonlin` and `Product` are functions of Gaussian nodes. Each node has the
-power of n that its size has: covariances are those of n^-power x.
+The linear nodes (`Sum`, `Scale`, `Weigh`, `Place`, `Map`, `Mix`, `Detached`) are pushed out of expectations; the leaves
+(`Initial`, `Gathered`, `MatMul`) are Gaussian; `Nonlin`, `Product` and `Quadratic` are functions of Gaussian nodes.
+Each node has the power of n that its size has: covariances are those of n^-power x.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class Reader:
         """A constant of the program."""
         axes, sizes = slots_for(value.type.shape, self.decisions)
         held = self.widened.program.arrays[value]
-        return View(Det(lambda session, run: session.constant(held), axes, sizes), axes)
+        return View(Det(_constant(held), axes, sizes), axes)
 
     def literal(self, number: complex, power: Fraction = ZERO) -> View:
         """A number of the program."""
@@ -145,7 +145,7 @@ class Reader:
 
     def instruction(self, number: int | None, made: Instruction) -> None:
         """One instruction."""
-        self.families.where, self.families.operation = str(made.source), made.operation
+        self.families.where, self.families.operation = str(made.source) or self.families.where, made.operation
         views = [self.view(x, number, n) for n, x in enumerate(made.operands)]
         rule = self.rules.get(made.operation)
         try:
@@ -189,9 +189,7 @@ class Reader:
             results = DEFINITIONS[made.operation](symbolic, *operands, **attributes)
         for value, array in record.constants.items():
             axes, sizes = slots_for(value.type.shape, self.decisions)
-            self.known[value] = View(
-                Det(lambda session, run, array=array: session.constant(array), axes, sizes), axes
-            )
+            self.known[value] = View(Det(_constant(array), axes, sizes), axes)
         for inner in record.instructions:
             self.instruction(None, inner)
         for value, x in zip(made.results, results if isinstance(results, tuple) else (results,), strict=True):
@@ -226,6 +224,10 @@ class Reader:
         return isinstance(view.of, Matrix)
 
 
+def _constant(array: Any) -> Callable[[Any, int], Any]:
+    return lambda session, run: session.constant(array)
+
+
 def read(widened: Widened, rules: Mapping[str, Rule], batch: Size | None) -> Reading:
     """A program as families.
 
@@ -252,7 +254,7 @@ def read(widened: Widened, rules: Mapping[str, Rule], batch: Size | None) -> Rea
 
 def batch_symbol(widened: Widened) -> Size | None:
     """The size of the examples' axis: the first symbol of the inputs' leading axes that is no width."""
-    names = {value for value in widened.parameters.values()}
+    names = set(widened.parameters.values())
     for value in widened.program.inputs:
         if value in names or not value.type.shape:
             continue

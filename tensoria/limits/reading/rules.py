@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from tensoria.limits.reading.axes import aligned, leading, slot_size
 from tensoria.limits.reading.families import Placed
@@ -33,7 +33,13 @@ __all__ = ["RULES", "finite_axis", "node_of"]
 
 
 def all_known(views: Sequence[View]) -> bool:
+    """Whether all operands are numbers that are known in the limit."""
     return all(isinstance(view.of, Det) for view in views)
+
+
+def number_of(view: View) -> float | None:
+    """The number that an operand is, if the program holds it."""
+    return view.of.number if isinstance(view.of, Det) else None
 
 
 # -- known numbers, and their powers of n -----------------------------------------------------------------------------
@@ -58,8 +64,8 @@ def _power(made: Instruction, views: Sequence[View]) -> Fraction | None:
         return -powers[0]
     if operation == "square":
         return 2 * powers[0]
-    if operation == "pow" and views[1].of.number is not None and powers[1] == 0:
-        return powers[0] * Fraction(views[1].of.number).limit_denominator(64)
+    if operation == "pow" and powers[1] == 0 and (exponent := number_of(views[1])) is not None:
+        return powers[0] * Fraction(exponent).limit_denominator(64)
     if operation in ("add", "subtract") and powers[0] == powers[1]:
         return powers[0]
     if all(power <= 0 for power in powers):
@@ -67,7 +73,7 @@ def _power(made: Instruction, views: Sequence[View]) -> Fraction | None:
     return None
 
 
-NUMBERS = {
+NUMBERS: Final[dict[str, Callable[..., float]]] = {
     "negative": lambda a: -a, "sqrt": math.sqrt, "square": lambda a: a * a, "reciprocal": lambda a: 1 / a,
     "multiply": lambda a, b: a * b, "divide": lambda a, b: a / b, "pow": lambda a, b: a**b, "astype": lambda a: a,
     "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "full": lambda a: a, "broadcast_to": lambda a: a,
@@ -78,27 +84,34 @@ NUMBERS = {
 def known(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
     """An operation on known numbers."""
     if not all_known(views):
+        given = made.attributes.get("axes", made.attributes.get("axis", ()))
+        for axis in given if isinstance(given, tuple) else (given,):
+            if any(isinstance(slot, Coordinate) and slot.wide for slot in views[0].axes[axis]):
+                raise reader.families.refuse("along the width, where only sums and means have a limit")
         raise reader.families.refuse("it has no rule for vectors that grow with the width")
     power = _power(made, views)
     if power is None:
         if made.operation in ("add", "subtract"):
             powers = [view.of.power for view in views]
             larger = views[powers.index(max(powers))]
-            if larger.of.number is not None and made.results[0].type.shape == ():
+            number = number_of(larger)
+            if number is not None and made.results[0].type.shape == ():
                 sign = -1.0 if made.operation == "subtract" and larger is views[1] else 1.0
-                return reader.literal(sign * larger.of.number, larger.of.power)
-        raise reader.families.refuse("its argument grows with the width, where it has no limit")
+                return reader.literal(sign * number, larger.of.power)
+        raise reader.families.refuse(
+            f"its argument grows like n^{max(view.of.power for view in views)} or stays random, and has no limit",
+            "divide an inner product over the width by the width, as in attention with logits q.k/d",
+        )
     held = [view.of for view in views]
     vanish = [Det(lambda s, r: s.number(0.0), (), (), ZERO, 0.0) if of.power < 0 and power == 0
               and made.operation not in ("multiply", "divide", "pow") and not made.results[0].type.shape else of
               for of in held]  # fmt: skip
     views = [View(of, view.axes) if of is view.of else View(of, ()) for of, view in zip(vanish, views, strict=True)]
-    number = None
-    if made.operation in NUMBERS and all(view.of.number is not None for view in views):
-        number = NUMBERS[made.operation](*(view.of.number for view in views))
+    numbers = [number_of(view) for view in views]
+    whole = NUMBERS[made.operation](*numbers) if made.operation in NUMBERS and None not in numbers else None
     many = len(made.results) > 1
     found = [
-        reader.det(made, result, views, power, n if many else None, number) for n, result in enumerate(made.results)
+        reader.det(made, result, views, power, n if many else None, whole) for n, result in enumerate(made.results)
     ]
     return found if many else found[0]
 
@@ -140,11 +153,11 @@ def _linear(reader: Reader, operation: str, operands: list[Node | Placed], sizes
     if operation == "multiply":
         if len(nodes) == 2:
             return f.product(nodes)
-        (det,) = (of for of in operands if not isinstance(of, Node))
-        return f.weigh(*det, nodes[0])
+        (factor,) = (of for of in operands if not isinstance(of, Node))
+        return f.weigh(*factor, nodes[0])
     if operation == "divide" and isinstance(operands[0], Node) and not isinstance(operands[1], Node):
-        det, places = operands[1]
-        return f.weigh(_reciprocal(det), places, operands[0])
+        divisor, places = operands[1]
+        return f.weigh(_reciprocal(divisor), places, operands[0])
     return None
 
 
@@ -201,12 +214,12 @@ def _of_matrices(reader: Reader, made: Instruction, views: Sequence[View], axes:
     if made.operation == "astype":
         return matrix
     if made.operation == "negative":
-        return View(f.scale(matrix.of, -1.0), matrix.axes)
+        return View(f.scale(reader.node(matrix), -1.0), matrix.axes)
     if made.operation in ("multiply", "divide") and others and isinstance(others[0].of, Det):
         det = others[0].of
         if det.number is not None and (made.operation == "multiply" or views[1] is not matrix):
             number, power = (det.number, det.power) if made.operation == "multiply" else (1 / det.number, -det.power)
-            return View(f.scale(matrix.of, number, power), matrix.axes)
+            return View(f.scale(reader.node(matrix), number, power), matrix.axes)
     raise f.refuse("a function of a matrix with two width axes, coordinate by coordinate")
 
 
@@ -397,7 +410,7 @@ def _quotient(a: Size, b: Size) -> Size | None:
     """a / b, if that is a size."""
     if isinstance(a, int) and isinstance(b, Dim):
         return None
-    quotient, rest = divmod(a, b)
+    quotient, rest = divmod(a, b)  # type: ignore[operator]
     return quotient if rest == 0 and not (isinstance(quotient, int) and quotient == 0) else None
 
 
@@ -430,8 +443,8 @@ def broadcast_to(reader: Reader, made: Instruction, views: Sequence[View]) -> Vi
         return known(reader, made, views)
     (view,) = views
     shape = made.attributes["shape"]
-    node, axes = view.of, [(), *view.axes]
-    axes = [()] * (len(shape) - len(view.axes)) + list(view.axes)
+    node = view.of
+    axes: list[tuple[Any, ...]] = [*((),) * (len(shape) - len(view.axes)), *view.axes]
     assert isinstance(node, Node)
     sizes = list(node.sizes)
     for n, wanted in enumerate(shape):
