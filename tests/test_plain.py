@@ -485,3 +485,11 @@ def test_complex_quotients_and_powers_keep_their_derivatives_beside_zeros(backen
     np.testing.assert_allclose(values(by_z), [0, 0, (1 - 1j) * (2 - 1j) ** (-1j)], atol=1e-15)
     np.testing.assert_allclose(values(by_w)[1:], [np.log(1 + 1j), (2 - 1j) ** (1 - 1j) * np.log(2 - 1j)], rtol=1e-13)
     np.testing.assert_allclose(values(tn.grad(lambda z: tn.sum(z / w[0]))(z)), [0.5, 0.5, 0.5])
+
+
+def test_the_sign_of_a_determinant_that_is_not_a_number_is_none(backend: str) -> None:
+    stack = np.stack([np.full((2, 2), np.nan), np.diag([2.0, -3.0])])
+    with np.errstate(invalid="ignore"):
+        sign, logarithm = tn.linalg.slogdet(tn.asarray(native(backend, stack)))
+    np.testing.assert_allclose(values(sign), [np.nan, -1])
+    np.testing.assert_allclose(values(logarithm), [np.nan, np.log(6)])

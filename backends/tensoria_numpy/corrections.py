@@ -29,10 +29,18 @@ def _matrix_rank(x: Array, /, *, rtol: Any = None) -> Array:
     return base.linalg.matrix_rank(x, rtol=rtol)
 
 
+def _slogdet(x: Array, /) -> Any:
+    """The sign of what is not a number is none either, where NumPy says 1."""
+    found = base.linalg.slogdet(x)
+    if x.dtype.kind == "c":
+        return found
+    return found._replace(sign=np.where(np.isnan(found.logabsdet), x.dtype.type("nan"), found.sign)[()])
+
+
 LINALG = ModuleType("tensoria_numpy.linalg")
 vars(LINALG).update(
     {name: getattr(base.linalg, name) for name in base.linalg.__all__ if name != "__builtins__"}
-    | {"matrix_rank": _matrix_rank}
+    | {"matrix_rank": _matrix_rank, "slogdet": _slogdet}
 )
 """The extension `linalg`, corrected."""
 

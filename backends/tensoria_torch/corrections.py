@@ -437,11 +437,14 @@ def _det(x: Array, /) -> Array:
 
 
 def _slogdet(x: Array, /) -> Any:
+    """The sign of what is not a number is none either, where PyTorch says 0."""
     if not _pushing():
-        return base.linalg.slogdet(x)
-    sign, diagonal = _factored(x)
-    size = torch.abs(diagonal)
-    return SlogDet(sign * torch.prod(diagonal / size, dim=-1), torch.sum(torch.log(size), dim=-1))
+        sign, logarithm = base.linalg.slogdet(x)
+    else:
+        sign, diagonal = _factored(x)
+        size = torch.abs(diagonal)
+        sign, logarithm = sign * torch.prod(diagonal / size, dim=-1), torch.sum(torch.log(size), dim=-1)
+    return SlogDet(sign if x.is_complex() else torch.where(torch.isnan(logarithm), torch.nan, sign), logarithm)
 
 
 class SlogDet(NamedTuple):
