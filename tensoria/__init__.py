@@ -231,6 +231,7 @@ if TYPE_CHECKING:
     from tensoria.decompositions.tensor_train import TensorTrain, tensor_train
     from tensoria.decompositions.tucker import Tucker, tucker
     from tensoria.decompositions.unfolding import fold, mode_product, unfold
+    from tensoria.porting.lowering import lowering
     from tensoria.porting.models import coverage, port
     from tensoria.porting.parity import parity
     from tensoria.programs.control import cond, scan, while_loop

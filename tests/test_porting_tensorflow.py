@@ -365,6 +365,9 @@ def test_every_instruction_knows_its_layer_its_class_and_its_line() -> None:
     assert all(source.file == Transformer.call.__code__.co_filename for source in sources.values())
     _, program = ported("module")
     assert {made.source.module for made in program.instructions} == {"", "parts.0", "parts.1"}
+    (scan,) = [made for made in ported("recurrent")[1].instructions if made.operation == "scan"][2:]
+    inside = {made.source.module for made in scan.attributes["body"].instructions}
+    assert inside == {"gru.gru_cell"}
     assert program.instructions[0].source.kind.endswith("Affine")
 
 

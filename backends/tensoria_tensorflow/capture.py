@@ -147,6 +147,8 @@ class _Capture:
         self.refused: list[str] = []
         self.key: Value | None = None
         self.streams = 0
+        self.around: list[Source] = []
+        """Where the functions that are being lowered are called."""
         self.loops = 0
         """How many loops surround what is lowered."""
         self.count = 0
@@ -215,7 +217,8 @@ class _Capture:
         called = self.given.calls.of(graph, self._numbers[id(graph)][operation.name])
         file, line = line_of(operation)
         if called is None:
-            return Source(file, line)
+            # A function's operations belong to the layer that calls it.
+            called = self.around[-1] if self.around else Source()
         return Source(file, line, called.module, called.call, called.kind)
 
     def _program(self, graph: Any) -> Program:
@@ -377,6 +380,7 @@ class _Capture:
         place = self.count
         try:
             with into.sourced(source):
+                self.around.append(source)
                 results = self._results_of(operation, given, path)
         except _StoppedError:
             raise
@@ -391,6 +395,8 @@ class _Capture:
             if symbols and isinstance(error, (ShapeError, AxisError, IndexError)):
                 raise _StoppedError(place, wrapped, source, symbols) from error
             raise wrapped from error
+        finally:
+            self.around.pop()
         self.made.setdefault(operation.type, set()).update(made.operation for made in into.instructions[before:])
         return results
 

@@ -12,6 +12,7 @@ import functools
 import inspect
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,7 @@ from tensoria.programs.types import Source
 
 __all__ = ["Exported", "exported", "is_model", "line_of", "plain", "variables_of"]
 
+LOCK = threading.RLock()
 SAVED = ("saved_model.pb", "saved_model.pbtxt")
 
 
@@ -314,6 +316,7 @@ class Calls:
 
     Attributes:
         spans: for each graph (by identity) the calls' first and last operation and the call, outer ones first.
+        graphs: the graphs, which live as long as their identities are known.
     """
 
     spans: dict[int, list[tuple[int, int, Source]]] = field(default_factory=dict)
@@ -354,7 +357,8 @@ class _Notes:
 
     def __init__(self, model: Any) -> None:
         self.model, self.calls = model, Calls()
-        self.stack: list[tuple[Any, str, Source, dict[int, tuple[Any, int]], list[Any]]] = []
+        self.stack: list[tuple[Source, Any, int]] = []
+        """The calls that are running: each with the graph in which it began, and its number there."""
         self.counts: dict[str, int] = {}
         self.paths: dict[str, Any] = {}
         self.attributes = _places(model)
@@ -363,7 +367,7 @@ class _Notes:
         """A call begins."""
         path = ""
         if layer is not self.model or self.stack:
-            above = self.stack[-1][1] if self.stack else ""
+            above = self.stack[-1][0].module if self.stack else ""
             name = self.attributes.get(id(layer)) if not _is_layer(layer) else None
             path = name if name is not None else f"{above}.{layer.name}".lstrip(".")
             base, count = path, 1
@@ -377,18 +381,14 @@ class _Notes:
         graph = tf.compat.v1.get_default_graph()
         span = self.calls.spans.setdefault(id(graph), [])
         self.calls.graphs.append(graph)
-        span.append((_count(graph), -1, source))
-        self.stack.append((layer, path, source, {}, [graph, len(span) - 1]))
+        span.append((len(graph.get_operations()), -1, source))
+        self.stack.append((source, graph, len(span) - 1))
 
-    def end(self, layer: Any) -> None:
-        """A call ends."""
-        *_, source, _, (graph, place) = self.stack.pop()
+    def end(self) -> None:
+        """The innermost call ends."""
+        source, graph, place = self.stack.pop()
         span = self.calls.spans[id(graph)]
-        span[place] = (span[place][0], _count(graph), source)
-
-
-def _count(graph: Any) -> int:
-    return len(graph._op_names_in_order()) if hasattr(graph, "_op_names_in_order") else len(graph.get_operations())
+        span[place] = (span[place][0], len(graph.get_operations()), source)
 
 
 def _places(model: Any) -> dict[int, str]:
@@ -413,15 +413,16 @@ def noted(model: Any) -> Iterator[Calls]:
     if isinstance(model, tf.Module) and not _is_layer(model):
         own = {type(module) for module in (model, *model.submodules) if not _is_layer(module)}
         kinds += [kind for kind in own if "__call__" in kind.__dict__]
-    try:
-        for kind in kinds:
-            original = kind.__dict__["__call__"]
-            before.append((kind, original))
-            kind.__call__ = _wrapped(original, notes.begin, notes.end, kind is not layer)
-        yield notes.calls
-    finally:
-        for kind, original in before:
-            kind.__call__ = original
+    with LOCK:
+        try:
+            for kind in kinds:
+                original = kind.__dict__["__call__"]
+                before.append((kind, original))
+                kind.__call__ = _wrapped(original, notes.begin, notes.end, kind is not layer)
+            yield notes.calls
+        finally:
+            for kind, original in before:
+                kind.__call__ = original
 
 
 def _wrapped(original: Any, begin: Any, end: Any, own: bool) -> Any:
@@ -429,13 +430,13 @@ def _wrapped(original: Any, begin: Any, end: Any, own: bool) -> Any:
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         begin(self)
-        if own and inspect.isfunction(original):
-            options = converter.ConversionOptions(recursive=True)
-            result = autograph.converted_call(original, (self, *args), kwargs, options=options)
-        else:
-            result = original.__get__(self, type(self))(*args, **kwargs)
-        end(self)
-        return result
+        try:
+            if own and inspect.isfunction(original):
+                options = converter.ConversionOptions(recursive=True)
+                return autograph.converted_call(original, (self, *args), kwargs, options=options)
+            return original.__get__(self, type(self))(*args, **kwargs)
+        finally:
+            end()
 
     return functools.update_wrapper(autograph.autograph_artifact(call), original, updated=())
 

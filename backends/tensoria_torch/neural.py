@@ -98,11 +98,11 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
     space = len(strides)
     letters = "".join(letter for letter in numbers[0] if letter not in "NC")
     kernel = kernel.permute([numbers[1].index(letter) for letter in "OI" + letters])
-    if numbers[0] == numbers[2] == "N" + letters + "C" and groups == 1:
-        if kernel.shape[2:].numel() == 1 and not any(map(any, padding)):
-            # A window of one place is a linear map of the channels, which stand last.
-            x = x[(slice(None), *(slice(None, None, step) for step in strides))]
-            return torch.nn.functional.linear(x, kernel.flatten(1), *bias)
+    last = numbers[0] == numbers[2] == "N" + letters + "C"
+    if last and groups == 1 and kernel.shape[2:].numel() == 1 and not any(map(any, padding)):
+        # A window of one place is a linear map of the channels, which stand last.
+        x = x[(slice(None), *(slice(None, None, step) for step in strides))]
+        return torch.nn.functional.linear(x, kernel.flatten(1), *bias)
     x = x.permute([numbers[0].index(letter) for letter in "NC" + letters])
     around = [low for low, high in padding]
     if any(low != high for low, high in padding):

@@ -350,8 +350,11 @@ ROWS = {
         _row("pad", "x", "a value repeated around x", _pad, "padding value"),
         _row("top_k", "x", "the k largest (or smallest) components along an axis in order, and their positions",
              _top_k, "k axis largest"),
-        _row("take_at", "x indices", "components, or parts, of x at places along its first axes, which the last axis of "
-             "indices holds; negative ones count from the end", _take_at),
+        _row(
+            "take_at", "x indices",
+            "components, or parts, of x at places along its first axes, which the last axis of indices holds; "
+            "negative ones count from the end", _take_at,
+        ),
         _row("scatter", "x indices updates", "x with updates written (or added) at positions along an axis", _scatter,
              "axis add"),
         _row(
