@@ -79,10 +79,15 @@ def pooled(x, a, b, h, v):  # type: ignore[no-untyped-def]
     return tn.relu(tn.mean(tn.relu(x @ a + b), axis=1) @ h) @ v
 
 
+def largest(x, a, b, h, v):  # type: ignore[no-untyped-def]
+    return tn.relu(tn.max(x @ a + b, axis=1) @ h) @ v
+
+
 NETWORKS: dict[str, tuple[Callable[..., Any], np.ndarray[Any, Any]]] = {
     "dense": (dense, X), "gated": (gated, X), "swish": (swish, X), "normalised": (normalised, X), "shared": (shared, X),
     "after_residual": (after_residual, X), "tokens": (tokens, np.array([[0, 1, 2], [2, 2, 5]])),
     "attention": (attention, TOKENS), "recurrent": (recurrent, TOKENS), "pooled": (pooled, TOKENS),
+    "largest": (largest, TOKENS),
 }  # fmt: skip
 LAWS = {"h": MATRIX, "k": MATRIX, "v": Law(1.0, -1), "g": Law(0.0, mean=1.0)}  # type: ignore[arg-type]
 

@@ -72,7 +72,11 @@ def tied(x: Any, U: Any, W: Any, v: Any) -> Any:
 
 
 def test_tied_weights_take_the_full_rule() -> None:
-    found = tn.limits.expanded(analysed(tied, "UWv"), X)
+    model = analysed(tied, "UWv")
+    with pytest.raises(LimitError, match=r"a transpose, W is used as its transpose too") as refused:
+        model.nngp(X)
+    assert "tn.limits.expanded(tp, X)" in str(refused.value)
+    found = tn.limits.expanded(model, X)
     assert found.program.classify().gradient_independence.holds is False
     gram = found.program.limit(particles=2**15).gram(list(found.outputs[0]))
     # Finite networks, in plain NumPy: the readout is averaged over exactly.

@@ -180,6 +180,7 @@ class InfiniteWidth:
     ) -> Tensor:  # fmt: skip
         if what == "ntk":
             self.require_independent_gradients()
+        self.require_no_dots()
         if diagonal and X2 is not None:
             raise LimitError("the diagonal of a kernel between two sets.", legal="diagonal=True with one set")
         first = self._leaves(X1)
@@ -402,6 +403,19 @@ class InfiniteWidth:
             raise LimitError(
                 f"gradients are not independent: {reason}. The tangent kernel needs the full rule (TP II, section 6).",
                 legal="tp.simulate(width=..., seeds=...) estimates it",
+            )
+
+    def require_no_dots(self) -> None:
+        """Raise if a matrix meets its transpose in the forward pass: what it remembers is no part of these kernels.
+
+        Raises:
+            LimitError: it does (TP III, definition 7.3).
+        """
+        reason = self.dependence
+        if reason is not None and reason.endswith("transpose too"):
+            raise LimitError(
+                f"unsupported: a transpose, {reason}, and what it remembers of the forward pass is in no kernel.",
+                legal="tn.limits.expanded(tp, X), whose program has a limit with all dots",
             )
 
     @cached_property

@@ -532,7 +532,8 @@ def _shifted(
         array = session.stretched(array, sizes, k, run)
         return session.strided(array, k + slot, start, stride, session.size(count, run))
 
-    name = f"pad strided {slot} from {start} by {stride} to {count} of {sizes}"
+    inside = isinstance(size, int) and isinstance(count, int) and 0 <= start and start + stride * (count - 1) < size
+    name = f"{'take' if inside else 'pad'} strided {slot} from {start} by {stride} to {count} of {sizes}"
     left = tuple(count if n == slot else s for n, s in enumerate(sizes))
     return View(reader.families.map(reader.node(view), apply, name, left, True), view.axes)
 
@@ -545,13 +546,59 @@ def _nothing(reader: Reader, view: View) -> Any:
 
 
 def max_pool(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
-    """The largest of each window: a function of as many Gaussian vectors as it has positions."""
+    """The largest of each window: a function of as many vectors as it has positions."""
     if all_known(views):
         return known(reader, made, views)
-    raise reader.families.refuse(
-        "a function of several correlated Gaussian vectors at a time, for which there is no closed form",
-        "mean_pool, or simulate",
-    )
+    (view,) = views
+    attributes = made.attributes
+    if any(low or high for low, high in attributes["padding"]):
+        raise reader.families.refuse("zeros around the image are no part of a maximum", "pad=0")
+    lead = len(view.axes) - len(attributes["window"])
+    shape, sizes = made.results[0].type.shape, made.operands[0].type.shape
+    parts = []
+    for offset in itertools.product(*(range(w) for w in attributes["window"])):
+        part = view
+        for n, (at, stride, dilation) in enumerate(
+            zip(offset, attributes["strides"], attributes["dilation"], strict=True), lead
+        ):
+            part = _shifted(reader, part, n, at * dilation, stride, shape[n], sizes[n])
+        parts.append(part)
+    return _extreme(reader, made, parts, "maximum")
+
+
+def extreme(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
+    """The largest or smallest along finite axes: a function of as many vectors."""
+    (view,) = views
+    axes = made.attributes["axes"]
+    if all_known(views):
+        if any(reader.is_batch(view.axes[axis]) for axis in axes):
+            reader.decisions.unbatch()
+        return known(reader, made, views)
+    if len(axes) != 1:
+        raise reader.families.refuse("along several axes at a time", "one axis after the other")
+    (axis,) = axes
+    if not view.axes[axis]:
+        kept = made.attributes["keepdims"]
+        return View(view.of, view.axes if kept else (*view.axes[:axis], *view.axes[axis + 1 :]))
+    slot = finite_axis(reader, view, axis)
+    count = reader.node(view).sizes[slot]
+    if isinstance(count, Dim):
+        raise reader.families.refuse(f"along an axis of {count}, which is open")
+    left = [() if n == axis else slots for n, slots in enumerate(view.axes)]
+    shown = left if made.attributes["keepdims"] else [slots for n, slots in enumerate(left) if n != axis]
+    parts = [_taken(reader, view, {slot: n}, shown) for n in range(count)]
+    return _extreme(reader, made, parts, "maximum" if made.operation == "max" else "minimum")
+
+
+def _extreme(reader: Reader, made: Instruction, parts: Sequence[View], operation: str) -> View:
+    """The largest or smallest of several families."""
+    total = parts[0]
+    for part in parts[1:]:
+        one = Instruction(operation, (), {}, made.results, made.source)
+        found = coordinatewise(reader, one, [total, part])
+        assert isinstance(found, View)
+        total = found
+    return total
 
 
 def softmax(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
@@ -579,6 +626,6 @@ RULES: dict[str, Rule] = {
     "getitem": getitem, "embedding": embedding, "concat": concat, "stack": stack,
     "pad": pad, "flip": flip, "roll": roll,
     "mean_pool": windows, "adaptive_mean_pool": windows, "resize": windows,
-    "convolution": convolution, "max_pool": max_pool, "softmax": softmax, "log_softmax": softmax,
+    "convolution": convolution, "max_pool": max_pool, "max": extreme, "min": extreme, "softmax": softmax, "log_softmax": softmax,
 }  # fmt: skip
 """The rules of this chapter, by the operation's name."""
