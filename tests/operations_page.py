@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tensoria.programs import program
 from tensoria.programs.definitions import DEFINITIONS
 from tensoria.programs.derivatives import RULES, WITHOUT
 from tensoria.programs.operations import CHAPTERS
 from tensoria.programs.operations.row import Operation
 
 __all__ = ["PAGE", "page"]
-
-assert program  # (imported first: the floor of programs is loaded from its top)
 
 PAGE = Path(__file__).parents[1] / "docs" / "operations.md"
 HEAD = """# The operations of programs

@@ -39,6 +39,10 @@ FEW = 64
 LETTERS = ("x", "y", "z")
 ATTRIBUTES = {*keyword.kwlist, "self", "name", "submodules", "variables", "trainable_variables"}
 """What no attribute is called."""
+USED = {
+    "complex", "enumerate", "float", "len", "map", "max", "min", "range", "reversed", "slice", "sorted", "sum", "tuple",
+}  # fmt: skip
+"""Functions of Python that generated code may call."""
 CONTAINER = "layers"
 """What a list of modules is called that has no name of its own."""
 
@@ -259,8 +263,10 @@ class _ClassWriter:
         names: dict[Value | str, str] = dict(own)
         letters = iter((*LETTERS, *(f"x{n}" for n in range(4, 1000))))
         for value in written.inputs:
-            wanted = value.name if part is self.whole else next(letters)
-            names[value] = _free(wanted, taken)
+            if part is self.whole:
+                names[value] = _free(value.name, (taken - set(dir(builtins))) | USED)
+            else:
+                names[value] = _free(next(letters), taken)
             taken.add(names[value])
         symbols = {s.name for size in _sizes(self.program) for s in size.symbols()}
         for symbol in sorted(symbols):
@@ -326,7 +332,7 @@ class _ClassWriter:
             if places == [""]:
                 arguments.append(names[next(values)])
                 continue
-            arguments.append(_free(name, self.taken))
+            arguments.append(_free(name, (self.taken - set(dir(builtins))) | USED))
             lines += [f"{names[next(values)]} = {arguments[-1]}{place}" for place in places]
         return arguments, lines
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import tensoria.programs.symbolic  # noqa: F401  (registers the backend on which definitions are differentiated)
 from tensoria.calculus.lifting import opposite
 from tensoria.errors import DTypeError, ModeError, ShapeError
 from tensoria.indices import Axes

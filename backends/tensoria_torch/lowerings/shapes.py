@@ -241,7 +241,8 @@ def _arange(call: Call, *ends: Any, **_: Any) -> Array:
     (count,) = call.shape
     of = call.dtype if call.dtype.kind == "float" else float64
     number = cast(_whole(call, 0, count, 1, int64), of)
-    return cast(xp.add(xp.multiply(number, float(step)), float(start)), call.dtype)
+    # (the ends may be open sizes, which are numbers here)
+    return cast(xp.add(xp.multiply(number, call.array(step, of)), call.array(start, of)), call.dtype)
 
 
 def _whole(call: Call, start: Size, stop: Size, step: int, of: DType) -> Array:

@@ -13,7 +13,6 @@ from tensoria.programs.base import P
 from tensoria.programs.definitions import DEFINITIONS
 from tensoria.programs.passes.rewriting import Builder, rewritten
 from tensoria.programs.recorder import Recorder, SymbolicArray
-from tensoria.programs.symbolic import backend as symbolic
 from tensoria.programs.types import Instruction, Operand, Value, within
 
 __all__ = ["apply_definitions"]
@@ -21,6 +20,9 @@ __all__ = ["apply_definitions"]
 
 def apply_definitions(program: P, known: Container[str]) -> P:
     """The program without the operations that have a definition and are not among the known ones."""
+    # (imported here, so that either floor may be imported first: symbolic arrays have derivatives, which use passes)
+    from tensoria.programs.symbolic import backend as symbolic
+
     constants: dict[Value, np.ndarray[Any, Any]] = {}
 
     def rewrite(builder: Builder, made: Instruction) -> tuple[Operand, ...] | None:
