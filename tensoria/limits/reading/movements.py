@@ -533,7 +533,7 @@ def _shifted(
         return session.strided(array, k + slot, start, stride, session.size(count, run))
 
     inside = isinstance(size, int) and isinstance(count, int) and start >= 0
-    inside = inside and start + stride * (count - 1) < size  # type: ignore[operator]
+    inside = inside and start + stride * (count - 1) < size
     name = f"{'take' if inside else 'pad'} strided {slot} from {start} by {stride} to {count} of {sizes}"
     left = tuple(count if n == slot else s for n, s in enumerate(sizes))
     return View(reader.families.map(reader.node(view), apply, name, left, True), view.axes)
