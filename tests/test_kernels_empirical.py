@@ -141,4 +141,4 @@ def test_the_command_tells_kernels_and_networks_side_by_side(capsys: pytest.Capt
     assert "NTK, 3 steps" in shown
     assert "2 networks of width 32, ensemble" in shown
     assert cli.main(["limit", "--model", "nowhere.py:make"]) == 2
-    assert "there is no file nowhere.py" in capsys.readouterr().err
+    assert "there is no file 'nowhere.py'" in capsys.readouterr().err
