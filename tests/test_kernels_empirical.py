@@ -9,6 +9,7 @@ import pytest
 from kernel_models import X, perceptron, root
 
 import tensoria as tn
+from tensoria import cli
 from tensoria.errors import LimitError
 from tensoria.limits.digits import compare, digits, train
 from tensoria.limits.empirical import sampled, with_parameters
@@ -128,3 +129,16 @@ def test_training_goes_downhill() -> None:
     one_output = type(data)(data.x, data.y[:, :1], data.x, data.y[:, :1])
     before, after = (train(sampled(tp.widened, 64, 0), one_output, steps, 1.0) for steps in (0, 60))
     assert np.mean((after - data.y[:, :1]) ** 2) < 0.5 * np.mean((before - data.y[:, :1]) ** 2)
+
+
+def test_the_command_tells_kernels_and_networks_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    small = ["--train", "30", "--test", "30", "--width", "32", "--networks", "2", "--steps", "3"]
+    assert cli.main(["limit", *small]) == 0
+    shown = capsys.readouterr().out
+    assert "4.weight : A(10, n)" in shown
+    assert "NTK, 3 steps" in shown
+    assert "2 networks of width 32, ensemble" in shown
+    assert cli.main(["limit", "--model", "nowhere.py:make"]) == 2
+    assert "there is no file 'nowhere.py'" in capsys.readouterr().err

@@ -223,8 +223,33 @@ def test_the_tangents_of_a_function_of_the_output_are_random() -> None:
 def test_an_input_layer_that_is_not_gaussian_has_another_limit() -> None:
     uniform = {"U": Law(1.0, distribution="uniform")}
     message = refused(lambda x, U, v: tn.relu(x @ U) @ v, uniform)
-    assert "not Gaussian" in message
+    assert "not normal" in message
     assert "gaussian=True" in message
+
+
+def test_pytorchs_default_input_layer_is_refused_or_taken_as_gaussian() -> None:
+    torch = pytest.importorskip("torch")
+
+    def make(n: int) -> Any:
+        layers = torch.nn.Linear(4, n), torch.nn.ReLU(), torch.nn.Linear(n, n), torch.nn.Tanh(), torch.nn.Linear(n, 1)
+        return torch.nn.Sequential(*layers).double()
+
+    example = (torch.tensor(X),)
+    tp = tn.limits.analyse(make, example)
+    assert "0.weight" in str(tp)
+    for call in (lambda: tp.nngp(X), lambda: tp.ntk(X, width=64), lambda: tp.nngp(X, diagonal=True)):
+        with pytest.raises(LimitError, match=r"0\.bias.* not normal|0\.weight.* not normal"):
+            call()
+    taken = tn.limits.analyse(make, example, gaussian=True)
+    # Uniform on (-1/sqrt(4), 1/sqrt(4)) has the variance 1/12; hidden layers have 1/(3 n), their biases vanish.
+    given = np.array([[q if i == j else X[0] @ X[1] for j, q in enumerate((X[i] ** 2).sum() for i in (0, 1))]
+                      for i in (0, 1)]) / 12 + 1 / 12  # fmt: skip
+    size = np.sqrt(np.outer(given.diagonal(), given.diagonal()))
+    angle = np.arccos(np.clip(given / size, -1, 1))
+    relu = size * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
+    z = np.linalg.cholesky(relu / 3) @ np.random.default_rng(0).normal(size=(2, 1_000_000))
+    np.testing.assert_allclose(taken.nngp(X).array, np.tanh(z) @ np.tanh(z).T / 1e6 / 3, rtol=0.01)
+    assert any("universality" in note for note in tp.notes())
 
 
 def test_functions_of_matrices_are_refused() -> None:

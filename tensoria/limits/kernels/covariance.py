@@ -444,8 +444,7 @@ class Covariance:
         """Note that functions are computed by samples, and refuse what is not Gaussian."""
         for x, _ in group:
             self.tiers[self.named(x)] = "D"
-            for g in particles.gaussians(x).values():
-                self._require_gaussian(g)
+            self.require_gaussian(x)
 
     def named(self, x: Node) -> str:
         """What a function is called where it is reported."""
@@ -515,15 +514,15 @@ class Covariance:
 
     def _single_mean(self, x: Node, run: int) -> Array:
         (g,) = x.variables  # type: ignore[attr-defined]
-        self._require_gaussian(g)
+        self.require_gaussian(g)
         return duals.mean(self.session.backend, _function(x), self.variance(g, run))
 
     def dual(self, x: Node, y: Node, mode: Mode) -> Array:
         """E[phi(u) psi(v)] of functions of one Gaussian vector each."""
         s = self.session
         u, v = (of.variables[0] if isinstance(of, Nonlin) else of for of in (x, y))
-        self._require_gaussian(u)
-        self._require_gaussian(v)
+        self.require_gaussian(u)
+        self.require_gaussian(v)
         c = self.of(u, v, mode)
         if c is None or u.power < 0 or v.power < 0:
             c = s.backend.reshape(s.number(0.0), (1,) * (self.lead(mode) + len(x.sizes) + len(y.sizes)))
@@ -555,13 +554,20 @@ class Covariance:
                 if name not in self.tiers:
                     self.tiers[name] = duals.tier(_function(of), _function(of))
 
-    def _require_gaussian(self, g: Node) -> None:
-        if not g.gaussian:
-            names = ", ".join(sorted(g.sources))
-            raise unsupported(
-                _named(g), f"{names}: entries that are not Gaussian, summed over a finite axis, have no Gaussian limit",
-                g.where, "laws= with normal entries, or analyse(..., gaussian=True) to take them as such",
-            )  # fmt: skip
+    def require_gaussian(self, x: Node) -> None:
+        """Raise unless everything that a family is made of is Gaussian.
+
+        Raises:
+            LimitError: a parameter's entries are not, and are summed over finitely many.
+        """
+        for g in particles.gaussians(x).values():
+            if not g.gaussian:
+                names = ", ".join(sorted(g.sources))
+                raise unsupported(
+                    "a function of a vector that is not Gaussian",
+                    f"the entries of {names} are not normal, and sums of finitely many of them have no Gaussian limit",
+                    x.where, "laws= with normal entries, or analyse(..., gaussian=True) to take them as such",
+                )  # fmt: skip
 
     def _plain(self, x: Node, run: int) -> bool:
         """Whether a node is a function of one centred Gaussian vector, without other numbers."""

@@ -406,10 +406,10 @@ class InfiniteWidth:
             )
 
     def require_no_dots(self) -> None:
-        """Raise if a matrix meets its transpose in the forward pass: what it remembers is no part of these kernels.
+        """Raise if a matrix meets its transpose, or a readout something that depends on it, in the forward pass.
 
         Raises:
-            LimitError: it does (TP III, definition 7.3).
+            LimitError: what they remember of each other is no part of these kernels (TP III, definition 7.3).
         """
         reason = self.dependence
         if reason is not None and reason.endswith("transpose too"):
@@ -417,6 +417,8 @@ class InfiniteWidth:
                 f"unsupported: a transpose, {reason}, and what it remembers of the forward pass is in no kernel.",
                 legal="tn.limits.expanded(tp, X), whose program has a limit with all dots",
             )
+        if reason is not None:
+            raise LimitError(f"unsupported: a readout, {reason}: it is not independent of what it reads.")
 
     @cached_property
     def dependence(self) -> str | None:

@@ -20,6 +20,8 @@ from tensoria.limits.reading.families import unsupported
 from tensoria.limits.reading.nodes import (
     Constant,
     Detached,
+    Gathered,
+    Initial,
     Map,
     Mix,
     Node,
@@ -43,11 +45,11 @@ LIMIT: Final = 4096
 
 
 def gaussians(x: Node, found: dict[int, Node] | None = None) -> dict[int, Node]:
-    """The Gaussian families that a node is made of."""
+    """The Gaussian families that a node is made of, and leaves that are not Gaussian, which have to be refused."""
     found = {} if found is None else found
     if isinstance(x, Constant):
         return found
-    if x.gaussian:
+    if x.gaussian or isinstance(x, (Initial, Gathered)):
         found[id(x)] = x
         return found
     for inner in x.below():

@@ -146,6 +146,8 @@ class Tangents:
                     x.where, "analyse the output before the function",
                 )  # fmt: skip
             out = []
+            for of in x.variables:
+                self.covariance.require_gaussian(of)
             if not all(of.gaussian for of in x.variables):
                 raise unsupported(
                     _shown(x), "the tangent kernel of a function of sums of functions over a finite axis is not there",

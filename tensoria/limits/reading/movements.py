@@ -532,7 +532,8 @@ def _shifted(
         array = session.stretched(array, sizes, k, run)
         return session.strided(array, k + slot, start, stride, session.size(count, run))
 
-    inside = isinstance(size, int) and isinstance(count, int) and 0 <= start and start + stride * (count - 1) < size
+    inside = isinstance(size, int) and isinstance(count, int) and start >= 0
+    inside = inside and start + stride * (count - 1) < size
     name = f"{'take' if inside else 'pad'} strided {slot} from {start} by {stride} to {count} of {sizes}"
     left = tuple(count if n == slot else s for n, s in enumerate(sizes))
     return View(reader.families.map(reader.node(view), apply, name, left, True), view.axes)
@@ -626,6 +627,7 @@ RULES: dict[str, Rule] = {
     "getitem": getitem, "embedding": embedding, "concat": concat, "stack": stack,
     "pad": pad, "flip": flip, "roll": roll,
     "mean_pool": windows, "adaptive_mean_pool": windows, "resize": windows,
-    "convolution": convolution, "max_pool": max_pool, "max": extreme, "min": extreme, "softmax": softmax, "log_softmax": softmax,
+    "convolution": convolution, "max_pool": max_pool, "max": extreme, "min": extreme,
+    "softmax": softmax, "log_softmax": softmax,
 }  # fmt: skip
 """The rules of this chapter, by the operation's name."""
