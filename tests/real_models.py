@@ -107,11 +107,10 @@ def text(model: str, config: str, /, *, cached: bool = False, narrow: bool = Fal
     return Model(_made(model, config, options), tokens(2, 7, **more), tokens(3, 5, **more), OPEN, narrow=narrow)
 
 
-def vision(model: str, config: str, size: int, /, *, trains: bool = False, **options: Any) -> Model:
+def vision(model: str, config: str, size: int, /, **options: Any) -> Model:
     """A model of images whose number is open."""
     return Model(
         _made(model, config, options), images(2, size), images(3, size), {"pixel_values": ("batch", None, None, None)},
-        trains=trains, rate=1e-7 if trains else 0.05,
     )  # fmt: skip
 
 
@@ -241,7 +240,7 @@ MODELS: dict[str, Model] = {
     "vit": vision("ViTForImageClassification", "ViTConfig", 16, **PATCHES),
     "resnet50": Model(lambda: stressed(ResNet50()), images(4, 64), images(3, 64), PLANES, trains=True,
                       rate=1e-7),
-    "mobilenetv2": vision("MobileNetV2Model", "MobileNetV2Config", 32, trains=True, depth_multiplier=0.35),
+    "mobilenetv2": vision("MobileNetV2Model", "MobileNetV2Config", 32, depth_multiplier=0.35),
     "convnext": vision("ConvNextModel", "ConvNextConfig", 64, hidden_sizes=[8, 16, 16, 32], depths=[1, 1, 2, 1]),
     "t5": Model(_made("T5Model", "T5Config", {**T5, "decoder_start_token_id": 0}), pair(2, 7, 5), pair(3, 5, 4),
                 {**OPEN, "decoder_input_ids": ("batch", "length")}, narrow=True),
