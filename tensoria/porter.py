@@ -92,8 +92,8 @@ def found(reference: str) -> Model:
         raise PortingError(
             f"{reference} returns a tuple that says no model.", legal="(model, args), (model, args, kwargs, dynamic)"
         )
-    model, args, kwargs, dynamic = (*made, *((), {}, {})[len(made) - 1 :])
-    return Model(model, tuple(args), dict(kwargs or {}), dict(dynamic or {}))
+    given: list[Any] = [*made, *[None] * (4 - len(made))]
+    return Model(given[0], tuple(given[1] or ()), dict(given[2] or {}), dict(given[3] or {}))
 
 
 def port(

@@ -260,7 +260,8 @@ class _ClassWriter:
     ) -> dict[Value | str, str]:
         """What values are called inside of a module."""
         taken = set(self.taken)
-        names: dict[Value | str, str] = dict(own)
+        names: dict[Value | str, str] = {}
+        names.update(own.items())
         letters = iter((*LETTERS, *(f"x{n}" for n in range(4, 1000))))
         for value in written.inputs:
             if part is self.whole:
@@ -444,9 +445,9 @@ def _users(program: BaseProgram) -> dict[Value, list[int]]:
     for made in program.instructions:
         for x in _values(made):
             users.setdefault(x, []).append(id(made))
-    for x in (*program.outputs, *program.updates.values()):
-        if isinstance(x, Value):
-            users.setdefault(x, []).append(0)
+    for result in (*program.outputs, *program.updates.values()):
+        if isinstance(result, Value):
+            users.setdefault(result, []).append(0)
     return users
 
 

@@ -38,9 +38,7 @@ def stored(program: P) -> tuple[P, dict[str, tuple[int, ...]]]:
         layouts[name], parameters[name] = order, kept
         arrays = {kept if v is value else v: np.array(np.transpose(a, order), order="C") if v is value else a
                   for v, a in arrays.items()}  # fmt: skip
-        for made in uses[value]:
-            assert made is not None
-            became[made.results[0]] = kept
+        became.update((user.results[0], kept) for user in uses[value] if user is not None)
     if not layouts:
         return program, {}
     instructions = [
