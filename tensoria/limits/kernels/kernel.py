@@ -177,7 +177,7 @@ class InfiniteWidth:
         axes = [n for n, slots in enumerate(view.axes) if any(isinstance(slot, Coordinate) for slot in slots)]
         return ensemble(
             self.widened, X, width, seeds, output=output, iid=axes[0] if axes else None, ntk=ntk, trained=self.trained,
-            first=first, backend=backend,
+            together=not self.reading.decisions.mapped, first=first, backend=backend,
         )  # fmt: skip
 
     def _blocks(
