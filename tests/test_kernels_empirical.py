@@ -142,3 +142,31 @@ def test_the_command_tells_kernels_and_networks_side_by_side(capsys: pytest.Capt
     assert "2 networks of width 32, ensemble" in shown
     assert cli.main(["limit", "--model", "nowhere.py:make"]) == 2
     assert "there is no file 'nowhere.py'" in capsys.readouterr().err
+
+
+def test_examples_that_see_each_other_are_differentiated_together() -> None:
+    torch = pytest.importorskip("torch")
+
+    def net(x, W, v):  # type: ignore[no-untyped-def]
+        h = x @ W
+        return tn.relu((h - tn.mean(h, axis=0)) / tn.sqrt(tn.var(h, axis=0))) @ v
+
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    ones = [tn.asarray(np.ones(shape)) for shape in ((4, 3), (3, 5), (5,))]
+    program = tn.trace(net, *ones, dynamic={"x": ("batch", None), "W": (None, "n"), "v": ("n",)})
+    laws = {"W": Law(1.0), "v": Law(1.0, -1)}  # type: ignore[arg-type]
+    tp = tn.limits.analyse(program, widths=("n",), laws=laws)
+    with pytest.raises(LimitError, match="a norm over a finite axis") as refusal:
+        tp.ntk(x)
+    assert "tp.simulate(..., ntk=True)" in str(refusal.value)
+    found = tp.simulate(x, 6, 2, ntk=True, backend="torch").ntk
+    wanted = []
+    for seed in range(2):
+        drawn = sampled(tp.widened, 6, seed)
+        w, v = (torch.tensor(drawn.arrays[drawn.parameters[k]], requires_grad=True) for k in "Wv")
+        h = torch.tensor(x) @ w
+        f = torch.relu((h - h.mean(0)) / h.var(0, correction=0).sqrt()) @ v
+        rows = [torch.cat([g.flatten() for g in torch.autograd.grad(y, (w, v), retain_graph=True)]) for y in f]
+        wanted.append((torch.stack(rows) @ torch.stack(rows).T).numpy())
+    assert found is not None
+    np.testing.assert_allclose(found.mean, np.mean(wanted, axis=0), rtol=1e-9)

@@ -105,6 +105,19 @@ def test_a_dropout_mask_is_its_own_for_every_example() -> None:
     np.testing.assert_allclose(tp.nngp(X, diagonal=True).array, scaled.diagonal(), rtol=1e-12)
 
 
+def test_networks_are_simulated_on_the_examples_of_the_analysis_unless_others_are_given() -> None:
+    torch = pytest.importorskip("torch")
+
+    def make(n: int) -> Any:
+        return torch.nn.Sequential(torch.nn.Linear(4, n), torch.nn.ReLU(), torch.nn.Linear(n, 2))
+
+    tp = tn.limits.analyse(make, torch.tensor(X, dtype=torch.float32), widths=(8, 16, 32), gaussian=True)
+    found = tp.simulate(width=16, seeds=2).outputs
+    np.testing.assert_allclose(found, tp.simulate(X.astype("float32"), 16, 2).outputs, atol=1e-6)
+    with pytest.raises(LimitError, match="no examples"):
+        perceptron("relu", 1.0, 0.0, 1).simulate(width=16)
+
+
 def test_frozen_parameters_have_no_tangents() -> None:
     program = perceptron("relu", 1.5, 0.3, 1).widened
     whole = tn.limits.analyse(program)

@@ -59,13 +59,19 @@ def renumbered(model: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     counts: dict[str, int] = {}
     for layer in layers_of(model):
-        stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
+        stem = stem_of(type(layer).__name__)
         if layer is model or layer.name in found or not re.fullmatch(rf"{re.escape(stem)}(_\d+)?", layer.name):
             continue
         count = counts.get(stem, 0)
         counts[stem] = count + 1
         found[layer.name] = f"{stem}_{count}" if count else stem
     return found
+
+
+def stem_of(name: str) -> str:
+    """What Keras calls a layer of a class, before it counts: `conv2d` for Conv2D, `global_average_pooling2d`."""
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
 
 
 def renamed(path: str, model: Any, layers: Mapping[str, str]) -> str:

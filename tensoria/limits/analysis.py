@@ -56,7 +56,7 @@ def analyse(
 
     Args:
         model: a function from a width to a model of a framework; or a traced program whose widths are symbols.
-        args, kwargs: examples of the model's arguments (or a function from a width to them).
+        args, kwargs: examples of the model's arguments (or a function from a width to them); one may stand alone.
         widths: three widths at which the model is captured; for a program the names of its width symbols.
         laws: how parameters' entries are drawn, by name or pattern, where the model's initialisers do not say so or
             something else is meant. For a traced program they say which of its inputs are parameters.
@@ -85,6 +85,7 @@ def analyse(
            [0.5253, 0.6667, 0.5253],
            [0.5253, 0.5253, 0.6667]])
     """
+    args = args if callable(args) or isinstance(args, (tuple, list)) else (args,)
     found = _widened(model, args, kwargs, widths, laws, dynamic)
     if gaussian:
         found = replace(
@@ -93,7 +94,8 @@ def analyse(
     reading = read(found, RULES, batch_symbol(found))
     names = tuple(reading.parameters)
     still = {name for name in names for wanted in frozen if fnmatch.fnmatch(name, wanted)}
-    return Analysis(reading, tuple(name for name in names if name not in still))
+    example = tuple(args) if args and not callable(args) and not kwargs else None
+    return Analysis(reading, tuple(name for name in names if name not in still), example=example)
 
 
 def _widened(

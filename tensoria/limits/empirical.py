@@ -34,7 +34,7 @@ __all__ = ["Estimate", "Simulated", "empirical_ntk", "ensemble", "linearised", "
 
 def empirical_ntk(
     program: Program, X1: Any, X2: Any = None, *, parameters: Sequence[str] | None = None, output: int = 0,
-    components: str = "mean", block: int = 64, backend: str | None = None,
+    components: str = "mean", block: int = 64, together: bool = False, backend: str | None = None,
 ) -> Tensor:  # fmt: skip
     """The tangent kernel of a network of finite width: sums over parameters of df(x)/dw df(x')/dw.
 
@@ -46,6 +46,8 @@ def empirical_ntk(
         components: what of an output with several components for each example: `mean`, the mean over them of the
             kernel of each with itself, or `all`, a matrix of components for each pair of examples.
         block: so many examples are differentiated at a time; as many gradients are in memory, twice.
+        together: whether examples see each other, as in normalisation over the batch: then each set is one batch, and
+            is differentiated as a whole. Otherwise each example is taken by itself.
         backend: where; X1's backend by default.
 
     Returns:
@@ -72,7 +74,7 @@ def empirical_ntk(
     )
     if not names:
         raise LimitError("the program has no parameters to differentiate by.", legal="tn.port keeps a model's")
-    jacobian = _Jacobian(program, names, target, output)
+    jacobian = _Jacobian(program, names, target, output, together)
     arrays = [[native(x, target) for x in leaves] for leaves in sets]
     rows = []
     second = arrays[-1]
@@ -100,7 +102,9 @@ def _inner(backend: Backend, a: Array, b: Array, components: str) -> Array:
 class _Jacobian:
     """Derivatives of every component of an output by all parameters, example by example."""
 
-    def __init__(self, program: Program, names: Sequence[str], backend: Backend, output: int) -> None:
+    def __init__(
+        self, program: Program, names: Sequence[str], backend: Backend, output: int, together: bool = False
+    ) -> None:
         self.backend, self.output = backend, output
         single = dataclasses.replace(
             program, outputs=(program.outputs[output],), output_tree=LEAF, output_axes=(program.output_axes[output],)
@@ -111,7 +115,7 @@ class _Jacobian:
         self.pulled._constants[backend.name]
         shapes = {value.type.shape[:1] for value in single.inputs}
         self.batch = next(iter(shapes))[0] if len(shapes) == 1 and all(shapes) else None
-        if not isinstance(self.batch, Dim):
+        if together or not isinstance(self.batch, Dim):
             self.batch = None
 
     def blocks(self, arrays: Sequence[Array], size: int) -> Any:
@@ -336,7 +340,7 @@ def sampled(widened: Widened, width: int, seed: int) -> Program:
 
 def ensemble(
     widened: Widened, X: Any, width: int, seeds: int, *, output: int = 0, iid: int | None = None, ntk: bool = False,
-    trained: Sequence[str] | None = None, first: int = 0, backend: str | None = None,
+    trained: Sequence[str] | None = None, together: bool = False, first: int = 0, backend: str | None = None,
 ) -> Simulated:  # fmt: skip
     """Networks sampled at one width, and the means of their kernels.
 
@@ -349,6 +353,7 @@ def ensemble(
         iid: the axis of the output along which components are iid.
         ntk: whether the tangent kernel is measured too.
         trained: the parameters that it is by.
+        together: whether examples see each other.
         first: the first seed.
         backend: where; X's backend by default.
     """
@@ -363,7 +368,9 @@ def ensemble(
         found = program.evaluate(target, arrays)[output]
         outputs.append(np.asarray(target.to_numpy(target.detach(found)), float))
         if ntk:
-            kernel = empirical_ntk(program, X, parameters=trained, output=output, backend=target.name)
+            kernel = empirical_ntk(
+                program, X, parameters=trained, output=output, together=together, backend=target.name
+            )
             kernels.append(np.asarray(target.to_numpy(target.detach(kernel._array)), float))
     products = [_products(of, iid) for of in outputs]
     return Simulated(

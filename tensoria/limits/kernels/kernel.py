@@ -45,13 +45,16 @@ class InfiniteWidth:
         reading: its families.
         trained: the parameters whose derivatives make the tangent kernel.
         points: samples of expectations that have no closed form.
+        example: the arguments that the model was analysed with, if there were any.
         tiers: for each function that kernels needed, how its expectations were computed: B closed forms, C quadrature,
             D samples.
         errors: of those that were sampled, the largest standard error.
     """
 
-    def __init__(self, reading: Reading, trained: Sequence[str], points: int = 1 << 16) -> None:
-        self.reading, self.trained, self.points = reading, tuple(trained), points
+    def __init__(
+        self, reading: Reading, trained: Sequence[str], points: int = 1 << 16, example: tuple[Any, ...] | None = None
+    ) -> None:
+        self.reading, self.trained, self.points, self.example = reading, tuple(trained), points, example
         self.errors: dict[str, float] = {}
         self.tiers: dict[str, str] = {}
         self.widened = reading.widened
@@ -153,13 +156,13 @@ class InfiniteWidth:
         return flow(theta, _beside(y, theta), theta_cross, time=time, rate=rate, nngp=start, ridge=noise)
 
     def simulate(
-        self, X: Any, width: int, seeds: int = 8, *, output: int = 0, ntk: bool = False, first: int = 0,
+        self, X: Any = None, width: int = 4096, seeds: int = 8, *, output: int = 0, ntk: bool = False, first: int = 0,
         backend: str | None = None,
     ) -> Simulated:  # fmt: skip
         """Networks of a finite width, drawn from the laws of their parameters, and the means of their kernels.
 
         Args:
-            X: inputs, as for `nngp`.
+            X: inputs, as for `nngp`; by default the examples that the model was analysed with.
             width: how many neurons; where the model has several widths, the one that was varied.
             seeds: how many networks.
             output: which of the program's results.
@@ -167,11 +170,14 @@ class InfiniteWidth:
             first: the first seed.
             backend: where; where X is by default.
         """
+        if X is None and self.example is None:
+            raise LimitError("there are no examples of the model's arguments to simulate it on.", legal="simulate(X)")
+        X = self.example if X is None else X
         view = self._output(output)
         axes = [n for n, slots in enumerate(view.axes) if any(isinstance(slot, Coordinate) for slot in slots)]
         return ensemble(
             self.widened, X, width, seeds, output=output, iid=axes[0] if axes else None, ntk=ntk, trained=self.trained,
-            first=first, backend=backend,
+            together=not self.reading.decisions.mapped, first=first, backend=backend,
         )  # fmt: skip
 
     def _blocks(

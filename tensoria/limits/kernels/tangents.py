@@ -168,8 +168,9 @@ class Tangents:
             return out
         if isinstance(x, Quadratic):
             raise unsupported(
-                "a norm over a finite axis", "its tangent kernel is not derived yet", x.where, "tp.empirical_ntk"
-            )
+                "a norm over a finite axis", "every member's tangents enter it, and no rule has them yet", x.where,
+                "tp.simulate(..., ntk=True) estimates it",
+            )  # fmt: skip
         return [(x, self._one(x))]
 
     def _one(self, x: Node) -> Node:

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from tensoria.dtypes import int64
 from tensoria.limits.reading.axes import aligned, leading
 from tensoria.limits.reading.contractions import contraction, moment
 from tensoria.limits.reading.nodes import BATCH, Coordinate, Det, Initial, Matrix, Node, View
@@ -454,7 +455,10 @@ def convolution(reader: Reader, made: Instruction, views: Sequence[View]) -> Vie
     attributes = made.attributes
     of_x, of_kernel, of_out = attributes["numbers"]
     if attributes["groups"] != 1:
-        raise reader.families.refuse("a convolution in groups")
+        raise reader.families.refuse(
+            f"a convolution in {attributes['groups']} groups: its matrix is made of blocks, each for some channels",
+            "groups=1, or a convolution for each group, joined",
+        )
     space = [letter for letter in of_out if letter not in "NC"]
     shapes = dict(zip(of_x, made.operands[0].type.shape, strict=True))
     window = [int(evaluated(dict(zip(of_kernel, made.operands[1].type.shape, strict=True))[s], {})) for s in space]
@@ -552,19 +556,48 @@ def max_pool(reader: Reader, made: Instruction, views: Sequence[View]) -> View |
         return known(reader, made, views)
     (view,) = views
     attributes = made.attributes
-    if any(low or high for low, high in attributes["padding"]):
-        raise reader.families.refuse("zeros around the image are no part of a maximum", "pad=0")
     lead = len(view.axes) - len(attributes["window"])
     shape, sizes = made.results[0].type.shape, made.operands[0].type.shape
     parts = []
     for offset in itertools.product(*(range(w) for w in attributes["window"])):
         part = view
-        for n, (at, stride, dilation) in enumerate(
-            zip(offset, attributes["strides"], attributes["dilation"], strict=True), lead
+        for n, (at, width, stride, dilation, (low, high)) in enumerate(
+            zip(offset, *(attributes[k] for k in ("window", "strides", "dilation", "padding")), strict=True), lead
         ):
-            part = _shifted(reader, part, n, at * dilation, stride, shape[n], sizes[n])
+            if low or high:
+                window = range(-low, dilation * width - low, dilation)
+                part = _nearest(reader, part, n, window, at, stride, shape[n], sizes[n])
+            else:
+                part = _shifted(reader, part, n, at * dilation, stride, shape[n], sizes[n])
         parts.append(part)
     return _extreme(reader, made, parts, "maximum")
+
+
+def _nearest(
+    reader: Reader, view: View, axis: int, window: Sequence[int], at: int, stride: int, count: Size, size: Size
+) -> View:  # fmt: skip
+    """A position of every window, or where it is padding the nearest one that is not, which changes no maximum."""
+    if not isinstance(size, int) or not isinstance(count, int):
+        raise reader.families.refuse("padding of an axis whose size is open", "a size that is known, or pad=0")
+    places = []
+    for n in range(count):
+        inside = [stride * n + k for k in window if 0 <= stride * n + k < size]
+        if not inside:
+            raise reader.families.refuse("a window of nothing but padding", "pad=0")
+        wanted = stride * n + window[at]
+        places.append(min((abs(k - wanted), k) for k in inside)[1])
+    if not view.axes[axis] and count == 1:
+        return view
+    slot, sizes = finite_axis(reader, view, axis), view.of.sizes
+
+    def apply(session: Any, run: int, array: Any, k: int) -> Any:
+        backend = session.backend
+        indices = backend.asarray(places, int64, backend.device(session.like), None)
+        return backend.xp.take(session.stretched(array, sizes, k, run), indices, axis=k + slot)
+
+    left = tuple(count if n == slot else s for n, s in enumerate(sizes))
+    name = f"take {places} along {slot} of {sizes}"
+    return View(reader.families.map(reader.node(view), apply, name, left, True), view.axes)
 
 
 def extreme(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
