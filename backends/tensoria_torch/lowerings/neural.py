@@ -68,28 +68,35 @@ def _grouped(call: Call, x: Array, weight: Array, ends: Array, *_: Any) -> Array
 # -- normalisation ----------------------------------------------------------------------------------------------------
 
 
+def _normal(call: Call, x: Array, operation: str, *scale: Array | None, **attributes: Any) -> Array:
+    """A normalisation in the data type of what scales it, if that is wider: float32 under autocast."""
+    given = _present(*scale)
+    wide = given[0].dtype if given else x.dtype
+    return cast(one(cast(x, wide), operation, *given, **attributes), call.dtype)
+
+
 def _layer_norm(
     call: Call, x: Array, shape: Any, weight: Array | None = None, bias: Array | None = None, epsilon: float = 1e-5,
     *_: Any,
 ) -> Array:  # fmt: skip
     axes = tuple(range(x.ndim - len(shape), x.ndim))
     if weight is None and bias is not None:
-        return xp.add(one(x, "layer_norm", axes=axes, epsilon=epsilon), bias)
-    return one(x, "layer_norm", *_present(weight, bias), axes=axes, epsilon=epsilon)
+        return cast(xp.add(one(cast(x, bias.dtype), "layer_norm", axes=axes, epsilon=epsilon), bias), call.dtype)
+    return _normal(call, x, "layer_norm", weight, bias, axes=axes, epsilon=epsilon)
 
 
 def _rms_norm(call: Call, x: Array, shape: Any, weight: Array | None = None, epsilon: float | None = None) -> Array:
     if epsilon is None:
         epsilon = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}[x.dtype.name]
     axes = tuple(range(x.ndim - len(shape), x.ndim))
-    return one(x, "rms_norm", *_present(weight), axes=axes, epsilon=epsilon)
+    return _normal(call, x, "rms_norm", weight, axes=axes, epsilon=epsilon)
 
 
 def _group_norm(
     call: Call, x: Array, groups: int, weight: Array | None = None, bias: Array | None = None, epsilon: float = 1e-5,
     *_: Any,
 ) -> Array:  # fmt: skip
-    return one(x, "group_norm", *_present(weight, bias), groups=groups, epsilon=epsilon)
+    return _normal(call, x, "group_norm", weight, bias, groups=groups, epsilon=epsilon)
 
 
 def _weight_norm(call: Call, direction: Array, size: Array, axis: int = 0) -> Array:
@@ -114,7 +121,7 @@ def _batch_norm(
     call: Call, x: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, momentum: float,
     epsilon: float,
 ) -> tuple[Any, ...]:  # fmt: skip
-    found = one(x, "batch_norm", mean, variance, *_present(weight, bias), axis=1, epsilon=epsilon)
+    found = _normal(call, x, "batch_norm", mean, variance, weight, bias, axis=1, epsilon=epsilon)
     return (found, None, None)  # what the other results are is used while training only
 
 
@@ -123,9 +130,10 @@ def _own_statistics(
 ) -> tuple[Any, ...]:
     """Batch normalisation by the batch's mean and variance, which nobody remembers (instance normalisation)."""
     axes = tuple(n for n in range(x.ndim) if n != 1)
-    mean = one(x, "mean", axes=axes, keepdims=False)
-    variance = one(x, "var", axes=axes, keepdims=False, correction=0.0)
-    return (one(x, "batch_norm", mean, variance, *_present(weight, bias), axis=1, epsilon=epsilon), None, None)
+    wide = x if weight is None else cast(x, weight.dtype)
+    mean = one(wide, "mean", axes=axes, keepdims=False)
+    variance = one(wide, "var", axes=axes, keepdims=False, correction=0.0)
+    return (_normal(call, wide, "batch_norm", mean, variance, weight, bias, axis=1, epsilon=epsilon), None, None)
 
 
 def _batch_norm_any(
@@ -145,9 +153,10 @@ def _running_statistics(
     if not training:
         return (*_batch_norm(call, x, weight, bias, mean, variance, momentum, epsilon), mean, variance)
     axes = tuple(n for n in range(x.ndim) if n != 1)
+    x = cast(x, mean.dtype)
     own_mean = one(x, "mean", axes=axes, keepdims=False)
     own_variance = one(x, "var", axes=axes, keepdims=False, correction=0.0)
-    found = one(x, "batch_norm", own_mean, own_variance, *_present(weight, bias), axis=1, epsilon=epsilon)
+    found = _normal(call, x, "batch_norm", own_mean, own_variance, weight, bias, axis=1, epsilon=epsilon)
     count = x.recorder.size(product(x.shape[n] for n in axes), own_variance.dtype)
     unbiased = xp.multiply(own_variance, xp.divide(count, xp.subtract(count, 1.0)))
     after = (
