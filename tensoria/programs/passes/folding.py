@@ -13,7 +13,7 @@ statistics change from call to call.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +27,9 @@ from tensoria.programs.types import Instruction, Operand, Type, Value
 __all__ = ["fold_batch_norms"]
 
 Array = np.ndarray[Any, Any]
-MOVES: Final = {"permute_dims": ("axes", np.transpose), "reshape": ("shape", np.reshape)}
+MOVES: Final[dict[str, tuple[str, Callable[[Array, Any], Array]]]] = {
+    "permute_dims": ("axes", np.transpose), "reshape": ("shape", np.reshape),
+}  # fmt: skip
 """What may stand between a parameter and its use as a kernel: by operation its attribute, and NumPy's function."""
 PRECISE: Final = frozenset(("float32", "float64"))
 
