@@ -155,10 +155,12 @@ class Program(BaseProgram):
         """The program after passes, which keep its results (up to rounding) and leave less to do.
 
         Args:
-            passes: those of some names: "folding", "layout", "rows", "constants", "literals", "subexpressions",
-                "order", "movement", "dead code"; True for all but "layout" (channels last) and "rows" (vectors are
-                rows of a matrix), which suit TensorFlow and are on there, and "folding" (batch normalisations go into
-                the convolutions and linear maps before them, whose parameters become constants).
+            passes: those of some names: "fusion", "folding", "layout", "rows", "constants", "literals",
+                "subexpressions", "order", "movement", "dead code"; True for all but "layout" (channels last) and
+                "rows" (vectors are rows of a matrix), which suit TensorFlow and are on there, "folding" (batch
+                normalisations go into the convolutions and linear maps before them, whose parameters become
+                constants), and "fusion" (normalisations, activations, softmax, attention, linear maps and biases that
+                were written out become one instruction).
 
         Raises:
             TracingError: there is no pass of that name.

@@ -18,6 +18,7 @@ from tensoria.programs.passes.contraction import lower_contractions
 from tensoria.programs.passes.dead_code import remove_dead_code
 from tensoria.programs.passes.definitions import apply_definitions
 from tensoria.programs.passes.folding import fold_batch_norms
+from tensoria.programs.passes.fusion import fuse_primitives
 from tensoria.programs.passes.layout import channels_last
 from tensoria.programs.passes.literals import spread_literals
 from tensoria.programs.passes.movement import collapse_movement
@@ -34,6 +35,7 @@ __all__ = [
     "collapse_movement",
     "fold_batch_norms",
     "fold_constants",
+    "fuse_primitives",
     "lower_contractions",
     "lowered",
     "optimised",
@@ -54,7 +56,7 @@ LATE: Final[dict[str, Callable[[Any], Any]]] = {
 }  # fmt: skip
 """After contractions have become matrix products between reshapes."""
 SPECIAL: Final[dict[str, Callable[[Any], Any]]] = {
-    "folding": fold_batch_norms, "layout": channels_last, "rows": vectors_as_rows,
+    "fusion": fuse_primitives, "folding": fold_batch_norms, "layout": channels_last, "rows": vectors_as_rows,
 }  # fmt: skip
 """What suits some backends or uses only: it runs if it is named, or where the backend or the use asks for it."""
 OPTIMISATIONS: Final = {**SPECIAL, **EARLY, **LATE}
