@@ -57,5 +57,8 @@ def _fused(program: P, fresh: Callable[[], str]) -> P:
 
 
 def _within(made: Instruction, fresh: Callable[[], str]) -> Instruction:
-    inner: dict[str, Any] = {name: _fused(region, fresh) for name, region in regions(made).items()}
+    inner: dict[str, Any] = {
+        name: _fused(region, fresh)  # type: ignore[type-var]
+        for name, region in regions(made).items()
+    }
     return dataclasses.replace(made, attributes={**made.attributes, **inner}) if inner else made
