@@ -131,6 +131,10 @@ MODELS: Mapping[str, Callable[[], tuple[Any, dict[str, Any], dict[str, Any]]]] =
 }  # fmt: skip
 
 
+KERAS = {"keras": ("ResNet50", 2), "keras-mobilenetv2": ("MobileNetV2", 4)}
+"""Models of `keras.applications`, with the size of a batch."""
+
+
 # -- contestants ------------------------------------------------------------------------------------------------------
 
 
@@ -160,22 +164,24 @@ def from_torch(name: str) -> tuple[dict[str, Callable[[], Any]], dict[str, float
     return calls, {"capture": captured - start, "capture, conversion, first run": done - start}
 
 
-def from_keras() -> tuple[dict[str, Callable[[], Any]], dict[str, float]]:
-    """A convolutional network of Keras beside its module of PyTorch."""
+def from_keras(name: str) -> tuple[dict[str, Callable[[], Any]], dict[str, float]]:
+    """A convolutional network of Keras beside its module of PyTorch and its compiled program."""
     import keras
     import tensorflow as tf
 
     keras.utils.set_random_seed(0)
-    model = keras.applications.ResNet50(weights=None, classes=100)
-    x = np.random.default_rng(0).standard_normal((2, 224, 224, 3)).astype("float32")
+    made, batch = KERAS[name]
+    model = getattr(keras.applications, made)(weights=None, classes=100)
+    x = np.random.default_rng(0).standard_normal((batch, 224, 224, 3)).astype("float32")
     start = time.process_time()
     program = tn.port(model, (tf.constant(x),), dynamic={"inputs": ("batch", None, None, None)})
     captured = time.process_time()
-    module = program.to_torch().eval()
+    module, compiled = program.to_torch().eval(), program.compile("torch").native
     tensor, given = torch.from_numpy(x), tf.constant(x)
     graph = tf.function(lambda x: model(x, training=False))
     calls: dict[str, Callable[[], Any]] = {
         "Keras graph": lambda: graph(given).numpy(), "PyTorch": lambda: module(tensor),
+        "PyTorch, compiled": lambda: compiled(tensor)[0],
     }  # fmt: skip
     compared(calls)
     return calls, {"capture": captured - start}
@@ -197,7 +203,7 @@ def compared(calls: Mapping[str, Callable[[], Any]]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="*", default=[*MODELS, "keras"], choices=[*MODELS, "keras"])
+    parser.add_argument("--models", nargs="*", default=[*MODELS, *KERAS], choices=[*MODELS, *KERAS])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(argv)
@@ -209,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print("\n".join(f"{what}: {said}" for what, said in machine().items()))
     rows: dict[str, Any] = {}
     for name in options.models:
-        calls, took = from_keras() if name == "keras" else from_torch(name)
+        calls, took = from_keras(name) if name in KERAS else from_torch(name)
         with torch.no_grad():
             taken = turns(calls, options.rounds, time.process_time)
         source = next(iter(calls))

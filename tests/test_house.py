@@ -102,7 +102,10 @@ programs.derivatives.control programs.derivatives.neural
 programs.derivatives
 programs.derivatives.reverse
 programs.symbolic
+programs.passes.matching
+programs.passes.attention programs.passes.compositions
 programs.passes.*
+programs.passes.fusion
 programs.passes
 programs.differentiation
 programs.statements

@@ -188,6 +188,37 @@ def test_frozen_parameters_are_not_trained_and_autocast_is_casts() -> None:
     assert linear[1].source.kind == "torch.nn.modules.linear.Linear"
 
 
+class Narrow(nn.Module):
+    """Normalisations of what autocast made bfloat16, with parameters in float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.Sequential(
+            nn.Linear(8, 16), nn.GELU(), nn.LayerNorm(16), nn.Linear(16, 4), nn.Unflatten(1, (4, 1)),
+            nn.GroupNorm(2, 4), nn.BatchNorm1d(4), nn.Flatten(),
+        )  # fmt: skip
+
+    def forward(self, x: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = self.parts(x)
+        assert y.dtype == torch.bfloat16
+        return y.float()
+
+
+@pytest.mark.parametrize("backend", ["torch", "tensorflow"])
+@pytest.mark.parametrize("train", [False, True])
+def test_autocast_normalises_in_the_parameters_precision(backend: str, train: bool) -> None:
+    """What PyTorch does: mean, variance, weight and bias in float32, and only the result is narrow again."""
+    pytest.importorskip(backend)
+    torch.manual_seed(0)
+    module, x = Narrow().train(train), torch.randn(5, 8)
+    program = tn.port(module, (x,), train=train)
+    found = [made for made in program.instructions if made.operation in ("layer_norm", "group_norm", "batch_norm")]
+    assert [made.results[0].type.dtype.name for made in found] == ["float32"] * 3
+    # One unit in the last place of bfloat16, of numbers below 2.
+    np.testing.assert_allclose(result_of(backend, program, x), module(x).detach().numpy(), rtol=0, atol=2.0**-6)
+
+
 class Loss(nn.Module):
     """A model with its loss."""
 

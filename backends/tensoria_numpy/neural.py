@@ -63,7 +63,7 @@ def log_softmax(x, *, axis):
 
 def linear(x, weight, *bias):
     """x times the transposed weight, as one matrix product, plus the bias."""
-    found = (x.reshape(-1, x.shape[-1]) @ weight.T).reshape(*x.shape[:-1], weight.shape[0])
+    found = (x.reshape(int(np.prod(x.shape[:-1])), x.shape[-1]) @ weight.T).reshape(*x.shape[:-1], weight.shape[0])
     return found + bias[0] if bias else found
 
 

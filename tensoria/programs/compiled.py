@@ -8,7 +8,7 @@ from typing import Any
 from tensoria.backend import Array, Backend, device_name
 from tensoria.core import BaseTensor
 from tensoria.programs.base import BaseProgram, native
-from tensoria.programs.passes import Chosen
+from tensoria.programs.passes import Chosen, fold_batch_norms
 from tensoria.programs.source import compiled
 from tensoria.programs.trees import unflatten
 from tensoria.structure import Cache
@@ -30,7 +30,9 @@ class Compiled:
         device: str | None = None,
     ) -> None:  # fmt: skip
         self.program, self.backend, self.jit = program, backend, jit
-        self._make, self.text = compiled(program, backend.dialect(), backend.name, passes)
+        # Parameters are constants of the function: nothing is lost if batch normalisations go into them.
+        folded = fold_batch_norms(program) if passes is True else program
+        self._make, self.text = compiled(folded, backend.dialect(), backend.name, passes)
         self._on: Cache[str, Callable[..., Any]] = Cache(self._made, limit=8)
         self.native = self._on["cpu" if device is None else device_name(device)]
 

@@ -155,9 +155,12 @@ class Program(BaseProgram):
         """The program after passes, which keep its results (up to rounding) and leave less to do.
 
         Args:
-            passes: those of some names: "layout", "rows", "constants", "literals", "subexpressions", "order",
-                "movement", "dead code"; True for all but "layout" (channels last) and "rows" (vectors are rows of a
-                matrix), which suit TensorFlow and are on there.
+            passes: those of some names: "fusion", "folding", "layout", "rows", "constants", "literals",
+                "subexpressions", "order", "movement", "dead code"; True for all but "layout" (channels last) and
+                "rows" (vectors are rows of a matrix), which suit TensorFlow and are on there, "folding" (batch
+                normalisations go into the convolutions and linear maps before them, whose parameters become
+                constants), and "fusion" (normalisations, activations, softmax, attention, linear maps and biases that
+                were written out become one instruction).
 
         Raises:
             TracingError: there is no pass of that name.
@@ -195,7 +198,8 @@ class Program(BaseProgram):
 
         Args:
             backend: the framework's name.
-            passes: the optimisations before, as for `optimised`; False for none.
+            passes: the optimisations before, as for `optimised`; False for none. True is with "folding" here, for
+                parameters are constants of the function, but for a program with updates.
             jit: whether the framework's own compiler takes it from there (whole, without a break), where it has one.
             device: where constants and parameters are, for calls of `Compiled.native`; a call of the compiled program
                 takes them to the device of its first input.

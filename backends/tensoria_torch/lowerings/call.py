@@ -16,7 +16,7 @@ from tensoria.programs.standard import cast, namespace
 from tensoria.programs.types import Type, Value
 from tensoria_torch.sizes import Sizes
 
-__all__ = ["Call", "Draws", "Lowering", "literal_like", "one", "own_dtype", "xp"]
+__all__ = ["Call", "Draws", "Lowering", "literal_like", "of_one", "one", "own_dtype", "positions", "xp"]
 
 xp = namespace
 Lowering = Callable[..., Any]
@@ -126,3 +126,17 @@ def positions(axes: Any, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     given = axes if isinstance(axes, (tuple, list)) else (axes,)
     return tuple(sorted(axis % ndim if ndim else 0 for axis in given)) if ndim else ()
+
+
+def of_one(lowering: Lowering) -> Lowering:
+    """The lowering of an operator along an axis, which takes a number for a vector of one component."""
+
+    def lower(call: Call, x: SymbolicArray, *args: Any, **kwargs: Any) -> Any:
+        if x.ndim:
+            return lowering(call, x, *args, **kwargs)
+        found = lowering(call, xp.reshape(x, (1,)), *args, **kwargs)
+        if isinstance(found, tuple):
+            return tuple(xp.reshape(result, ()) for result in found)
+        return xp.reshape(found, ())
+
+    return lower

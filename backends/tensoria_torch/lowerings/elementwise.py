@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tensoria.dtypes import bool_
+from tensoria.dtypes import bool_, int8
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.programs.standard import cast
 from tensoria_torch.lowerings.call import Call, Lowering, literal_like, one, xp
@@ -34,6 +34,8 @@ ARITHMETIC = {
 COMPARED = {
     "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
 }  # fmt: skip
+TRUTH = {"multiply": "logical_and", "minimum": "logical_and", "maximum": "logical_or"}
+"""What is done with truth values where others are multiplied or compared."""
 LOGICAL = ("logical_and", "logical_or", "logical_xor")
 
 
@@ -41,6 +43,14 @@ def _unary(name: str, operation: str) -> Lowering:
     def lower(call: Call, x: Array) -> Array:
         if x.dtype is bool_ and operation == "bitwise_invert":
             return one(x, "logical_not")
+        if operation == "relu" and x.dtype.kind != "float":
+            return xp.maximum(x, literal_like(x, 0))
+        if operation == "sign" and x.dtype is bool_:
+            return x
+        if operation == "signbit" and x.dtype.kind != "float":
+            return xp.less(cast(x, int8) if x.dtype is bool_ else x, 0)
+        if name in KEPT and x.dtype is bool_:
+            return one(cast(x, int8), operation)
         # Integers become floats where the function says so.
         return one(x if name in KEPT else cast(x, call.dtype), operation)
 
@@ -50,8 +60,8 @@ def _unary(name: str, operation: str) -> Lowering:
 def _binary(operation: str) -> Lowering:
     def lower(call: Call, a: Any, b: Any) -> Array:
         of = call.dtype
-        if of is bool_ and operation == "multiply":
-            return one(call.array(a, of), "logical_and", call.array(b, of))
+        if of is bool_ and operation in TRUTH:
+            return one(call.array(a, of), TRUTH[operation], call.array(b, of))
         return one(call.array(a, of), operation, call.array(b, of))
 
     return lower
@@ -60,6 +70,8 @@ def _binary(operation: str) -> Lowering:
 def _compared(operation: str) -> Lowering:
     def lower(call: Call, a: Any, b: Any) -> Array:
         of = call.promoted()
+        if of is bool_ and operation not in ("equal", "not_equal"):
+            of = int8  # truth values have no order
         return one(call.array(a, of), operation, call.array(b, of))
 
     return lower
@@ -165,7 +177,7 @@ def _known(name: str) -> Lowering:
     def lower(call: Call, a: Any, b: Any) -> Array:
         x, y = call.array(a, call.dtype), call.array(b, call.dtype)
         if call.dtype.kind != "float":
-            return one(x, name, y)
+            return one(x, TRUTH[name] if call.dtype is bool_ else name, y)
         return xp.where(xp.isnan(x), y, xp.where(xp.isnan(y), x, one(x, name, y)))
 
     return lower
@@ -195,7 +207,6 @@ LOWERINGS: dict[str, Lowering] = {
     "rsqrt.default": lambda call, x: one(one(cast(x, call.dtype), "sqrt"), "reciprocal"),
     "erfc.default": lambda call, x: xp.subtract(1.0, one(x, "erf")),
     "exp2.default": lambda call, x: xp.exp(xp.multiply(x, math.log(2))),
-    "square.default": lambda call, x: one(x, "square"),
     "frac.default": lambda call, x: xp.subtract(x, xp.trunc(x)),
     "hardsigmoid.default": _hardsigmoid, "hardswish.default": lambda call, x: xp.multiply(x, _hardsigmoid(call, x)),
     "softplus.default": _softplus, "elu.default": _elu, "leaky_relu.default": _leaky,

@@ -117,6 +117,8 @@ def _smooth(kernel: Any, reach: int) -> Lowering:
 
 def _windows(call: Call, x: Array, axis: int, size: int, step: int) -> Array:
     """Windows along an axis, as a further axis behind."""
+    if not x.ndim:
+        return xp.broadcast_to(x, call.shape)
     place = axis % x.ndim
     count = (x.shape[place] - size) // step + 1
     begin = xp.multiply(xp.arange(count), step)

@@ -12,7 +12,7 @@ from tensoria.programs.dimensions import product
 from tensoria.programs.operations.neural import image
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.programs.standard import cast, getitem
-from tensoria_torch.lowerings.call import Call, Lowering, one, positions, xp
+from tensoria_torch.lowerings.call import Call, Lowering, of_one, one, positions, xp
 from tensoria_torch.lowerings.images import largest_places, window_counts
 from tensoria_torch.lowerings.randomness import dropped
 
@@ -68,28 +68,37 @@ def _grouped(call: Call, x: Array, weight: Array, ends: Array, *_: Any) -> Array
 # -- normalisation ----------------------------------------------------------------------------------------------------
 
 
+def _normal(
+    call: Call, x: Array, operation: str, weight: Array | None, bias: Array | None, *before: Array, **attributes: Any
+) -> Array:  # fmt: skip
+    """A normalisation in the data type of what scales it, if that is wider: float32 under autocast."""
+    if weight is None and bias is not None:  # no instruction has a bias alone
+        weight = xp.ones_like(bias)
+    given = (*before, *_present(weight, bias))
+    wide = given[0].dtype if given else x.dtype
+    return cast(one(cast(x, wide), operation, *given, **attributes), call.dtype)
+
+
 def _layer_norm(
     call: Call, x: Array, shape: Any, weight: Array | None = None, bias: Array | None = None, epsilon: float = 1e-5,
     *_: Any,
 ) -> Array:  # fmt: skip
     axes = tuple(range(x.ndim - len(shape), x.ndim))
-    if weight is None and bias is not None:
-        return xp.add(one(x, "layer_norm", axes=axes, epsilon=epsilon), bias)
-    return one(x, "layer_norm", *_present(weight, bias), axes=axes, epsilon=epsilon)
+    return _normal(call, x, "layer_norm", weight, bias, axes=axes, epsilon=epsilon)
 
 
 def _rms_norm(call: Call, x: Array, shape: Any, weight: Array | None = None, epsilon: float | None = None) -> Array:
     if epsilon is None:
         epsilon = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}[x.dtype.name]
     axes = tuple(range(x.ndim - len(shape), x.ndim))
-    return one(x, "rms_norm", *_present(weight), axes=axes, epsilon=epsilon)
+    return _normal(call, x, "rms_norm", weight, None, axes=axes, epsilon=epsilon)
 
 
 def _group_norm(
     call: Call, x: Array, groups: int, weight: Array | None = None, bias: Array | None = None, epsilon: float = 1e-5,
     *_: Any,
 ) -> Array:  # fmt: skip
-    return one(x, "group_norm", *_present(weight, bias), groups=groups, epsilon=epsilon)
+    return _normal(call, x, "group_norm", weight, bias, groups=groups, epsilon=epsilon)
 
 
 def _weight_norm(call: Call, direction: Array, size: Array, axis: int = 0) -> Array:
@@ -114,7 +123,7 @@ def _batch_norm(
     call: Call, x: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, momentum: float,
     epsilon: float,
 ) -> tuple[Any, ...]:  # fmt: skip
-    found = one(x, "batch_norm", mean, variance, *_present(weight, bias), axis=1, epsilon=epsilon)
+    found = _normal(call, x, "batch_norm", weight, bias, mean, variance, axis=1, epsilon=epsilon)
     return (found, None, None)  # what the other results are is used while training only
 
 
@@ -123,9 +132,10 @@ def _own_statistics(
 ) -> tuple[Any, ...]:
     """Batch normalisation by the batch's mean and variance, which nobody remembers (instance normalisation)."""
     axes = tuple(n for n in range(x.ndim) if n != 1)
-    mean = one(x, "mean", axes=axes, keepdims=False)
-    variance = one(x, "var", axes=axes, keepdims=False, correction=0.0)
-    return (one(x, "batch_norm", mean, variance, *_present(weight, bias), axis=1, epsilon=epsilon), None, None)
+    wide = x if weight is None else cast(x, weight.dtype)
+    mean = one(wide, "mean", axes=axes, keepdims=False)
+    variance = one(wide, "var", axes=axes, keepdims=False, correction=0.0)
+    return (_normal(call, wide, "batch_norm", weight, bias, mean, variance, axis=1, epsilon=epsilon), None, None)
 
 
 def _batch_norm_any(
@@ -145,9 +155,10 @@ def _running_statistics(
     if not training:
         return (*_batch_norm(call, x, weight, bias, mean, variance, momentum, epsilon), mean, variance)
     axes = tuple(n for n in range(x.ndim) if n != 1)
+    x = cast(x, mean.dtype)
     own_mean = one(x, "mean", axes=axes, keepdims=False)
     own_variance = one(x, "var", axes=axes, keepdims=False, correction=0.0)
-    found = one(x, "batch_norm", own_mean, own_variance, *_present(weight, bias), axis=1, epsilon=epsilon)
+    found = _normal(call, x, "batch_norm", weight, bias, own_mean, own_variance, axis=1, epsilon=epsilon)
     count = x.recorder.size(product(x.shape[n] for n in axes), own_variance.dtype)
     unbiased = xp.multiply(own_variance, xp.divide(count, xp.subtract(count, 1.0)))
     after = (
@@ -207,9 +218,10 @@ def _shared(x: Array, heads: Any) -> Array:
 def _along(operation: str) -> Lowering:
     def lower(call: Call, x: Array, axis: int, dtype: Any = None, **_: Any) -> Array:
         (place,) = positions(axis, x.ndim)
-        return one(cast(x, call.dtype), operation, axis=place)
+        x = cast(x, call.dtype)
+        return x if 0 in x.shape else one(x, operation, axis=place)
 
-    return lower
+    return of_one(lower)
 
 
 # -- images -----------------------------------------------------------------------------------------------------------
@@ -240,6 +252,12 @@ def _transposed(
     more: Any = 0, groups: int = 1, dilation: Any = 1,
 ) -> Array:  # fmt: skip
     space = kernel.ndim - 2
+    if 0 in call.shape:
+        return xp.zeros(call.shape, dtype=call.dtype)
+    if x.ndim == space + 1:
+        whole = xp.expand_dims(x, axis=0)
+        found = _transposed(call, whole, kernel, bias, strides, padding, more, groups, dilation)
+        return xp.squeeze(found, axis=0)
     around = tuple((n, n - m) for n, m in zip(_many(padding, space), _many(more, space), strict=True))
     below = tuple((0, -high) if high < 0 else (0, 0) for _, high in around)
     if any(high < 0 for _, high in around):

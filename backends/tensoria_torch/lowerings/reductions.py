@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from tensoria.dtypes import bool_, int8
 from tensoria.errors import PortingError
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.programs.standard import cast
-from tensoria_torch.lowerings.call import Call, Lowering, one, positions, xp
+from tensoria_torch.lowerings.call import Call, Lowering, of_one, one, positions, xp
 
 __all__ = ["LOWERINGS"]
 
 Array = SymbolicArray
+TRUTH = {"max": "any", "min": "all"}
+"""What is the largest, and the smallest, of truth values."""
 
 
 def _accumulated(operation: str) -> Lowering:
@@ -23,7 +26,19 @@ def _accumulated(operation: str) -> Lowering:
 
 def _reduced(operation: str) -> Lowering:
     def lower(call: Call, x: Array, axis: Any = None, keep: bool = False) -> Array:
-        return one(x, operation, axes=positions(axis, x.ndim), keepdims=keep)
+        own = TRUTH.get(operation, operation) if x.dtype is bool_ else operation
+        return one(x, own, axes=positions(axis, x.ndim), keepdims=keep)
+
+    return lower
+
+
+def _truth(operation: str) -> Lowering:
+    """All or any along axes: along none of them for an empty list, which elsewhere means all of them."""
+
+    def lower(call: Call, x: Array, axes: Any = None, keep: bool = False) -> Array:
+        if axes is not None and not axes:
+            return cast(x, bool_)
+        return _reduced(operation)(call, x, axes, keep)
 
     return lower
 
@@ -31,18 +46,21 @@ def _reduced(operation: str) -> Lowering:
 def _extreme(name: str) -> Lowering:
     def lower(call: Call, x: Array, axis: int, keep: bool = False) -> tuple[Array, Array]:
         (place,) = positions(axis, x.ndim)
+        if x.dtype is bool_:
+            at = one(cast(x, int8), f"arg{name}", axis=place, keepdims=keep)
+            return one(x, TRUTH[name], axes=(place,), keepdims=keep), at
         return (
             one(x, name, axes=(place,), keepdims=keep), one(x, f"arg{name}", axis=place, keepdims=keep),
         )  # fmt: skip
 
-    return lower
+    return of_one(lower)
 
 
 def _position(name: str) -> Lowering:
     def lower(call: Call, x: Array, axis: int | None = None, keep: bool = False) -> Array:
         return getattr(xp, name)(x, axis=axis, keepdims=keep)
 
-    return lower
+    return of_one(lower)
 
 
 def _var(root: bool) -> Lowering:
@@ -74,7 +92,7 @@ def _running(operation: str) -> Lowering:
         (place,) = positions(axis, x.ndim)
         return one(cast(x, call.dtype), operation, axis=place, include_initial=False)
 
-    return lower
+    return of_one(lower)
 
 
 def _norm(call: Call, x: Array, order: Any = 2, axis: Any = None, keep: bool = False, *, dtype: Any = None) -> Array:
@@ -84,7 +102,9 @@ def _norm(call: Call, x: Array, order: Any = 2, axis: Any = None, keep: bool = F
 
 
 def _logsumexp(call: Call, x: Array, axis: Any, keep: bool = False) -> Array:
-    axes = positions(axis, x.ndim)
+    axes, x = positions(axis, x.ndim), cast(x, call.dtype)
+    if 0 in x.shape:
+        return xp.full(call.shape, -float("inf"), dtype=call.dtype)
     largest = xp.max(x, axis=axes, keepdims=True)
     largest = xp.where(xp.isinf(largest), xp.zeros_like(largest), largest)
     total = xp.log(xp.sum(xp.exp(xp.subtract(x, largest)), axis=axes, keepdims=True))
@@ -123,7 +143,8 @@ LOWERINGS: dict[str, Lowering] = {
     "amax.default": _reduced("max"), "amin.default": _reduced("min"),
     "max.default": _reduced("max"), "min.default": _reduced("min"), "max.dim": _extreme("max"),
     "min.dim": _extreme("min"), "argmax.default": _position("argmax"), "argmin.default": _position("argmin"),
-    **{f"{name}.{kind}": _reduced(name) for name in ("all", "any") for kind in ("default", "dim", "dims")},
+    **{f"{name}.{kind}": _reduced(name) for name in ("all", "any") for kind in ("default", "dim")},
+    **{f"{name}.dims": _truth(name) for name in ("all", "any")},
     "var.correction": _var(False), "std.correction": _var(True),
     **{f"{name}_mean.correction": _with_mean(root) for name, root in (("var", False), ("std", True))},
     "var.dim": _unbiased(False), "std.dim": _unbiased(True),
@@ -131,9 +152,9 @@ LOWERINGS: dict[str, Lowering] = {
     "linalg_vector_norm.default": _norm,
     "norm.ScalarOpt_dim": lambda call, x, order, *rest: _norm(call, x, 2 if order is None else order, *rest),
     "histc.default": _histogram,
-    "logsumexp.default": _logsumexp, "sort.default": _sort, "topk.default": _topk,
-    "sort.stable": lambda call, x, *, stable=None, dim=-1, descending=False: _sort(call, x, dim, descending),
-    "argsort.default": lambda call, x, dim=-1, descending=False: _sort(call, x, dim, descending)[1],
+    "logsumexp.default": _logsumexp, "sort.default": of_one(_sort), "topk.default": of_one(_topk),
+    "sort.stable": lambda call, x, *, stable=None, dim=-1, descending=False: of_one(_sort)(call, x, dim, descending),
+    "argsort.default": lambda call, x, dim=-1, descending=False: of_one(_sort)(call, x, dim, descending)[1],
     **{f"count_nonzero.{kind}": _reduced("count_nonzero") for kind in ("default", "dim_IntList")},
 }  # fmt: skip
 """The lowerings of this chapter, by the operator's overload."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensoria.dtypes import DType, bool_, int64
+import numpy as np
+
+from tensoria.dtypes import DType, bool_, int8, int64
 from tensoria.errors import PortingError
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.programs.standard import cast, setitem
 from tensoria.programs.standard.indexing import subscript
-from tensoria_torch.lowerings.call import Call, Lowering, one, positions, xp
+from tensoria_torch.lowerings.call import Call, Lowering, of_one, one, positions, xp
 
 __all__ = ["LOWERINGS"]
 
@@ -55,6 +57,8 @@ def _index_put(call: Call, x: Array, places: Any, new: Array, add: bool = False)
     key = tuple(slice(None) if place is None else place for place in places)
     if not add:
         return setitem(x, key, new)
+    if x.dtype is bool_:
+        return cast(_index_put(call, cast(x, int8), places, cast(new, int8), add), bool_)
     parts, arrays = subscript(x, key)
     return one(x, "add_at", cast(new, x.dtype), *arrays, key=parts)
 
@@ -168,16 +172,20 @@ def _running_extreme(name: str) -> Lowering:
     """Largest (smallest) components so far, and the last positions where they are."""
 
     def lower(call: Call, x: Array, axis: int) -> tuple[Array, Array]:
-        if not x.ndim:
-            return x, xp.zeros((), dtype="int64")
+        if not x.ndim or 0 in x.shape:
+            return x, xp.zeros(x.shape, dtype="int64")
+        if x.dtype is bool_:
+            value, at = lower(call, cast(x, int8), axis)
+            return cast(value, bool_), at
         (place,) = positions(axis, x.ndim)
         moved = xp.moveaxis(x, place, -1)
         number = xp.arange(x.shape[place])
         before = xp.less_equal(number, xp.expand_dims(number, axis=1))
         wide = xp.expand_dims(moved, axis=-2)
-        bound = -float("inf") if name == "max" else float("inf")
-        if x.dtype.kind != "float":
-            raise PortingError(f"cum{name} of {x.dtype} is not ported.")
+        if x.dtype.kind == "float":
+            bound = -float("inf") if name == "max" else float("inf")
+        else:
+            bound = getattr(np.iinfo(x.dtype.name), "min" if name == "max" else "max")
         value = getattr(xp, name)(xp.where(before, wide, bound), axis=-1)
         here = xp.logical_and(before, xp.equal(wide, xp.expand_dims(value, axis=-1)))
         at = xp.max(xp.where(here, number, 0), axis=-1)
@@ -187,7 +195,7 @@ def _running_extreme(name: str) -> Lowering:
 
 
 def _running_logsumexp(call: Call, x: Array, axis: int) -> Array:
-    if not x.ndim:
+    if not x.ndim or 0 in x.shape:
         return x
     (place,) = positions(axis, x.ndim)
     number = xp.arange(x.shape[place])
@@ -227,7 +235,7 @@ LOWERINGS: dict[str, Lowering] = {
     "index_put.default": _index_put, "masked_scatter.default": _masked_scatter, "scatter_reduce.two": _scatter_reduce,
     "_embedding_bag.default": _bags, "_embedding_bag_forward_only.default": _bags,
     "cummax.default": _running_extreme("max"), "cummin.default": _running_extreme("min"),
-    "logcumsumexp.default": _running_logsumexp, "kthvalue.default": _ranked, "median.dim": _median,
+    "logcumsumexp.default": _running_logsumexp, "kthvalue.default": of_one(_ranked), "median.dim": of_one(_median),
     "median.default": _whole_median,
 }  # fmt: skip
 """The lowerings of this chapter, by the operator's overload."""

@@ -13,7 +13,7 @@ from tensoria.programs.dimensions import Dim, Size
 from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.programs.standard import cast, getitem
-from tensoria_torch.lowerings.call import Call, Lowering, literal_like, one, positions, xp
+from tensoria_torch.lowerings.call import Call, Lowering, literal_like, of_one, one, positions, xp
 
 __all__ = ["LOWERINGS"]
 
@@ -200,7 +200,14 @@ def _scattered(add: bool) -> Lowering:
     def lower(call: Call, x: Array, axis: int, at: Array, updates: Any) -> Array:
         (place,) = positions(axis, x.ndim)
         new = updates if isinstance(updates, SymbolicArray) else literal_like(x, updates)
-        return one(x, "scatter", at, xp.broadcast_to(cast(new, x.dtype), at.shape), axis=place, add=add)
+        if new.ndim and new.shape != at.shape:  # as much of the updates as there are positions
+            new = getitem(new, tuple(slice(0, n) for n in at.shape))
+        new = xp.broadcast_to(cast(new, x.dtype), at.shape)
+        if all(m == n for k, (m, n) in enumerate(zip(x.shape, at.shape, strict=True)) if k != place):
+            return one(x, "scatter", at, new, axis=place, add=add)
+        key = _key(x, tuple(slice(None) if k == place else slice(0, n) for k, n in enumerate(at.shape)))
+        written = one(one(x, "getitem", key=key), "scatter", at, new, axis=place, add=add)
+        return one(x, "setitem", written, key=key)
 
     return lower
 
@@ -265,7 +272,7 @@ LOWERINGS: dict[str, Lowering] = {
     "detach.default": lambda call, x: one(x, "stop_gradient"),
     "transpose.int": _transpose, "t.default": lambda call, x: _transpose(call, x, 0, 1) if x.ndim > 1 else x,
     "permute.default": lambda call, x, axes: xp.permute_dims(x, axes), "unsqueeze.default": _unsqueeze,
-    "movedim.int": lambda call, x, source, target: xp.moveaxis(x, source, target),
+    "movedim.int": of_one(lambda call, x, source, target: xp.moveaxis(x, source, target)),
     **{f"squeeze.{kind}": _squeeze for kind in ("default", "dim", "dims")},
     "expand.default": _expand, "expand_as.default": _expand, "broadcast_to.default": _expand,
     "cat.default": _cat, "stack.default": _stack, "slice.Tensor": _slice, "select.int": _select,

@@ -17,6 +17,8 @@ from tensoria.programs.passes.constants import fold_constants
 from tensoria.programs.passes.contraction import lower_contractions
 from tensoria.programs.passes.dead_code import remove_dead_code
 from tensoria.programs.passes.definitions import apply_definitions
+from tensoria.programs.passes.folding import fold_batch_norms
+from tensoria.programs.passes.fusion import fuse_primitives
 from tensoria.programs.passes.layout import channels_last
 from tensoria.programs.passes.literals import spread_literals
 from tensoria.programs.passes.movement import collapse_movement
@@ -31,7 +33,9 @@ __all__ = [
     "apply_definitions",
     "channels_last",
     "collapse_movement",
+    "fold_batch_norms",
     "fold_constants",
+    "fuse_primitives",
     "lower_contractions",
     "lowered",
     "optimised",
@@ -51,8 +55,10 @@ LATE: Final[dict[str, Callable[[Any], Any]]] = {
     "movement": collapse_movement, "dead code": remove_dead_code,
 }  # fmt: skip
 """After contractions have become matrix products between reshapes."""
-SPECIAL: Final[dict[str, Callable[[Any], Any]]] = {"layout": channels_last, "rows": vectors_as_rows}
-"""What suits some backends only: it runs if it is named, or where the backend asks for it."""
+SPECIAL: Final[dict[str, Callable[[Any], Any]]] = {
+    "fusion": fuse_primitives, "folding": fold_batch_norms, "layout": channels_last, "rows": vectors_as_rows,
+}  # fmt: skip
+"""What suits some backends or uses only: it runs if it is named, or where the backend or the use asks for it."""
 OPTIMISATIONS: Final = {**SPECIAL, **EARLY, **LATE}
 """The passes by name, in order."""
 
@@ -82,10 +88,20 @@ def lowered(
         known: operations that stay, although they have a definition in simpler ones.
         also: the special passes that belong to all passes here.
         updates: whether what a call changes in the state is kept, which is no result (but one of the pure form).
+
+    Raises:
+        TracingError: there is no pass of that name, or "folding" is to go into a model whose parameters stay.
     """
     names = _names(passes)
-    program = program if updates else dataclasses.replace(program, updates={})
-    special = also if passes is True else [name for name in names if name in SPECIAL]
+    special = list(also) if passes is True else [name for name in names if name in SPECIAL]
+    if "folding" in special and updates:
+        raise TracingError(
+            "a model with parameters of its own keeps them: the pass 'folding' would leave some without effect.",
+            legal='p.optimised(["folding"]) first, which makes them constants',
+        )
+    if program.updates and not updates:
+        special = [name for name in special if name != "folding"]
+        program = dataclasses.replace(program, updates={})
     for name in (name for name in SPECIAL if name in special):
         program = remove_dead_code(collapse_movement(SPECIAL[name](program)))
     program = apply_definitions(program, known)
