@@ -275,7 +275,7 @@ def _ratio(n: Size, m: Size) -> float | None:
 
 
 def _along(operation: str) -> Lowering:
-    return lambda call, x: one(x, operation, axis=x.ndim - 1)
+    return lambda call, x: x if 0 in x.shape else one(x, operation, axis=x.ndim - 1)
 
 
 def _entropy(call: Call, x: Array, labels: Array) -> tuple[Array, Array]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tensoria.dtypes import DType, float64
 from tensoria.programs.standard import cast
 from tensoria_tensorflow.lowerings.call import Array, Call, Known, Lowering, one, position, positions, xp
 
@@ -24,9 +25,20 @@ def _reduced(operation: str) -> Lowering:
             return x
         if operation == "mean" and x.dtype.kind in ("int", "uint"):
             return _whole_mean(x, chosen, keepdims)
+        if operation in ("max", "min") and any(x.shape[axis] == 0 for axis in chosen):
+            shape = tuple(1 if n in chosen else size for n, size in enumerate(x.shape) if keepdims or n not in chosen)
+            return xp.full(shape, _bound(x.dtype, operation == "max"), dtype=x.dtype)
         return one(x, operation, axes=chosen, keepdims=keepdims)
 
     return lower
+
+
+def _bound(dtype: DType, lowest: bool) -> float:
+    """What the largest (smallest) of no components is."""
+    if dtype.kind == "float":
+        return -np.inf if lowest else np.inf
+    limits = np.iinfo(dtype.name)
+    return int(limits.min if lowest else limits.max)
 
 
 def _whole_mean(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
@@ -42,7 +54,8 @@ def _whole_mean(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
 
 
 def _norm(call: Call, x: Array, axes: Known) -> Array:
-    return xp.sqrt(one(xp.square(x), "sum", axes=positions(axes, x.ndim), keepdims=bool(call.attribute("keep_dims"))))
+    total = one(xp.square(x), "sum", axes=positions(axes, x.ndim), keepdims=bool(call.attribute("keep_dims")))
+    return xp.sqrt(total) if x.dtype.kind in ("float", "complex") else cast(xp.sqrt(cast(total, float64)), x.dtype)
 
 
 def _place(operation: str) -> Lowering:
