@@ -18,13 +18,6 @@ keras = pytest.importorskip("keras")
 layers = keras.layers
 
 
-def captured() -> bool:
-    return get("tensorflow").captures(keras.Sequential([layers.Input((2,)), layers.Dense(2)]))
-
-
-pytestmark = pytest.mark.skipif(not captured(), reason="models of Keras are not captured yet")
-
-
 def net(n: int) -> Any:
     return keras.Sequential([
         layers.Input((8,)), layers.Dense(n, activation="relu"), layers.Dense(n, activation="relu"),
