@@ -213,6 +213,7 @@ def minilm() -> Any:
     try:
         folder = find_model()
     except TensoriaError as error:
+        # Its weights come with a package of the extra `examples`, which may be missing.
         pytest.skip(str(error))
     return transformers.AutoModel.from_pretrained(str(folder)).eval()
 
