@@ -20,7 +20,7 @@ import numpy as np
 import sympy as sp
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 
 MASS, SPIN = 1.0, 0.5
 M = tn.Space("M", 4)

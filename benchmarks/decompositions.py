@@ -24,7 +24,7 @@ import numpy as np
 import tensorly
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 
 Array = Any
 Factors = list[np.ndarray[Any, Any]]

@@ -23,7 +23,7 @@ import numpy as np
 from timing import TURN, Call, machine, microseconds, paired, turns
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 
 Array = Any
 OPERATIONS = ("add", "matmul", "sum", "reshape", "getitem", "setitem")

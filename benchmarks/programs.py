@@ -25,7 +25,7 @@ import numpy as np
 from timing import TURN, machine, microseconds, paired, turns
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.tensor import Tensor
 
 Array = Any

@@ -19,7 +19,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 
 Call = Callable[[], Any]
 

@@ -12,7 +12,7 @@ from tensoria.algebra.factorisations import QR, SVD, Eig, EigH, Polar, eig, eigh
 from tensoria.algebra.forms import det, interior, wedge
 from tensoria.algebra.patterns import rearrange, reduce
 from tensoria.algebra.raising import inner
-from tensoria.backend import available, use
+from tensoria.discovery import available, use
 from tensoria.dtypes import (
     DType,
     bfloat16,

@@ -1,10 +1,7 @@
-"""Backends: what tensoria needs from an array framework, and how it is found.
+"""Backends: what tensoria needs from an array framework (`discovery` says how one is found).
 
 Requirements that shape this layer:
 
-* a framework is imported when it is first used, never at `import tensoria`; an array that arrives proves that its
-  framework is loaded already, so adoption looks through `sys.modules` before it loads anything;
-* third parties add a backend by an entry point in the group `tensoria.backends`, named like the framework's module;
 * native arrays pass through untouched: a backend is functions *on* the framework's arrays, not a wrapper around them;
 * while a framework traces Python code, nothing here reads a context variable or a growing dictionary (see `caching`).
 
@@ -14,14 +11,11 @@ A backend is a subclass of `Backend`: the attributes without a value and the met
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import functools
-import importlib.metadata
 import operator
 import re
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +23,7 @@ import numpy as np
 
 from tensoria.components import Components
 from tensoria.dtypes import DType, dtype, int64, promoted
-from tensoria.errors import BackendError, BackendNotFoundError, ConversionError, DTypeError, ShapeError
+from tensoria.errors import BackendError, DTypeError, ShapeError
 from tensoria.literals import check_dimensions
 from tensoria.network import NetworkPlan, execute, plan_network, structural_path
 from tensoria.planner import plan_pair
@@ -38,27 +32,14 @@ from tensoria.structure import Cache, Structure
 
 __all__ = [
     "FORMS",
-    "GROUP",
-    "NATIVE_TYPES",
     "PYTHON_OPERATORS",
     "Array",
     "Backend",
     "Form",
-    "available",
-    "backend_of",
-    "convert",
-    "current",
     "device_name",
-    "get",
-    "loaded",
-    "register",
-    "run_on",
-    "takes",
-    "use",
 ]
 
 Array = Any
-GROUP = "tensoria.backends"
 _DEVICE = re.compile(r"(?:/job:[^/]*/replica:\d+/task:\d+)?/?(?:device:)?([A-Za-z_]+)(?::(\d+))?\Z")
 
 
@@ -167,9 +148,6 @@ class Backend:
 
     def __deepcopy__(self, memo: object) -> Backend:
         return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return get, (self.name,)
 
     # -- arrays ---------------------------------------------------------------------------------------------------
 
@@ -678,193 +656,3 @@ class Backend:
         if out_of is not None or result.dtype != array.dtype:
             result = self.kernels.cast(result, array.dtype if out_of is None else out_of)
         return result
-
-
-# -- finding them -----------------------------------------------------------------------------------------------------
-
-_current: contextvars.ContextVar[str] = contextvars.ContextVar("tensoria backend", default="numpy")
-_loaded: dict[str, Backend] = {}
-_loading = threading.RLock()
-_entry_points: dict[str, importlib.metadata.EntryPoint] | None = None
-
-
-def available() -> tuple[str, ...]:
-    """The names of all registered backends, whether their frameworks are installed or not.
-
-    >>> "numpy" in available()
-    True
-    """
-    return tuple(_registered())
-
-
-def _registered() -> dict[str, importlib.metadata.EntryPoint]:
-    global _entry_points
-    if _entry_points is None:
-        _entry_points = {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
-    return _entry_points
-
-
-def get(name: str) -> Backend:
-    """The backend of that name, loaded with its framework on first use.
-
-    Raises:
-        BackendNotFoundError: none is registered by that name, or its framework is not installed.
-
-    >>> get("numpy")
-    <backend 'numpy'>
-    """
-    found = _loaded.get(name)
-    if found is not None:
-        return found
-    with _loading:
-        if name in _loaded:
-            return _loaded[name]
-        point = _registered().get(name)
-        if point is None:
-            known = ", ".join(map(repr, available()))
-            raise BackendNotFoundError(f"no backend is named {name!r}; registered are {known}.")
-        try:
-            backend = point.load()
-        except ModuleNotFoundError as error:
-            raise BackendNotFoundError(
-                f"the backend {name!r} needs the module {error.name!r}, which is not installed.",
-                legal=f"pip install 'tensoria[{name}]'",
-            ) from error
-        except (ImportError, OSError) as error:
-            raise BackendNotFoundError(f"the backend {name!r} is installed and does not load: {error}") from error
-        _loaded[name] = backend
-        return backend  # type: ignore[no-any-return]
-
-
-def register(backend: Backend, of: type) -> None:
-    """Make a backend known that has no entry point: tensoria's own, whose arrays are of one type."""
-    _loaded[backend.name] = backend
-    NATIVE_TYPES[of] = backend
-
-
-def loaded() -> tuple[Backend, ...]:
-    """The backends that have been used already, so that their frameworks are imported."""
-    return tuple(_loaded.values())
-
-
-def backend_of(value: Any) -> Backend | None:
-    """The backend that owns a native array, or None; the answer is remembered for each type."""
-    return NATIVE_TYPES[type(value)] if type(value) in NATIVE_TYPES else _recognise(value)
-
-
-def _recognise(value: Any) -> Backend | None:
-    # An array's framework is imported already; among registered backends only such can own it. A backend whose name
-    # is not its framework's is asked last, and only if it is loaded.
-    for name in sorted(_registered(), key=lambda known: known != "numpy"):
-        if name in sys.modules or name in _loaded:
-            try:
-                backend = get(name)
-            except BackendNotFoundError:
-                continue
-            if backend.owns(value):
-                NATIVE_TYPES.setdefault(type(value), backend)
-                return backend
-    return None
-
-
-NATIVE_TYPES: dict[type, Backend] = {}
-"""The backends of the types of native arrays that have been met."""
-
-
-def current() -> Backend:
-    """The backend on which new tensors are made: set by `use`, else NumPy."""
-    return get(_current.get())
-
-
-@contextlib.contextmanager
-def use(backend: str) -> Iterator[Backend]:
-    """Make a backend the one on which new tensors are made, for the duration of a `with` block.
-
-    The choice is a context variable: threads and asynchronous tasks do not see each other's.
-
-    Raises:
-        BackendNotFoundError: there is none of that name.
-
-    >>> with use("numpy") as backend:
-    ...     backend.name
-    'numpy'
-    """
-    found = get(backend)
-    token = _current.set(backend)
-    try:
-        yield found
-    finally:
-        _current.reset(token)
-
-
-_moved: contextvars.ContextVar[frozenset[tuple[Backend, Backend]]] = contextvars.ContextVar(
-    "tensoria moved functions", default=frozenset()
-)
-
-
-@contextlib.contextmanager
-def run_on(engine: Backend, own: Backend) -> Iterator[Backend]:
-    """Run a function of one backend's tensors on another one, for the duration of a `with` block.
-
-    New tensors are made there, and the former backend's that the function holds become constants beside its arguments.
-    """
-    with use(engine.name) as found:
-        if own is engine:
-            yield found
-            return
-        token = _moved.set(_moved.get() | {(own, engine)})
-        try:
-            yield found
-        finally:
-            _moved.reset(token)
-
-
-def takes(target: Backend, source: Backend) -> bool:
-    """Whether tensors of one backend become constants beside those of another: a program's, or a moved function's."""
-    return target.lifts or (source, target) in _moved.get()
-
-
-def convert(array: Array, source: Backend, target: Backend, copy: bool | None = None) -> Array:
-    """One backend's array as another's: by DLPack where the frameworks allow it, else by a copy through the host.
-
-    Raises:
-        ConversionError: the array carries a history of derivatives, which the move would cut; or `copy=False` and
-            the frameworks can not share this memory.
-    """
-    if source is target:
-        return array
-    if source.requires_grad(array):
-        raise ConversionError(
-            f"a tensor that requires grad can not move from {source.name} to {target.name}: its history would be lost.",
-            legal=f"t.detach().to(backend={target.name!r})",
-        )
-    target.native_dtype(source.dtype(array))  # a data type that the target lacks is an error, never another one
-    shared = None if copy is True else target.import_array(array, source)
-    if copy is False:
-        if shared is None:
-            with contextlib.suppress(ConversionError):
-                shared = target.asarray(source.to_numpy(array), None, None, False)
-        if shared is None or not _is_shared(array, source, shared, target):
-            raise ConversionError(
-                f"{source.name} and {target.name} can not share this array; copy=False is impossible."
-            )
-        return shared
-    if shared is not None:
-        # What is written to in the one must not show in an immutable tensor of the other.
-        return shared if source.immutable is target.immutable else target.unshared(shared)
-    return target.asarray(source.to_numpy(array), source.dtype(array), None, True)
-
-
-def _is_shared(array: Array, source: Backend, made: Array, target: Backend) -> bool:
-    """Whether an array that was made of another one shows the same memory, as far as NumPy can tell in the host's."""
-    import numpy as np
-
-    if target.dtype(made) is not source.dtype(array):
-        return False
-    if source.device(array) != "cpu" or not all(made.shape):
-        return True
-    before, after = source.to_numpy(array), target.to_numpy(made)
-    if np.shares_memory(before, after):
-        return True
-    # Where NumPy gets copies of both (bfloat16), the import by DLPack is believed.
-    return not np.shares_memory(before, source.to_numpy(array)) and not np.shares_memory(after, target.to_numpy(made))

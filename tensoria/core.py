@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from tensoria.backend import FORMS, Array, Backend, Form, backend_of, convert, takes
+from tensoria.backend import FORMS, Array, Backend, Form
+from tensoria.conversion import convert
 from tensoria.declared import carried, reordered
+from tensoria.discovery import backend_of, takes
 from tensoria.dtypes import DType, float64
 from tensoria.errors import AxisError, BackendError, ModeError, ShapeError
 from tensoria.indices import PLAIN, Axes, Index, axes, bare, check_sizes

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tensoria.backend import NATIVE_TYPES, Array, Backend, backend_of, takes
+from tensoria.backend import Array, Backend
 from tensoria.core import BaseTensor, T, adopt, kept, same_backend
 from tensoria.declared import Groups, carried, declare
+from tensoria.discovery import NATIVE_TYPES, backend_of, takes
 from tensoria.errors import BackendError, ModeError, NotationError, ShapeError, TensoriaError, VarianceError
 from tensoria.indices import PLAIN, Axes, Index, axes, plain
 from tensoria.matching import check_same_frame, exchangeable, meeting, symbol_groups

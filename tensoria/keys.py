@@ -14,8 +14,9 @@ from typing import Any, SupportsIndex, cast
 
 import numpy as np
 
-from tensoria.backend import Array, Backend, backend_of
+from tensoria.backend import Array, Backend
 from tensoria.core import BaseTensor, same_backend
+from tensoria.discovery import backend_of
 from tensoria.errors import BackendError, ModeError, PositionError, ShapeError
 from tensoria.indices import PLAIN
 from tensoria.literals import MAX_DIMENSIONS, check_dimensions

@@ -7,10 +7,12 @@ from types import EllipsisType
 from typing import Any
 
 from tensoria.algebra import exterior, symmetry
-from tensoria.backend import Array, Backend, backend_of, convert, current, get
+from tensoria.backend import Array, Backend
 from tensoria.casting import cast
+from tensoria.conversion import convert
 from tensoria.core import BaseTensor, labelled
 from tensoria.declared import Groups
+from tensoria.discovery import backend_of, current, get
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
 from tensoria.errors import ConversionError, NotationError, SpaceError

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from tensoria import dtypes, making
-from tensoria.backend import available, get
+from tensoria.discovery import available, get
 from tensoria.errors import BackendNotFoundError
 from tensoria.namespace import (
     constants,

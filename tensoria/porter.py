@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 import tensoria as tn
-from tensoria.backend import backend_of, convert, get
+from tensoria.conversion import convert
+from tensoria.discovery import backend_of, get
 from tensoria.errors import FileError, PortingError
 from tensoria.programs.natives import numbers
 from tensoria.programs.program import Program

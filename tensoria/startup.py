@@ -12,7 +12,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from tensoria.backend import Backend, get
+from tensoria.backend import Backend
+from tensoria.discovery import get
 
 __all__ = ["start"]
 

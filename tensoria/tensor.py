@@ -17,8 +17,9 @@ from typing import Any
 
 from tensoria import contraction, indexing, printing
 from tensoria.algebra import fusing, patterns, raising, symmetry
-from tensoria.backend import Backend, backend_of, convert, device_name, get
+from tensoria.backend import Backend, device_name
 from tensoria.casting import cast
+from tensoria.conversion import convert
 from tensoria.coordinatewise import (
     binary,
     check_broadcast,
@@ -30,6 +31,7 @@ from tensoria.coordinatewise import (
     unary,
 )
 from tensoria.core import BaseTensor, adopt, kept, new, relabelled, require_labelled, same_backend, transposed
+from tensoria.discovery import backend_of, get
 from tensoria.domains import check_domain
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype

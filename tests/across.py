@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import available, backend_of, get
+from tensoria.discovery import available, backend_of, get
 from tensoria.errors import BackendNotFoundError, TensoriaError
 from tensoria.tensor import Tensor
 

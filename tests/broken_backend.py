@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tensoria import backend as registry
+from tensoria import discovery as registry
 from tensoria import modules
-from tensoria.backend import Backend, get
+from tensoria.backend import Backend
+from tensoria.discovery import get
 
 NAME = "broken"
 H = 1e-5

@@ -17,7 +17,7 @@ from tensoria_conformance.comparison import EPSILON, agreement, coarsest, tolera
 from tensoria_conformance.recording import first_divergence, recording
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import ShapeError
 
 X = np.linspace(-1.0, 1.0, 6).reshape(2, 3)

@@ -11,7 +11,7 @@ import pytest
 from across import installed
 from tensoria_conformance.contracts import CHAPTERS
 
-from tensoria.backend import available
+from tensoria.discovery import available
 
 pytest_plugins = ["pytester"]
 PLUGIN = ("-p", "tensoria_conformance.plugin", "-p", "no:cacheprovider")

@@ -25,7 +25,7 @@ from einops import array_api as einops_array_api
 from hypothesis import given
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import ConversionError, ModeError
 
 random = np.random.default_rng(0)

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import BackendError, DTypeError, ModeError, NotationError, ShapeError
 
 FLOATS = ["float32", "float64"]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from spacetimes import PLANE, SPACE, SPACETIME, kerr, lumpy, polar, schwarzschild, sphere
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import ConversionError, DTypeError, MetricError, ModeError, ShapeError, SpaceError, VarianceError
 
 pytestmark = pytest.mark.skipif(

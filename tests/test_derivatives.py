@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import AxisError, DTypeError, ModeError, ShapeError, SpaceError, VarianceError
 
 pytestmark = pytest.mark.skipif(

@@ -35,6 +35,8 @@ planning
 planner
 network
 backend
+discovery
+conversion
 casting core
 matching permuting
 metric

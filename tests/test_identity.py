@@ -18,7 +18,7 @@ from across import native, values
 
 import tensoria as tn
 from tensoria import matching, spaces
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import SpaceError
 from tensoria.indices import _axes, _indices
 from tensoria.structure import Cache

@@ -11,8 +11,8 @@ import pytest
 from tensor_programs import reference
 
 import tensoria as tn
-from tensoria.backend import get
 from tensoria.core import new
+from tensoria.discovery import get
 from tensoria.limits.expectation import duals
 from tensoria.limits.expectation.closed_forms import Pair
 from tensoria.limits.expectation.pairs import pair_by_quadrature

@@ -9,7 +9,7 @@ import pytest
 from tensor_programs import autoencoder, two_layers
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import LimitError
 from tensoria.limits.language.activations import ACTIVATIONS, rectified
 from tensoria.limits.language.continuity import breaks_of, controlled, parameter_controlled, pseudo_lipschitz

@@ -10,7 +10,7 @@ import pytest
 from tensor_programs import reference
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import LimitError
 from tensoria.limits.training import SGD, Adam, Parameters, train, update_exponents
 

@@ -13,7 +13,7 @@ import pytest
 from across import installed, values
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import BackendError, ConversionError
 from tensoria.tensor import Tensor
 

@@ -10,7 +10,7 @@ import pytest
 from across import installed, native, refusal, values
 
 import tensoria as tn
-from tensoria.backend import current, get
+from tensoria.discovery import current, get
 from tensoria.errors import BackendError, BackendNotFoundError, ConversionError, DTypeError, NotationError
 
 V = tn.Space("V", 3)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import BackendError, LimitError
 from tensoria.limits.laws import Law
 

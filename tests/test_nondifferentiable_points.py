@@ -11,7 +11,7 @@ import pytest
 from across import installed, native, values
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 
 pytestmark = pytest.mark.skipif(
     not any(get(name).differentiates for name in installed()), reason="no installed backend differentiates"

@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 from models import MODELS, stressed  # noqa: E402
 
 import tensoria as tn  # noqa: E402
-from tensoria.backend import get  # noqa: E402
+from tensoria.discovery import get  # noqa: E402
 from tensoria.dtypes import float16, float32  # noqa: E402
 from tensoria.errors import FileError, PortingError  # noqa: E402
 from tensoria.porting.parity.matching import matched  # noqa: E402

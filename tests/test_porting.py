@@ -15,7 +15,8 @@ torch = pytest.importorskip("torch")
 from models import MODELS, Example, Perceptron, Tied, flat, stressed  # noqa: E402
 
 import tensoria as tn  # noqa: E402
-from tensoria.backend import convert, get  # noqa: E402
+from tensoria.conversion import convert  # noqa: E402
+from tensoria.discovery import get  # noqa: E402
 from tensoria.errors import BackendNotFoundError, PortingError, ShapeError  # noqa: E402
 from tensoria.programs.program import Program  # noqa: E402
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st  # noqa: E402
 from tensoria_torch.lowerings.call import own_dtype  # noqa: E402
 from test_porting_operators import computed, flat, lowered  # noqa: E402
 
-from tensoria.backend import get  # noqa: E402
+from tensoria.discovery import get  # noqa: E402
 from tensoria.programs.types import Type  # noqa: E402
 
 Found = tuple[str, tuple[Any, ...], dict[str, Any]]

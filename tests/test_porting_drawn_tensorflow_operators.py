@@ -20,7 +20,7 @@ from tensoria_tensorflow.lowerings.call import own_dtype  # noqa: E402
 from test_porting_tensorflow_operators import called  # noqa: E402
 
 import tensoria as tn  # noqa: E402
-from tensoria.backend import get  # noqa: E402
+from tensoria.discovery import get  # noqa: E402
 
 Found = tuple[str, dict[str, Any]]
 Draw = Callable[[Any], Any]

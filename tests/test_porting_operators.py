@@ -16,7 +16,8 @@ from tensoria_torch.lowerings.call import Draws, own_dtype  # noqa: E402
 from tensoria_torch.lowerings.randomness import RANDOM  # noqa: E402
 from tensoria_torch.sizes import Sizes  # noqa: E402
 
-from tensoria.backend import Backend, get  # noqa: E402
+from tensoria.backend import Backend  # noqa: E402
+from tensoria.discovery import get  # noqa: E402
 from tensoria.programs.evaluation import evaluate  # noqa: E402
 from tensoria.programs.recorder import Recorder, SymbolicArray, recording  # noqa: E402
 from tensoria.programs.types import Literal, Type, Value  # noqa: E402

@@ -16,7 +16,8 @@ from keras import layers  # noqa: E402
 from tensorflow_models import APPLICATIONS, MODELS, Block, Module, Transformer, looping, stressed  # noqa: E402
 
 import tensoria as tn  # noqa: E402
-from tensoria.backend import convert, get  # noqa: E402
+from tensoria.conversion import convert  # noqa: E402
+from tensoria.discovery import get  # noqa: E402
 from tensoria.errors import PortingError  # noqa: E402
 from tensoria.programs.program import Program  # noqa: E402
 

@@ -14,7 +14,7 @@ from tensoria_tensorflow.lowerings import LOWERINGS  # noqa: E402
 from tensoria_tensorflow.lowerings.call import own_dtype  # noqa: E402
 
 import tensoria as tn  # noqa: E402
-from tensoria.backend import get  # noqa: E402
+from tensoria.discovery import get  # noqa: E402
 from tensoria.programs.program import Program  # noqa: E402
 
 EXAMPLES = list(examples())

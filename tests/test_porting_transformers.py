@@ -22,7 +22,8 @@ from real_models import MODELS, Model, Objective, tensors  # noqa: E402
 from tensoria_torch.containers import plain  # noqa: E402
 
 import tensoria as tn  # noqa: E402
-from tensoria.backend import convert, get  # noqa: E402
+from tensoria.conversion import convert  # noqa: E402
+from tensoria.discovery import get  # noqa: E402
 from tensoria.programs.program import Program  # noqa: E402
 
 PORTED: dict[str, Any] = {}

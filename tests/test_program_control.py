@@ -10,7 +10,7 @@ import pytest
 from across import native, values
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import BackendError, DTypeError, ShapeError, TracingError
 from tensoria.programs.passes import remove_dead_code
 from tensoria.programs.program import Program, load

@@ -11,7 +11,7 @@ from across import native, values
 from program_operations import EXAMPLES, Example, program_of
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import DTypeError, ModeError, ShapeError
 from tensoria.programs.derivatives import RULES, WITHOUT
 from tensoria.programs.operations import OPERATIONS

@@ -13,6 +13,7 @@ from models import MODELS, flat, stressed  # noqa: E402
 from torch import nn  # noqa: E402
 
 import tensoria as tn  # noqa: E402
+from tensoria.discovery import get  # noqa: E402
 from tensoria.programs.passes import OPTIMISATIONS, lowered, stored  # noqa: E402
 
 KNOWN = ("convolution", "batch_norm", "relu", "max_pool", "mean_pool", "pad", "linear", "layer_norm", "gelu")
@@ -81,8 +82,8 @@ def test_passes_keep_what_a_program_computes(name: str, passes: list[str]) -> No
     module, program, args, kwargs = example(name)
     changed = program.optimised(passes)
     given = [leaf.numpy() for leaf in (*args, *kwargs.values()) if isinstance(leaf, torch.Tensor)]
-    arrays = [tn.backend.get("numpy").asarray(leaf, None, None, None) for leaf in given]
-    found = changed.evaluate(tn.backend.get("numpy"), arrays)
+    arrays = [get("numpy").asarray(leaf, None, None, None) for leaf in given]
+    found = changed.evaluate(get("numpy"), arrays)
     for a, b in zip(found, flat(module(*args, **kwargs)), strict=True):
         b = b.detach().numpy()
         assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max()

@@ -11,7 +11,7 @@ import pytest
 from operations_page import PAGE, page
 from program_operations import EXAMPLES, Example, program_of
 
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.programs.definitions import DEFINITIONS
 from tensoria.programs.operations import OPERATIONS
 from tensoria.programs.passes import apply_definitions

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import tensoria as tn
 from tensoria import random
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.dtypes import DType, int32, int64, uint32
 from tensoria.errors import (
     AxisError,

@@ -14,7 +14,7 @@ import pytest
 from across import installed, native, refusal, values
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import MatrixError, ShapeError
 from tensoria.tensor import Tensor
 

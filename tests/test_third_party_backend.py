@@ -17,7 +17,7 @@ from tensoria_conformance.contracts import CONTRACTS
 from tensoria_conformance.running import contracts
 
 import tensoria as tn
-from tensoria import backend as registry
+from tensoria import discovery as registry
 from tensoria.backend import Backend
 from tensoria.errors import BackendNotFoundError
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import tensoria as tn
-from tensoria.backend import backend_of, get
+from tensoria.discovery import backend_of, get
 from tensoria.errors import DTypeError
 from tensoria_conformance.claims import numbers
 from tensoria_conformance.comparison import agreement, coarsest, tolerance

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import tensoria as tn
-from tensoria.backend import backend_of
+from tensoria.discovery import backend_of
 from tensoria.errors import DTypeError
 from tensoria_conformance.comparison import agreement, coarsest, tolerance
 from tensoria_conformance.contracts import NotApplicable

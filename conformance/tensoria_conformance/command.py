@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from tensoria.backend import available
+from tensoria.discovery import available
 from tensoria.errors import BackendNotFoundError, TensoriaError
 from tensoria.startup import start
 from tensoria_conformance import baseline as baselines

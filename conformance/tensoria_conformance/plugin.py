@@ -83,7 +83,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     contract = getattr(metafunc.function, "contract", None)
     if contract is None and not _ours(metafunc):
         return
-    from tensoria.backend import available
+    from tensoria.discovery import available
 
     names = asked(metafunc.config)
     unknown = [name for name in names or () if name not in available()]
@@ -114,7 +114,7 @@ def _ours(metafunc: pytest.Metafunc) -> bool:
 @pytest.fixture(scope="session")
 def backend(request: pytest.FixtureRequest) -> str:
     """The name of a registered backend whose framework is installed: the test runs once for each."""
-    from tensoria.backend import get
+    from tensoria.discovery import get
     from tensoria.errors import BackendNotFoundError
 
     name: str = request.param

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 
-from tensoria.backend import available, get
+from tensoria.discovery import available, get
 from tensoria.errors import BackendNotFoundError
 from tensoria_conformance import suite
 from tensoria_conformance.contracts import CHAPTERS, CONTRACTS, Contract, Outcome

@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tensoria.backend import Array, backend_of
+from tensoria.backend import Array
 from tensoria.core import BaseTensor, new
+from tensoria.discovery import backend_of
 from tensoria.errors import AxisError, ModeError, NotationError, ShapeError, SpaceError
 from tensoria.indices import NAME, PLAIN, Axes, Index, axes, plain
 from tensoria.matching import require_privileged

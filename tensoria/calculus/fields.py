@@ -17,12 +17,13 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from tensoria.backend import Array, Backend, run_on
+from tensoria.backend import Array, Backend
 from tensoria.calculus.connection import Connection
 from tensoria.calculus.lifting import engine_of, returned
 from tensoria.components import Components, of_array
 from tensoria.coordinatewise import is_scalar
 from tensoria.core import BaseTensor
+from tensoria.discovery import run_on
 from tensoria.dtypes import int64, promoted
 from tensoria.einsum import einsum
 from tensoria.errors import ConversionError, DTypeError, ModeError, ShapeError, SpaceError

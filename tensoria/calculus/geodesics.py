@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tensoria.backend import Array, run_on
+from tensoria.backend import Array
 from tensoria.calculus.covariant import turned
 from tensoria.calculus.fields import Field, Points, contracted
 from tensoria.calculus.integration import State, integrated
 from tensoria.calculus.lifting import engine_of, fitted, returned
 from tensoria.calculus.metric_field import connection_jet
 from tensoria.core import BaseTensor
+from tensoria.discovery import run_on
 from tensoria.errors import ModeError, ShapeError
 from tensoria.indices import PLAIN, Axes, Index, axes
 from tensoria.namespace.manipulation import reshape, stack

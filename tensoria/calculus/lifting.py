@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tensoria.backend import Array, Backend, available, backend_of, convert, current, get, loaded, run_on, takes
+from tensoria.backend import Array, Backend
 from tensoria.calculus.trees import Tree, flatten, mapped, unflatten
 from tensoria.components import of_array
+from tensoria.conversion import convert
 from tensoria.core import BaseTensor, transposed
+from tensoria.discovery import available, backend_of, current, get, loaded, run_on, takes
 from tensoria.errors import (
     BackendError,
     BackendNotFoundError,

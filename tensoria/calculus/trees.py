@@ -12,8 +12,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tensoria.backend import backend_of
 from tensoria.core import BaseTensor
+from tensoria.discovery import backend_of
 from tensoria.errors import ModeError
 
 __all__ = ["LEAF", "Tree", "flatten", "leaves_like", "mapped", "unflatten"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import available, get
+from tensoria.discovery import available, get
 from tensoria.errors import BackendError, LimitError
 from tensoria.limits.analysis import analyse
 from tensoria.limits.digits import compare, digits

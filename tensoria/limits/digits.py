@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import LimitError
 from tensoria.limits.empirical import sampled
 from tensoria.limits.kernels.kernel import InfiniteWidth

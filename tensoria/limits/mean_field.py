@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import LimitError
 from tensoria.limits.expectation import duals
 from tensoria.limits.language.nonlinearity import Nonlinearity, traced

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import Array, Backend, get
+from tensoria.backend import Array, Backend
+from tensoria.discovery import get
 from tensoria.dtypes import float64
 from tensoria.errors import LimitError
 from tensoria.limits.language.dimensions import Dimension

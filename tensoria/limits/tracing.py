@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import LimitError
 from tensoria.indices import PLAIN
 from tensoria.limits.language.dimensions import Dimension

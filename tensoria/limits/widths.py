@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import Backend, available, get
+from tensoria.backend import Backend
+from tensoria.discovery import available, get
 from tensoria.errors import LimitError, PortingError
 from tensoria.limits.instance import Instance
 from tensoria.limits.laws import Drawn, Law, chosen, law_of

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Final
 
-from tensoria.backend import Backend, available, get
+from tensoria.backend import Backend
+from tensoria.discovery import available, get
 from tensoria.errors import BackendNotFoundError, LimitError
 from tensoria.limits.laws import Law
 from tensoria.limits.scaling import Finding, powers

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from tensoria.backend import available, get
+from tensoria.discovery import available, get
 from tensoria.errors import BackendError, FileError, LimitError
 from tensoria.mup.plans import Plan, from_json
 from tensoria.programs.dimensions import Dim, bind

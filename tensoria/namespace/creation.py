@@ -8,9 +8,10 @@ from numbers import Real
 from typing import Any
 
 from tensoria import dtypes
-from tensoria.backend import Backend, backend_of, current, get
+from tensoria.backend import Backend
 from tensoria.coordinatewise import is_scalar, number
 from tensoria.core import BaseTensor, new, same_backend
+from tensoria.discovery import backend_of, current, get
 from tensoria.dtypes import DType
 from tensoria.errors import ShapeError
 from tensoria.indices import PLAIN

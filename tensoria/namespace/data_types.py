@@ -6,10 +6,10 @@ import functools
 from typing import Any, NamedTuple
 
 from tensoria import dtypes
-from tensoria.backend import backend_of
 from tensoria.casting import cast
 from tensoria.coordinatewise import is_scalar, number
 from tensoria.core import BaseTensor, kept
+from tensoria.discovery import backend_of
 from tensoria.dtypes import DType
 from tensoria.errors import DTypeError
 from tensoria.namespace.dispatch import tensor_of

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tensoria import coordinatewise
-from tensoria.backend import Array, Backend, backend_of, current, takes
+from tensoria.backend import Array, Backend
 from tensoria.coordinatewise import is_scalar, number
 from tensoria.core import BaseTensor, new, same_backend
+from tensoria.discovery import backend_of, current, takes
 from tensoria.domains import DOMAINS, HALVES, check_domain
 from tensoria.dtypes import DType, beside, float32, promoted
 from tensoria.dtypes import dtype as as_dtype

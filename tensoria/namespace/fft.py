@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tensoria.backend import current, get
+from tensoria.discovery import current, get
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
 from tensoria.indices import PLAIN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.dtypes import DTYPES, DType, int64
 from tensoria.errors import DTypeError
 from tensoria.namespace.data_types import isdtype

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.indices import PLAIN
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.programs.symbolic import backend as symbolic

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tensoria.backend import Backend, available, get
+from tensoria.backend import Backend
+from tensoria.discovery import available, get
 from tensoria.errors import BackendNotFoundError, PortingError
 from tensoria.programs.captured import Captured, Dynamic, Fixed, Operator
 from tensoria.programs.definitions import DEFINITIONS

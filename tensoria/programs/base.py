@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tensoria.backend import Array, Backend, backend_of, convert, get
+from tensoria.backend import Array, Backend
+from tensoria.conversion import convert
 from tensoria.core import BaseTensor
+from tensoria.discovery import backend_of, get
 from tensoria.dtypes import DType
 from tensoria.errors import BackendError, DTypeError, TracingError
 from tensoria.indices import Axes

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import BackendError, TracingError
 from tensoria.programs.base import BaseProgram
 from tensoria.programs.dimensions import Dim

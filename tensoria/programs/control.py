@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tensoria.backend import Backend, backend_of, use
+from tensoria.backend import Backend
 from tensoria.core import BaseTensor, same_backend
+from tensoria.discovery import backend_of, use
 from tensoria.errors import DTypeError, ShapeError, TracingError
 from tensoria.indices import PLAIN, Axes
 from tensoria.programs import recorder

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import available, backend_of, get, loaded
 from tensoria.core import BaseTensor
+from tensoria.discovery import available, backend_of, get, loaded
 from tensoria.dtypes import DType, bfloat16, float32
 from tensoria.errors import BackendNotFoundError, PortingError
 from tensoria.indices import PLAIN

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tensoria.backend import Array, Backend, get
+from tensoria.backend import Array, Backend
+from tensoria.discovery import get
 from tensoria.programs.archives import write
 from tensoria.programs.base import BaseProgram, chosen, native
 from tensoria.programs.classes import program_source

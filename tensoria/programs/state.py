@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import Array, Backend, backend_of, get
+from tensoria.backend import Array, Backend
 from tensoria.core import BaseTensor
+from tensoria.discovery import backend_of, get
 from tensoria.dtypes import DType, bfloat16, dtype, float32
 from tensoria.errors import DTypeError, FileError, PortingError, ShapeError, TracingError
 from tensoria.programs import archives

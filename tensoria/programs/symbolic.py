@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tensoria.backend import Array, Backend, register
+from tensoria.backend import Array, Backend
 from tensoria.components import Components
+from tensoria.discovery import register
 from tensoria.dtypes import DType
 from tensoria.errors import ConversionError
 from tensoria.network import NetworkPlan

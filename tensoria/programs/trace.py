@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tensoria.backend import use
 from tensoria.core import BaseTensor, same_backend
+from tensoria.discovery import use
 from tensoria.errors import TracingError
 from tensoria.indices import PLAIN, Axes, bare
 from tensoria.programs import recorder

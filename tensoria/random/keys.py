@@ -13,9 +13,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tensoria.backend import Array, Backend, current, get
+from tensoria.backend import Array, Backend
 from tensoria.coordinatewise import is_scalar
 from tensoria.core import BaseTensor
+from tensoria.discovery import current, get
 from tensoria.dtypes import int64, uint32
 from tensoria.errors import ConversionError, DomainError, DTypeError, ModeError, ShapeError
 from tensoria.indices import PLAIN

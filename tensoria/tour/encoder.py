@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 import tensoria as tn
-from tensoria.backend import Backend, available, get
+from tensoria.backend import Backend
+from tensoria.discovery import available, get
 from tensoria.errors import BackendError, BackendNotFoundError, PortingError, TensoriaError
 from tensoria.porting.models import capturing
 from tensoria.porting.parity import Asked, Parity, beside

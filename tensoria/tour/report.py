@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import TensoriaError
 from tensoria.tour import agreement, circuits
 from tensoria.tour.agreement import DTYPES, REFERENCE, Agreement, Findings

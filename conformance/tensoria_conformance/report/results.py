@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria_conformance.contracts import CHAPTERS, CONTRACTS, Outcome, Status
 from tensoria_conformance.snippet import snippet
 

@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import tensoria as tn
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.errors import BackendError, BackendNotFoundError, ConversionError
 from tensoria_conformance.claims import exactly, has_dtype, numbers, refusal, refused
 from tensoria_conformance.contracts import NotApplicable, contract

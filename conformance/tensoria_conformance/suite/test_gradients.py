@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import tensoria as tn
-from tensoria.backend import available, get
+from tensoria.discovery import available, get
 from tensoria.errors import BackendNotFoundError, DTypeError, ModeError, ShapeError, VarianceError
 from tensoria_conformance.claims import refused, same
 from tensoria_conformance.contracts import NotApplicable, contract

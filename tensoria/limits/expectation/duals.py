@@ -8,7 +8,8 @@ differentiable through the covariances. `tier` says which of both it is.
 
 from __future__ import annotations
 
-from tensoria.backend import Array, Backend, get
+from tensoria.backend import Array, Backend
+from tensoria.discovery import get
 from tensoria.limits.expectation.closed_forms import Pair, Term, UnknownPairError
 from tensoria.limits.expectation.pairs import mean_by_quadrature, pair_by_quadrature
 from tensoria.limits.expectation.recognition import recognised

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import Array, Backend, get
+from tensoria.backend import Array, Backend
+from tensoria.discovery import get
 from tensoria.dtypes import float64
 from tensoria.errors import LimitError
 from tensoria.random.keys import fold_in, key

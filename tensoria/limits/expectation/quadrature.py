@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.limits.expectation.algebra import Algebra, Monomial, Polynomial, Symbol
 from tensoria.programs.evaluation import evaluate
 

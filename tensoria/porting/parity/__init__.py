@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tensoria.backend import Backend, get
+from tensoria.backend import Backend
+from tensoria.discovery import get
 from tensoria.errors import PortingError
 from tensoria.porting.models import capturing
 from tensoria.porting.parity import cases as tried

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import Array, Backend, convert
+from tensoria.backend import Array, Backend
+from tensoria.conversion import convert
 from tensoria.dtypes import float32
 from tensoria.errors import TensoriaError
 from tensoria.porting.parity.widening import wide_dtype, widened

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.programs.definitions import DEFINITIONS
 from tensoria.programs.derivatives.rule import Array, Call, Rule, each, xp
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tensoria.backend import get
+from tensoria.discovery import get
 from tensoria.dtypes import dtype
 from tensoria.errors import TensoriaError
 from tensoria.programs.base import P
