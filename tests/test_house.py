@@ -163,10 +163,12 @@ limits.reading.reader
 limits.reading.rules limits.reading.telling
 limits.reading.contractions
 limits.reading.movements
+limits.reading.reductions
+limits.reading.images
 limits.reading
 limits.kernels limits.prediction limits.empirical
 limits.kernels.session limits.kernels.progress
-limits.kernels.norms limits.kernels.particles
+limits.kernels.entries limits.kernels.norms limits.kernels.particles
 limits.kernels.covariance
 limits.kernels.tangents
 limits.kernels.kernel
