@@ -30,7 +30,7 @@ def parts(z: Any) -> np.ndarray[Any, Any]:
 def test_quotients_and_products_of_complex_numbers_are_those_of_numpy(backend: str, name: str) -> None:
     x, y = BOTH.T
     found = getattr(tn, name)(*(tn.asarray(a.copy()).to(backend=backend) for a in (x, y)))
-    np.testing.assert_allclose(parts(found), parts(getattr(np, name)(x, y)), rtol=1e-14)
+    np.testing.assert_allclose(parts(found), parts(getattr(np, name)(x, y)), rtol=1e-14, atol=1e-15)
 
 
 def test_powers_of_a_complex_zero_are_those_of_numpy(backend: str) -> None:
@@ -64,6 +64,18 @@ TWO = {
         "nextafter not_equal pow remainder"
     ).split()
 }
+
+
+WHOLE = np.array(list(itertools.product((0, 1, -7, 7, 3), (0, 1, -2, 64, 3))))
+
+
+@pytest.mark.parametrize("name", ["floor_divide", "remainder"])
+def test_whole_numbers_divided_by_zero_are_zero_in_programs_too(backend: str, name: str) -> None:
+    x, y = (tn.asarray(a.copy()).to(backend=backend) for a in WHOLE.T)
+    program = tn.trace(getattr(tn, name), x, y)
+    wanted = np.where(WHOLE[:, 1] == 0, 0, getattr(np, name)(*np.where(WHOLE == 0, [0, 1], WHOLE).T))
+    for found in (getattr(tn, name)(x, y), program.run(x, y, backend=backend), program.compile(backend)(x, y)):
+        np.testing.assert_array_equal(np.asarray(found), wanted)
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
+
 from tensoria.errors import ShapeError
 
 from .. import kernels
@@ -230,7 +231,7 @@ def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
     count = static(x)[place]
     if count is None:
         raise ShapeError(
-            f"unstack: the length of axis {place} is unknown while TensorFlow traces, and it says how many results there are.",
+            f"unstack: the length of axis {place} says how many results there are, and TensorFlow traces without it.",
             legal="give the size in the input_signature, or tn.scan over the axis",
         )
     return tuple(kernels.unpack(x, count, place))
