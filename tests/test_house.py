@@ -47,7 +47,7 @@ algebra.raising algebra.symmetry
 algebra.*
 views keys
 indexing
-printing
+printing operators
 tensor
 making pytree
 namespace.refusals namespace.rules namespace.signatures
@@ -76,6 +76,7 @@ calculus.metric_field
 calculus.covariant calculus.curvature
 calculus.*
 programs.dimensions programs.trees
+programs.binding programs.size_notation
 programs.types programs.labels
 programs.operations.row
 programs.operations.elementwise
