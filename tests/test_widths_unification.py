@@ -252,7 +252,7 @@ def test_widths_are_increasing_sizes(widths: Any) -> None:
 
 @pytest.mark.parametrize("model", [3, nn.Linear(3, 3)])
 def test_a_model_instead_of_what_makes_it_has_one_width(model: Any) -> None:
-    with pytest.raises(LimitError, match="has one width.*\n.*a function of the width"):
+    with pytest.raises(LimitError, match=r"has one width.*\n.*a function of the width"):
         widened(model, (torch.ones(2, 3),))
 
 
