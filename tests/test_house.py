@@ -158,7 +158,8 @@ limits.tracing
 limits.reading.expressions
 limits.reading.nodes
 limits.reading.families
-limits.reading.axes
+limits.reading.components
+limits.reading.settling limits.reading.axes
 limits.reading.reader
 limits.reading.rules limits.reading.telling
 limits.reading.contractions

@@ -349,7 +349,7 @@ class InfiniteWidth:
         kind: DType = _float(of) if of is not None else target.dtype(arrays[0][0])
         if kind.kind != "float":
             kind = dtype("float64")
-        covariance = Covariance(self.points)
+        covariance = Covariance(self.reading.families, self.points)
         runs = [self._run(target, leaves) for leaves in arrays]
         session = Session(target, kind, runs, arrays[0][0], covariance)
         covariance.session, covariance.errors, covariance.tiers = session, self.errors, self.tiers

@@ -17,9 +17,10 @@ from collections.abc import Collection, Sequence
 from fractions import Fraction
 
 from tensoria.backend import Array
-from tensoria.limits.kernels.covariance import LINEAR, Covariance, Scaled, combined, times
+from tensoria.limits.kernels import norm_tangents
+from tensoria.limits.kernels.covariance import LINEAR, Covariance, Scaled, combined, factors_of, times
 from tensoria.limits.kernels.session import Mode
-from tensoria.limits.reading.expressions import Expression, applied, literal, nonlinearity, rays, scalar, variable
+from tensoria.limits.reading.expressions import derived
 from tensoria.limits.reading.families import Families, unsupported
 from tensoria.limits.reading.nodes import (
     Constant,
@@ -35,7 +36,7 @@ from tensoria.limits.reading.nodes import (
     Scale,
     Sum,
 )
-from tensoria.programs.types import Literal
+from tensoria.limits.reading.settling import constant
 
 __all__ = ["Powers", "Tangents", "evaluated"]
 
@@ -110,6 +111,8 @@ class Tangents:
         return _summed(parts)
 
     def _functions(self, a: Node, b: Node, mode: Mode) -> Powers:
+        if _mixing(a) or _mixing(b):
+            return self._mixed(a, b, mode)
         parts: list[Powers] = []
         c = self.covariance
         for u, du in self.slopes(a):
@@ -121,6 +124,50 @@ class Tangents:
                 for power, (array, number) in tangents.items():
                     parts.append({power + du.power + dv.power: (weight[0] * array, weight[1] * number)})
         return _summed(parts)
+
+    def _mixed(self, a: Node, b: Node, mode: Mode) -> Powers:
+        """Functions of norms, and of sums of functions, over finite axes: of tangents of all their members."""
+        c = self.covariance
+        x, y = c.settled(a), c.settled(b)
+        if x is not a or y is not b:
+            return _summed([self._by_constants(a, b, mode), self.of(x, y, mode)])
+        left = norm_tangents.normalised(c, factors_of(a), mode[0])
+        right = norm_tangents.normalised(c, factors_of(b), mode[1])
+        parts: list[Powers] = []
+        if left is not None and right is not None:
+            for power, (array, number) in self.of(left.variable, right.variable, mode).items():
+                parts.append({power: (norm_tangents.expected(c, left, right, a, b, mode, array), number)})
+            return _summed(parts)
+        return {}
+
+    def _by_constants(self, a: Node, b: Node, mode: Mode) -> Powers:
+        """What constant parameters, such as gains, contribute to T."""
+        parts: list[Powers] = []
+        for u, du in self._constant_slopes(a):
+            for v, dv in self._constant_slopes(b):
+                tangents = self.of(u, v, mode)
+                weight = self.covariance.scaled(du, dv, mode) if tangents else None
+                if weight is not None:
+                    for power, (array, number) in tangents.items():
+                        parts.append({power + du.power + dv.power: (weight[0] * array, weight[1] * number)})
+        return _summed(parts)
+
+    def _constant_slopes(self, x: Node) -> list[tuple[Node, Node]]:
+        f = self.families
+        f.where = x.where
+        if isinstance(x, Product):
+            return [
+                (of, f.product([slope, *x.factors[:n], *x.factors[n + 1 :]]))
+                for n, factor in enumerate(x.factors) for of, slope in self._constant_slopes(factor)
+            ]  # fmt: skip
+        if constant(x) is not None:
+            return [(x, self._one(x))]
+        if not isinstance(x, Nonlin):
+            return []
+        return [
+            (of, f._nonlin(derived(x.tree, n, len(x.variables), len(x.scalars)), x.variables, x.scalars, x.sizes))
+            for n, of in enumerate(x.variables) if constant(of) is not None
+        ]  # fmt: skip
 
     # -- derivatives ----------------------------------------------------------------------------------------------
 
@@ -155,7 +202,7 @@ class Tangents:
                     x.where, "tp.simulate(..., ntk=True) estimates it",
                 )  # fmt: skip
             for n, of in enumerate(x.variables):
-                tree = _derivative(x.tree, n, len(x.variables), len(x.scalars))
+                tree = derived(x.tree, n, len(x.variables), len(x.scalars))
                 out.append((of, f._nonlin(tree, x.variables, x.scalars, x.sizes)))
             return out
         if isinstance(x, Product):
@@ -179,6 +226,15 @@ class Tangents:
         return self.families.constant(one, (), x.sizes)
 
 
+def _mixing(x: Node) -> bool:
+    """Whether a family is a function of more than Gaussian members at the same place."""
+    return any(
+        isinstance(of, Quadratic) or (isinstance(of, LINEAR) and not of.gaussian)
+        or (isinstance(of, Nonlin) and not all(v.gaussian for v in of.variables))
+        for of in factors_of(x)
+    )  # fmt: skip
+
+
 def _shown(x: Nonlin) -> str:
     return str(x.tree)
 
@@ -195,25 +251,3 @@ def _summed(parts: Sequence[Powers]) -> Powers:
 def evaluated(powers: Powers) -> dict[Fraction, Array]:
     """The arrays, times their numbers."""
     return {power: times(of) for power, of in powers.items()}
-
-
-def _derivative(tree: Expression, n: int, vectors: int, scalars: int) -> Expression:
-    """The derivative of a tree by one of its variables, as a tree."""
-    ray = rays(tree) if vectors == 1 and not scalars else None
-    if ray is not None and ray[0] == 0:
-        return literal(0.0)
-    if ray is not None and ray[0] == 1:  # linear on both sides of zero: a step
-        x = variable(0)
-        right, left = literal(ray[1]), literal(-ray[2])
-        return applied("where", applied("greater", x, literal(0.0)), right, left)
-    found = nonlinearity(tree, vectors, scalars).derivative(n).program
-    known: dict[object, Expression] = {
-        value: variable(k) if k < vectors else scalar(k - vectors) for k, value in enumerate(found.inputs)
-    }
-
-    def read(operand: object) -> Expression:
-        return literal(operand.number) if isinstance(operand, Literal) else known[operand]
-
-    for made in found.instructions:
-        known[made.results[0]] = applied(made.operation, *(read(x) for x in made.operands), **dict(made.attributes))
-    return read(found.outputs[0])
