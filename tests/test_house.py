@@ -169,7 +169,9 @@ limits.reading.images
 limits.reading
 limits.kernels limits.prediction limits.empirical
 limits.kernels.session limits.kernels.progress
-limits.kernels.entries limits.kernels.norms limits.kernels.particles
+limits.kernels.entries limits.kernels.norms limits.kernels.lattice
+limits.kernels.norm_tangents limits.kernels.particles
+limits.kernels.sampled_tangents
 limits.kernels.covariance
 limits.kernels.tangents
 limits.kernels.kernel

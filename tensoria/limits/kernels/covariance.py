@@ -116,12 +116,12 @@ class Covariance:
         key = id(a), id(b), mode
         if key not in self._pairs:
             if mode[0] == mode[1] and (other := (id(b), id(a), mode)) in self._pairs:
-                self._pairs[key] = self._turned(self._pairs[other], a, b, mode)
+                self._pairs[key] = self.turned(self._pairs[other], a, b, mode)
             else:
                 self._pairs[key] = self._of(a, b, mode)
         return self._pairs[key]
 
-    def _turned(self, found: Scaled | None, a: Node, b: Node, mode: Mode) -> Scaled | None:
+    def turned(self, found: Scaled | None, a: Node, b: Node, mode: Mode) -> Scaled | None:
         """E[a b] from E[b a] of one run."""
         if found is None:
             return None

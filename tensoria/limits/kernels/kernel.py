@@ -48,7 +48,7 @@ class InfiniteWidth:
         example: the arguments that the model was analysed with, if there were any.
         tiers: for each function that kernels needed, how its expectations were computed: B closed forms, C quadrature,
             D samples.
-        errors: of those that were sampled, the largest standard error.
+        errors: of those that the last kernel sampled, the largest standard error.
     """
 
     def __init__(
@@ -187,6 +187,7 @@ class InfiniteWidth:
         if what == "ntk":
             self.require_independent_gradients()
         self.require_no_dots()
+        self.errors = {}
         if diagonal and X2 is not None:
             raise LimitError("the diagonal of a kernel between two sets.", legal="diagonal=True with one set")
         first = self._leaves(X1)
