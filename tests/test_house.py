@@ -153,7 +153,10 @@ limits.expectation.*
 limits.outer limits.simulation limits.variables
 limits.theorem
 limits.tensor_program
-limits.amp limits.spectra limits.mean_field limits.training
+limits.amp limits.spectra limits.mean_field limits.training.tape
+limits.training limits.training.optimizers limits.training.scaling
+limits.training.kernel_regime
+limits.training.unrolled
 limits.tracing
 limits.reading.expressions
 limits.reading.nodes
