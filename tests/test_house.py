@@ -171,6 +171,7 @@ limits.reading.contractions
 limits.reading.movements
 limits.reading.reductions
 limits.reading.images
+limits.reading.control
 limits.reading
 limits.kernels limits.prediction limits.empirical
 limits.kernels.session limits.kernels.progress
