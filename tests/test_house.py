@@ -155,7 +155,7 @@ limits.expectation.duals limits.expectation.exact limits.expectation.particles
 limits.expectation.*
 limits.outer limits.simulation limits.variables
 limits.theorem
-limits.tensor_program
+limits.quantiles limits.tensor_program
 limits.amp limits.spectra limits.mean_field limits.training.tape
 limits.training limits.training.optimizers limits.training.scaling
 limits.training.kernel_regime
