@@ -164,7 +164,8 @@ limits.tracing
 limits.reading.expressions
 limits.reading.nodes
 limits.reading.families
-limits.reading.axes
+limits.reading.components
+limits.reading.settling limits.reading.axes
 limits.reading.reader
 limits.reading.rules limits.reading.telling
 limits.reading.contractions
@@ -175,7 +176,9 @@ limits.reading.control
 limits.reading
 limits.kernels limits.prediction limits.empirical
 limits.kernels.session limits.kernels.progress
-limits.kernels.entries limits.kernels.norms limits.kernels.particles
+limits.kernels.entries limits.kernels.norms limits.kernels.lattice
+limits.kernels.norm_tangents limits.kernels.particles
+limits.kernels.sampled_tangents
 limits.kernels.covariance
 limits.kernels.tangents
 limits.kernels.kernel

@@ -19,7 +19,7 @@ from tensoria.limits.kernels import norms, particles
 from tensoria.limits.kernels.entries import same_entries, same_rows
 from tensoria.limits.kernels.session import Mode, Session
 from tensoria.limits.reading.expressions import Expression, nonlinearity, variable
-from tensoria.limits.reading.families import unsupported
+from tensoria.limits.reading.families import Families, unsupported
 from tensoria.limits.reading.nodes import (
     Constant,
     Detached,
@@ -37,6 +37,7 @@ from tensoria.limits.reading.nodes import (
     Sum,
     Weigh,
 )
+from tensoria.limits.reading.settling import settled
 
 __all__ = ["LINEAR", "Covariance", "Scaled", "combined", "factors_of", "times"]
 
@@ -82,12 +83,15 @@ class Covariance:
 
     Attributes:
         session: the data.
+        families: what makes nodes.
         paired: functions whose derivative's dual is wanted together with their own, and their derivatives' nodes.
     """
 
     session: Session
 
-    def __init__(self, points: int = 1 << 16) -> None:
+    def __init__(self, families: Families, points: int = 1 << 16) -> None:
+        self.families = families
+        self._settled: dict[int, Node] = {}
         self._pairs: dict[tuple[int, int, Mode], Scaled | None] = {}
         self._means: dict[tuple[int, int], Array | None] = {}
         self._diagonals: dict[tuple[int, int], Array] = {}
@@ -112,12 +116,12 @@ class Covariance:
         key = id(a), id(b), mode
         if key not in self._pairs:
             if mode[0] == mode[1] and (other := (id(b), id(a), mode)) in self._pairs:
-                self._pairs[key] = self._turned(self._pairs[other], a, b, mode)
+                self._pairs[key] = self.turned(self._pairs[other], a, b, mode)
             else:
                 self._pairs[key] = self._of(a, b, mode)
         return self._pairs[key]
 
-    def _turned(self, found: Scaled | None, a: Node, b: Node, mode: Mode) -> Scaled | None:
+    def turned(self, found: Scaled | None, a: Node, b: Node, mode: Mode) -> Scaled | None:
         """E[a b] from E[b a] of one run."""
         if found is None:
             return None
@@ -129,7 +133,17 @@ class Covariance:
             return found
         return self.session.backend.xp.permute_dims(found[0], order), found[1]
 
+    def settled(self, x: Node) -> Node:
+        """The node whose values are wanted: parameters that are constant at first are numbers there."""
+        found = self._settled.get(id(x))
+        if found is None:
+            found = self._settled[id(x)] = settled(self.families, x)
+        return found
+
     def _of(self, a: Node, b: Node, mode: Mode) -> Scaled | None:
+        x, y = self.settled(a), self.settled(b)
+        if x is not a or y is not b:
+            return self.scaled(x, y, mode)
         if isinstance(a, LINEAR):
             return self._pushed(a, b, mode, 0)
         if isinstance(b, LINEAR):
@@ -248,6 +262,8 @@ class Covariance:
 
     def _mean(self, x: Node, run: int) -> Array | None:
         s = self.session
+        if (other := self.settled(x)) is not x:
+            return self.mean(other, run)
         if isinstance(x, Sum):
             means = [self.mean(of, run) for of in x.terms if of.power == x.power]
             return self.added([mean for mean in means if mean is not None])

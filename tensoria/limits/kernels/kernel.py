@@ -49,7 +49,7 @@ class InfiniteWidth:
         example: the arguments that the model was analysed with, if there were any.
         tiers: for each function that kernels needed, how its expectations were computed: B closed forms, C quadrature,
             D samples.
-        errors: of those that were sampled, the largest standard error.
+        errors: of those that the last kernel sampled, the largest standard error.
     """
 
     def __init__(
@@ -188,6 +188,7 @@ class InfiniteWidth:
         if what == "ntk":
             self.require_independent_gradients()
         self.require_no_dots()
+        self.errors = {}
         if diagonal and X2 is not None:
             raise LimitError("the diagonal of a kernel between two sets.", legal="diagonal=True with one set")
         first = self._leaves(X1)
@@ -350,7 +351,7 @@ class InfiniteWidth:
         kind: DType = _float(of) if of is not None else target.dtype(arrays[0][0])
         if kind.kind != "float":
             kind = dtype("float64")
-        covariance = Covariance(self.points)
+        covariance = Covariance(self.reading.families, self.points)
         runs = [self._run(target, leaves) for leaves in arrays]
         session = Session(target, kind, runs, arrays[0][0], covariance)
         covariance.session, covariance.errors, covariance.tiers = session, self.errors, self.tiers

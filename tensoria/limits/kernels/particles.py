@@ -1,8 +1,9 @@
 """Tier D: expectations of functions of many Gaussian vectors at a time, by samples of them.
 
 All Gaussian vectors that the functions depend on, at all members and examples, are drawn jointly; the functions are
-computed sample by sample, and products are averaged. Points come in antithetic pairs with a fixed seed, so that results
-repeat; the standard error is estimated from groups of points, and kept in the session.
+computed point by point, and products are averaged. Points are those of a lattice (`lattice`) and their negatives, with
+random shifts of a fixed seed, so that results repeat; the standard error is estimated from groups of points, each with
+a shift of its own, and kept in the session.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from tensoria.backend import Array
+from tensoria.limits.kernels.lattice import gaussian
 from tensoria.limits.kernels.session import Session
 from tensoria.limits.reading.expressions import nonlinearity
 from tensoria.limits.reading.families import unsupported
@@ -34,7 +36,7 @@ from tensoria.limits.reading.nodes import (
     Weigh,
 )
 
-__all__ = ["GROUPS", "expected", "gaussians"]
+__all__ = ["GROUPS", "NUMBERS", "Draw", "expected", "gaussians"]
 
 GROUPS: Final = 16
 """The points are averaged in so many groups, whose means tell the standard error."""
@@ -67,10 +69,10 @@ def expected(of: Any, left: Sequence[Node], right: Sequence[Node], a: Node, b: N
         mode: the runs.
         points: how many samples.
     """
-    return _Draw(of, left, right, a, b, mode).average(points)
+    return Draw(of, left, right, a, b, mode).average(points)
 
 
-class _Draw:
+class Draw:
     """One joint distribution, and functions of it."""
 
     def __init__(self, of: Any, left: Sequence[Node], right: Sequence[Node], a: Node, b: Node, mode: Any) -> None:
@@ -106,7 +108,7 @@ class _Draw:
         joint = xp.concat(rows, axis=-2)
         values, vectors = xp.linalg.eigh(joint)
         size = xp.sqrt(xp.where(values > 0, values, xp.zeros_like(values)))
-        return vectors * xp.expand_dims(size, axis=-2)
+        return xp.flip(vectors * xp.expand_dims(size, axis=-2), axis=-1)  # the directions of largest variance first
 
     def _block(self, x: tuple[Node, int], y: tuple[Node, int]) -> Array:
         s, backend = self.session, self.session.backend
@@ -129,21 +131,29 @@ class _Draw:
         found = backend.xp.permute_dims(found, (0, 2, 1, 3))
         return backend.reshape(found, (self.counts[r] * m, self.counts[q] * n))
 
+    @property
+    def name(self) -> str:
+        """What is averaged, where errors are reported."""
+        return str(self.of.named(self.left[0] if self.left else self.right[0]))
+
+    @property
+    def widest(self) -> int:
+        """So many numbers has one point at most."""
+        return max(1, *(math.prod(self.session.shape(x.sizes, run)) * self.counts[run] for x, run in self.variables))
+
     def average(self, points: int) -> Array:
         """The mean over all points, in groups."""
-        widest = max(
-            [math.prod(self.session.shape(x.sizes, run)) * self.counts[run] for x, run in self.variables] + [1]
-        )
-        largest = max(1, NUMBERS // widest)
+        largest = max(1, NUMBERS // (2 * self.widest)) * 2
         group = max(2, points // GROUPS)
         random = np.random.default_rng(0)
         groups = []
         for _ in range(GROUPS):
+            shift = random.uniform(size=int(self.root.shape[-1]))
             total, done = None, 0
             while done < group:
                 count = min(largest, group - done)
                 count += count % 2
-                part = self._part(random, count)
+                part = self._summed(self._drawn(random, shift, done // 2, count))
                 total = part if total is None else total + part
                 done += count
             assert total is not None
@@ -153,17 +163,19 @@ class _Draw:
         mean = xp.mean(stacked, axis=0)
         detached = self.session.backend.to_numpy(self.session.backend.detach(stacked))
         error = float((detached.std(axis=0, ddof=1) / math.sqrt(GROUPS)).max())
-        self.of.errors[self.of.named(self.left[0] if self.left else self.right[0])] = error
+        self.of.errors[self.name] = max(error, self.of.errors.get(self.name, 0.0))
         return mean
 
-    def _part(self, random: np.random.Generator, count: int) -> Array:
-        """The sum over some points."""
+    def _drawn(
+        self, random: np.random.Generator, shift: np.ndarray[Any, Any], start: int, count: int
+    ) -> dict[tuple[int, int], Array]:
+        """All Gaussian families at some points, the second half the negative of the first."""
         s, backend = self.session, self.session.backend
         xp = backend.xp
-        half = random.standard_normal((count // 2, *(self.root.shape[:1] if self.aligned else ()), self.root.shape[-1]))
+        half = gaussian(shift, random, start, count // 2)
         z = s.constant(np.concatenate([half, -half]))
         if self.aligned:  # points by examples by Gaussian numbers
-            drawn = xp.sum(xp.expand_dims(self.root, axis=0) * xp.expand_dims(z, axis=-2), axis=-1)
+            drawn = xp.permute_dims(xp.matmul(z, xp.matrix_transpose(self.root)), (1, 0, 2))
         else:
             drawn = xp.matmul(z, xp.matrix_transpose(self.root))
         known: dict[tuple[int, int], Array] = {}
@@ -174,10 +186,17 @@ class _Draw:
             mean = self.of.mean(x, run)
             known[id(x), run] = part if mean is None else part + xp.expand_dims(mean, axis=0)
             start += size
+        return known
+
+    def _summed(self, known: dict[tuple[int, int], Array]) -> Array:
+        """The sum over points that were drawn."""
+        s, backend = self.session, self.session.backend
+        xp = backend.xp
         first = self._product(self.left, self.mode[0], known, self.a)
         if not self.right:
             return xp.sum(first, axis=0)
         second = self._product(self.right, self.mode[1], known, self.b)
+        count = int(first.shape[0])
         m, n = s.shape(self.a.sizes, self.mode[0]), s.shape(self.b.sizes, self.mode[1])
         if self.aligned:
             k = self.counts[self.mode[0]]
@@ -240,10 +259,7 @@ class _Draw:
             return x.apply(s, run, value(x.x), 2)
         if isinstance(x, Mix):
             inner = s.stretched(value(x.x), x.x.sizes, 2, run)
-            numbers = {label: n for n, label in enumerate(dict.fromkeys([*x.of_value, *x.of_x]))}
-            weight = s.backend.xp.expand_dims(s.stretched(s.family(x.value, run), x.value.sizes, 1, run), axis=0)
-            places = [[numbers[k] for k in x.of_value], [numbers[k] for k in x.of_x]]
-            return s.contracted([weight, inner], places, [numbers[k] for k in x.out])
+            return s.contracted([self._mixing(x, run), inner], *self._labels(x))
         if isinstance(x, Product):
             total = value(x.factors[0])
             for of in x.factors[1:]:
@@ -254,8 +270,22 @@ class _Draw:
             given += [self._det(det, places, len(x.sizes), run) for det, places in x.scalars]
             return nonlinearity(x.tree, len(x.variables), len(x.scalars)).evaluate(s.backend, given)
         assert isinstance(x, Quadratic)
-        inner = s.backend.xp.square(value(x.x))
+        return s.placed(self._squares(x, run, known) ** float(x.exponent), 2, x.places, len(x.sizes))
+
+    def _squares(self, x: Quadratic, run: int, known: dict[tuple[int, int], Array]) -> Array:
+        """What a norm is a power of."""
+        s = self.session
+        inner = s.backend.xp.square(self._value(x.x, run, known))
         total = x.total.apply(s, run, s.stretched(inner, x.x.sizes, 2, run), 2)
-        if x.offset is not None:
-            total = total + s.backend.reshape(s.family(x.offset, run), (1, 1, *(1,) * len(x.total.sizes)))
-        return s.placed(total ** float(x.exponent), 2, x.places, len(x.sizes))
+        if x.offset is None:
+            return total
+        return total + s.backend.reshape(s.family(x.offset, run), (1, 1, *(1,) * len(x.total.sizes)))
+
+    def _mixing(self, x: Mix, run: int) -> Array:
+        """The weights of a sum of members."""
+        s = self.session
+        return s.backend.xp.expand_dims(s.stretched(s.family(x.value, run), x.value.sizes, 1, run), axis=0)
+
+    def _labels(self, x: Mix) -> tuple[list[list[int]], list[int]]:
+        numbers = {label: n for n, label in enumerate(dict.fromkeys([*x.of_value, *x.of_x]))}
+        return [[numbers[k] for k in x.of_value], [numbers[k] for k in x.of_x]], [numbers[k] for k in x.out]
