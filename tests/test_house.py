@@ -155,8 +155,11 @@ limits.expectation.duals limits.expectation.exact limits.expectation.particles
 limits.expectation.*
 limits.outer limits.simulation limits.variables
 limits.theorem
-limits.tensor_program
-limits.amp limits.spectra limits.mean_field limits.training
+limits.quantiles limits.tensor_program
+limits.amp limits.spectra limits.mean_field limits.training.tape
+limits.training limits.training.optimizers limits.training.scaling
+limits.training.kernel_regime
+limits.training.unrolled
 limits.tracing
 limits.reading.expressions
 limits.reading.nodes
@@ -169,6 +172,7 @@ limits.reading.contractions
 limits.reading.movements
 limits.reading.reductions
 limits.reading.images
+limits.reading.control
 limits.reading
 limits.kernels limits.prediction limits.empirical
 limits.kernels.session limits.kernels.progress

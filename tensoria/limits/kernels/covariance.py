@@ -473,7 +473,8 @@ class Covariance:
                 raise unsupported(
                     "a function of a vector that is not Gaussian",
                     f"the entries of {names} are not normal, and sums of finitely many of them have no Gaussian limit",
-                    x.where, "laws= with normal entries, or analyse(..., gaussian=True) to take them as such",
+                    x.where, "tn.limits.expanded(tp, X).program.limit() takes their exact law by particles; laws= with "
+                    "normal entries, or analyse(..., gaussian=True), takes them as such",
                 )  # fmt: skip
 
     def _plain(self, x: Node, run: int) -> bool:

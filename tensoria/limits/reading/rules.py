@@ -21,6 +21,7 @@ from tensoria.limits.reading.nodes import (
 )
 from tensoria.limits.reading.reader import Reader, Rule
 from tensoria.programs.dimensions import Dim, Size
+from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.types import Instruction
 
 __all__ = ["RULES", "finite_axis", "node_of"]
@@ -72,6 +73,11 @@ NUMBERS: Final[dict[str, Callable[..., float]]] = {
     "multiply": lambda a, b: a * b, "divide": lambda a, b: a / b, "pow": lambda a, b: a**b, "astype": lambda a: a,
     "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "full": lambda a: a, "broadcast_to": lambda a: a,
     "reshape": lambda a: a, "expand_dims": lambda a: a, "squeeze": lambda a: a, "permute_dims": lambda a: a,
+    "less": lambda a, b: float(a < b), "less_equal": lambda a, b: float(a <= b), "equal": lambda a, b: float(a == b),
+    "greater": lambda a, b: float(a > b), "greater_equal": lambda a, b: float(a >= b),
+    "not_equal": lambda a, b: float(a != b), "logical_and": lambda a, b: float(bool(a and b)),
+    "logical_or": lambda a, b: float(bool(a or b)), "logical_not": lambda a: float(not a),
+    "minimum": min, "maximum": max,
 }  # fmt: skip
 
 
@@ -223,7 +229,12 @@ def squeeze(reader: Reader, made: Instruction, views: Sequence[View]) -> View | 
     if all_known(views):
         return known(reader, made, views)
     (view,) = views
-    return View(view.of, tuple(slots for n, slots in enumerate(view.axes) if n not in made.attributes["axes"]))
+    gone = made.attributes["axes"]
+    if any(view.axes[n] for n in gone):  # a slice of a finite axis, which has kept it
+        key = tuple(0 if n in gone else Cut(None, None, 1) for n in range(len(view.axes)))
+        cut = Instruction("getitem", (), {"key": key}, made.results, made.source)
+        return list(reader.many(reader.rules["getitem"](reader, cut, views)))
+    return View(view.of, tuple(slots for n, slots in enumerate(view.axes) if n not in gone))
 
 
 def reshape(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
