@@ -1,7 +1,7 @@
 """The examples of the package `mup` (MLP, Transformer, ResNet), and what the package does to them.
 
-`python tests/mup_examples.py` writes `data/mup_examples.json` again, where `mup` 1.0.0 is installed. The models are those
-of https://github.com/microsoft/mup/tree/main/examples (MIT License, commit 1981497), small, and with the attention
+`python tests/mup_examples.py` writes `data/mup_examples.json` again, if `mup` 1.0.0 is installed. The models are of
+https://github.com/microsoft/mup/tree/main/examples (MIT License, commit 1981497), small, and with the attention
 written for a PyTorch of today. What a model is drawn with is overwritten by numbers that do not hang on a generator.
 """
 
