@@ -557,11 +557,6 @@ def test_a_tied_use_that_no_module_makes_needs_a_hand() -> None:
     torch.testing.assert_close(model.mix.bias, before["mix.bias"] * math.sqrt(2))
 
 
-def test_modules_without_a_known_way_to_multiply_are_refused() -> None:
-    with pytest.raises(LimitError, match="GRU is not known to be linear"):
-        made("sgd", "T9", Recurrent, (torch.ones(1, 4, 3),)).apply(Recurrent(128))
-
-
 def test_models_that_do_not_fit_are_refused_by_name(tied: Plan) -> None:
     wrong = Transformer(128)
     wrong.o = nn.Linear(128, 129)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tensoria.errors import BackendError, LimitError, ShapeError
-from tensoria.mup.models import Rate, Trained
+from tensoria.mup.models import Batch, Rate, Trained, check_target
 from tensoria.programs.program import Program
 from tensoria_tensorflow.initialisers import layers_of, names_of, renamed, renumbered
 
@@ -95,6 +95,8 @@ class Models:
 
     def multiplies(self, model: Any, path: str, own: Sequence[str]) -> str:
         """Why a layer can not have multipliers; empty if it can."""
+        if not hasattr(model, "_flatten_layers"):
+            return f"a {type(model).__name__} has no layers of Keras"
         layer = _layer(model, path)
         kind = type(layer).__name__
         names = {variable.name for variable in layer._trainable_variables}
@@ -178,7 +180,7 @@ class Models:
         keras.utils.set_random_seed(number)
 
     def train(
-        self, model: Any, rates: Mapping[str, Rate], optimizer: str, lr: float, batch: Sequence[Any], target: Any,
+        self, model: Any, rates: Mapping[str, Rate], optimizer: str, lr: float, batch: Batch, target: Any,
         loss: Callable[..., Any] | None, steps: int,
     ) -> Trained:  # fmt: skip
         """A few steps of training, with the outputs of every layer that has variables, and of the model."""
@@ -198,7 +200,7 @@ class Models:
         losses: list[float] = []
         for _ in range(steps + 1):
             with _Outputs(model) as seen, tf.GradientTape() as tape:
-                output = model(*batch)
+                output = model(*batch[0], **batch[1])
                 value = _loss(output, target, loss)
             for path, tensor in seen.items():
                 before = first.setdefault(path, tensor)
@@ -220,8 +222,7 @@ def _loss(output: Any, target: Any, loss: Callable[..., Any] | None) -> Any:
 
     if loss is not None:
         return loss(output, target)
-    if target is None:
-        raise LimitError("a coordinate check trains, so it needs a target or a loss.", legal="target=, loss=")
+    check_target(output, tf.Tensor, target)
     if target.dtype.is_integer:
         each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=target, logits=output)
         return tf.reduce_mean(each)

@@ -370,7 +370,8 @@ def _entry(of: Widened, role: Role, table: str) -> Entry:
     mixed = {place.module for place in every if any(
         other.module == place.module and other.power != place.power for other in every
     )}  # fmt: skip
-    places = [replace(place, module="") if place.module in mixed else place for place in every if place.power]
+    apart = mixed if role.kind == "tied" else mixed | of.rigid
+    places = [replace(place, module="") if place.module in apart else place for place in every if place.power]
     if role.kind != "tied" and any(not place.module for place in places):
         # No module of its own could have the multiplier. Without it another row trains the same function.
         found = found.multiplied(own[role.uses[0]] - found.multiplier)
