@@ -49,8 +49,9 @@ class CoordinateCheck:
     def failures(self) -> tuple[str, ...]:
         """What grows or vanishes.
 
-        Outputs may vanish at the beginning, and nothing is said of what does not change at all. A change that falls
-        between small widths only has parts that fade as n^(-1/2) beside those that stay: it does not vanish.
+        Outputs may vanish at the beginning, and nothing is said of what does not change at all. A change vanishes if
+        it still does so after the last step and between the larger widths: those of small models have parts that fade
+        as n^(-1/2) beside the part that stays.
         """
         found = []
         upper = len(self.widths) // 2 if len(self.widths) > 2 else 0
@@ -63,7 +64,7 @@ class CoordinateCheck:
                 if math.isnan(slope):
                     continue
                 falls = slope < -self.tolerance and _slope(self.widths[upper:], values[upper:]) < -self.tolerance
-                if slope > self.tolerance or (step and falls):
+                if slope > self.tolerance or (falls and 0 < step == len(steps) - 1):
                     what = f"the change of {path} after {step} steps" if step else f"{path} at the beginning"
                     found.append(f"{what} {'grows' if slope > 0 else 'vanishes'} as n^{slope:.2f}")
                     break
@@ -116,7 +117,7 @@ class CoordinateCheck:
 def coord_check(
     make_model: Callable[[int], Any], args: Any = (), kwargs: Mapping[str, Any] | None = None, *, target: Any = None,
     loss: Callable[..., Any] | None = None, plan: Plan | None = None, optimizer: str | None = None, lr: float = 0.01,
-    steps: int = 3, widths: Sequence[int] = (128, 256, 512, 1024), seeds: int = 3, tolerance: float = 0.2,
+    steps: int = 3, widths: Sequence[int] = (128, 256, 512, 1024), seeds: int = 3, tolerance: float = 0.25,
 ) -> CoordinateCheck:  # fmt: skip
     """Train models of several widths for a few steps, and see whether what they compute grows or vanishes.
 
@@ -131,7 +132,7 @@ def coord_check(
         steps: so many steps.
         widths: the widths, at least two.
         seeds: so many models of each width; their sizes are averaged.
-        tolerance: the largest power of n that counts as 0.
+        tolerance: the largest power of n that counts as 0; powers are multiples of one half.
 
     Raises:
         LimitError: there is nothing to train for, an unknown optimiser, or less than two widths.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from tensoria.errors import LimitError
 from tensoria.programs.program import Program
 
-__all__ = ["Batch", "Models", "Rate", "Trained", "check_target"]
+__all__ = ["READOUT", "Batch", "Models", "Rate", "Trained", "check_target"]
 
 
+READOUT: Final = "embeddings as readout"
+"""The name within its module of a tied parameter's use as a readout, if the module has both uses."""
 Batch: TypeAlias = tuple[Sequence[Any], Mapping[str, Any]]
 """What a model is called with: positions, names."""
 
