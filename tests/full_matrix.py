@@ -1,8 +1,8 @@
 """Everything that every run of the tests has no time for, by one command, as a table.
 
-`python tests/full_matrix.py` runs all real architectures, trained too, on every backend, and prints a line for each model
-and test: the table in docs/porting.md comes from it. `python tests/full_matrix.py limits` runs all tests of infinite
-width and of muP, and prints a line for each file: the table in docs/limits.md. Further arguments are pytest's
+`python tests/full_matrix.py` runs all real architectures, trained too, on every backend, and prints a line for each
+model and test: the table in docs/porting.md comes from it. `python tests/full_matrix.py limits` runs all tests of
+infinite width and of muP, and prints a line for each file: the table in docs/limits.md. Further arguments are pytest's
 (`-k llama`).
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,17 @@ class Models:
 
 
 class Limits:
-    """For each file how many of its tests passed, by backend if they are run on several, and the time."""
+    """For each file how many of its tests passed, by backend if they are run on several, and the processor's time."""
 
     files = LIMITS
 
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, list[float]]] = {}
         self.failed = 0
+        self.clock = 0.0
+
+    def pytest_collection_finish(self) -> None:
+        self.clock = time.process_time()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         path, _, case = report.nodeid.partition("::")
@@ -62,7 +67,8 @@ class Limits:
         if report.when == "call" or not report.passed:
             passed, failed, skipped = passed + report.passed, failed + report.failed, skipped + report.skipped
         self.failed += report.failed
-        row[column] = [passed, failed, skipped, seconds + report.duration]
+        before, self.clock = self.clock, time.process_time()
+        row[column] = [passed, failed, skipped, seconds + self.clock - before]
 
     def lines(self) -> list[str]:
         """The table, as Markdown."""
@@ -75,8 +81,8 @@ class Limits:
 
 
 def _cell(counts: list[float]) -> str:
-    passed, failed, skipped, _ = counts
-    return f"{passed:.0f}" + (f", {failed:.0f} failed" if failed else "") + (f", {skipped:.0f} skipped" if skipped else "")
+    words = ("", " failed", " skipped")
+    return ", ".join(f"{count:.0f}{word}" for count, word in zip(counts, words, strict=False) if count or not word)
 
 
 def main(options: list[str]) -> int:
