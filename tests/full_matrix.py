@@ -1,13 +1,16 @@
-"""All real architectures, trained too, on every backend: what every run of the tests has no time for.
+"""Everything that every run of the tests has no time for, by one command, as a table.
 
-Run as `python tests/full_matrix.py`, with further arguments of pytest behind (`-k llama`); it prints a line for each
-model and test, with the time, and is what the table in docs/porting.md comes from.
+`python tests/full_matrix.py` runs all real architectures, trained too, on every backend, and prints a line for each
+model and test: the table in docs/porting.md comes from it. `python tests/full_matrix.py limits` runs all tests of
+infinite width and of muP, and prints a line for each file: the table in docs/limits.md. Further arguments are pytest's
+(`-k llama`).
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,14 @@ import pytest
 
 HERE = Path(__file__).parent
 CASE = re.compile(r"(\w+)\[([^\]]+)\]$")
+BACKENDS = ("numpy", "torch", "tensorflow")
+LIMITS = ("test_widths_*.py", "test_limits_*.py", "test_kernels_*.py", "test_mup_*.py")
 
 
-class Table:
-    """Collects outcomes as pytest reports them."""
+class Models:
+    """For each model and test the outcome on every backend, as pytest reports it."""
+
+    files = ("test_porting_transformers.py", "test_porting_generation.py")
 
     def __init__(self) -> None:
         self.rows: dict[str, list[str]] = {}
@@ -33,17 +40,61 @@ class Table:
         outcome = f"{backend} {report.outcome} {report.duration:.1f} s"
         self.rows.setdefault(f"{name}: {found[1].removeprefix('test_').replace('_', ' ')}", []).append(outcome)
 
+    def lines(self) -> list[str]:
+        """The table."""
+        return [f"{name}: {', '.join(outcomes)}" for name, outcomes in sorted(self.rows.items())]
+
+
+class Limits:
+    """For each file how many of its tests passed, by backend if they are run on several, and the processor's time."""
+
+    files = LIMITS
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, list[float]]] = {}
+        self.failed = 0
+        self.clock = 0.0
+
+    def pytest_collection_finish(self) -> None:
+        self.clock = time.process_time()
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        path, _, case = report.nodeid.partition("::")
+        words = re.split(r"\W+", case)
+        column = next((name for name in BACKENDS if name in words), "one")
+        row = self.rows.setdefault(Path(path).stem.removeprefix("test_"), {})
+        passed, failed, skipped, seconds = row.get(column, [0, 0, 0, 0.0])
+        if report.when == "call" or not report.passed:
+            passed, failed, skipped = passed + report.passed, failed + report.failed, skipped + report.skipped
+        self.failed += report.failed
+        before, self.clock = self.clock, time.process_time()
+        row[column] = [passed, failed, skipped, seconds + self.clock - before]
+
+    def lines(self) -> list[str]:
+        """The table, as Markdown."""
+        columns = ("one", *BACKENDS)
+        found = ["| tests | any backend | NumPy | PyTorch | TensorFlow | seconds |", "|---|---|---|---|---|---|"]
+        for name, row in sorted(self.rows.items()):
+            cells = [_cell(row[column]) if column in row else "" for column in columns]
+            found.append(f"| `{name}` | {' | '.join(cells)} | {sum(of[3] for of in row.values()):.0f} |")
+        return found
+
+
+def _cell(counts: list[float]) -> str:
+    words = ("", " failed", " skipped")
+    return ", ".join(f"{count:.0f}{word}" for count, word in zip(counts, words, strict=False) if count or not word)
+
 
 def main(options: list[str]) -> int:
     """Run the tests and print the table; 1 if one failed."""
-    table = Table()
-    files = ["test_porting_transformers.py", "test_porting_generation.py"]
+    limits = options[:1] == ["limits"]
+    table: Models | Limits = Limits() if limits else Models()
+    files = [str(path) for pattern in table.files for path in sorted(HERE.glob(pattern))]
     code = pytest.main(
-        [*(str(HERE / file) for file in files), "-m", "matrix or not matrix", "--show-capture=no", *options],
+        [*files, "-m", "matrix or not matrix", "--show-capture=no", *options[limits:]],
         plugins=[table],
     )
-    for name, outcomes in sorted(table.rows.items()):
-        print(f"{name}: {', '.join(outcomes)}")
+    print("\n".join(table.lines()))
     return 1 if table.failed or code else 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from mup_models import TOKENS, Net, Recurrent, Transformer, groups, made
+from mup_models import TOKENS, Net, Transformer, groups, made
 from torch import nn
 
 import tensoria as tn
@@ -175,9 +175,21 @@ def test_a_tied_use_that_no_module_makes_needs_a_hand() -> None:
     torch.testing.assert_close(model.mix.bias, before["mix.bias"] * math.sqrt(2))
 
 
-def test_modules_without_a_known_way_to_multiply_are_refused() -> None:
-    with pytest.raises(LimitError, match="GRU is not known to be linear"):
-        made("sgd", "T9", Recurrent, (torch.ones(1, 4, 3),)).apply(Recurrent(128))
+def test_a_module_that_takes_no_multiplier_where_the_plan_s_model_had_one_is_refused(tied: Plan) -> None:
+    class Own(nn.Module):
+        """A readout with the names of a linear layer, of which nobody knows what it does."""
+
+        def __init__(self, weight: Any) -> None:
+            super().__init__()
+            self.weight = weight
+
+        def forward(self, x: Any) -> Any:
+            return x @ self.weight.T
+
+    model = Transformer(128)
+    model.head = Own(model.table.weight)
+    with pytest.raises(LimitError, match="head can not have the multipliers of weight: a Own is not known to be"):
+        tied.apply(model)
 
 
 def test_models_that_do_not_fit_are_refused_by_name(tied: Plan) -> None:

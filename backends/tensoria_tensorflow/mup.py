@@ -1,8 +1,8 @@
 """What muP does to a model of Keras: variables rescaled, multipliers where layers are called, rates by variable.
 
-Keras has no hooks and no groups. A layer's `call` is replaced on the layer itself, which leaves its variables, their
-names and the model's configuration as they are, and an optimiser's `update_step` is given another learning rate for
-each variable. A model that is read from a file has neither: the plan is applied to it with `rescale=False`.
+Keras has no hooks and no groups. Layers and optimisers become objects of subclasses (`multiplied.py`), which leaves
+variables and their names as they are, and files have what was added. What is noted about a model is carried by its
+first layer that can.
 """
 
 from __future__ import annotations
@@ -14,19 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tensoria.errors import BackendError, LimitError, ShapeError
-from tensoria.mup.models import Rate, Trained
+from tensoria.mup.models import READOUT, Batch, Rate, Trained, check_target
 from tensoria.programs.program import Program
 from tensoria_tensorflow.initialisers import layers_of, names_of, renamed, renumbered
 
 __all__ = ["MODELS"]
 
 NOTE = "_tensoria_mup"
-AFFINE = frozenset(
-    "Dense EinsumDense Conv1D Conv2D Conv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose DepthwiseConv1D "
-    "DepthwiseConv2D".split()
-)
-"""Layers that are linear in their kernel, beside a bias, before an activation."""
-NORMS = frozenset(("LayerNormalization", "RMSNormalization", "GroupNormalization", "BatchNormalization"))
+CARRIED = "tensoria_mup"
+"""Where a layer has what `multiplied.py` adds to it, which is not imported before it is needed."""
 
 
 class Models:
@@ -78,12 +74,24 @@ class Models:
 
     def record(self, model: Any) -> Mapping[str, Any] | None:
         """What was noted on a model."""
-        note = getattr(model, NOTE, None)
-        return None if note is None else json.loads(note)
+        if not hasattr(model, "_flatten_layers"):
+            return None
+        notes = [getattr(model, NOTE, ""), *(layer.__dict__.get(CARRIED, {}).get("note") for layer in layers_of(model))]
+        return next((json.loads(note) for note in notes if note), None)
 
     def write(self, model: Any, record: Mapping[str, Any]) -> None:
-        """Note something on a model."""
-        setattr(model, NOTE, json.dumps(record))
+        """Note something on a model, on a layer that files keep it with; what Keras has compiled is compiled anew."""
+        from tensoria_tensorflow import multiplied
+
+        note = json.dumps(record)
+        able = (of for of in layers_of(model) if type(of).__name__ in multiplied.KINDS and of._trainable_variables)
+        if (carrier := next(able, None)) is not None:
+            multiplied.follow(carrier, note=note)
+        else:
+            setattr(model, NOTE, note)
+        for compiled in ("train_function", "test_function", "predict_function"):
+            if hasattr(model, compiled):
+                setattr(model, compiled, None)
 
     # -- variables ------------------------------------------------------------------------------------------------
 
@@ -95,12 +103,18 @@ class Models:
 
     def multiplies(self, model: Any, path: str, own: Sequence[str]) -> str:
         """Why a layer can not have multipliers; empty if it can."""
+        if not hasattr(model, "_flatten_layers"):
+            return f"a {type(model).__name__} has no layers of Keras"
+        from tensoria_tensorflow.multiplied import AFFINE, NORMS
+
         layer = _layer(model, path)
         kind = type(layer).__name__
         names = {variable.name for variable in layer._trainable_variables}
         if kind in NORMS and names <= set(own):
             return ""
         if kind == "Embedding" and set(own) <= {"embeddings"}:
+            return ""
+        if kind == "ReversibleEmbedding" and set(own) <= {"embeddings", READOUT, "reverse_embeddings"}:
             return ""
         if kind in AFFINE and set(own) <= {"kernel", "bias"}:
             return ""
@@ -116,18 +130,24 @@ class Models:
         """
         if why := self.multiplies(model, path, sorted(factors)):
             raise LimitError(f"{path}: {why}.")
+        from tensoria_tensorflow.multiplied import AFFINE, Before, follow
+
         layer = _layer(model, path)
         if type(layer).__name__ in AFFINE:
             kernel = factors.get("kernel", 1.0)
             bias = factors.get("bias", 1.0) if any(v.name == "bias" for v in layer._trainable_variables) else kernel
             # kernel W x + bias b = bias (W (kernel / bias) x + b), which the activation is given
-            _called(layer, kernel / bias, 1.0)
+            follow(layer, given=kernel / bias)
             if bias != 1.0:
-                layer.activation = _before(layer.activation, bias)
+                layer.activation = Before(layer.activation, bias)
+            return
+        if type(layer).__name__ == "ReversibleEmbedding":
+            back = factors.get(READOUT, factors.get("reverse_embeddings", 1.0))
+            follow(layer, gives=factors.get("embeddings", 1.0), reverse=back)
             return
         if len(set(factors.values())) > 1:
             raise LimitError(f"{path}: its variables have the multipliers {factors}, which have to be equal.")
-        _called(layer, 1.0, next(iter(factors.values())))
+        follow(layer, gives=next(iter(factors.values())))
 
     # -- optimisers -----------------------------------------------------------------------------------------------
 
@@ -146,30 +166,12 @@ class Models:
 
         Keras decays weights by the learning rate of all variables, so that their product does not depend on the width.
         """
-        if getattr(optimizer, NOTE, None) is not None:
+        from tensoria_tensorflow import multiplied
+
+        if multiplied.KEY in optimizer.__dict__:
             return optimizer
-        own = {}
-        for name, variable in self._named(model).items():
-            own[id(variable)] = own[id(variable.value)] = rates[name]
-        step = optimizer.update_step
-
-        @functools.wraps(step)
-        def update_step(gradient: Any, variable: Any, learning_rate: Any) -> Any:
-            rate = own.get(id(variable))
-            if rate is None:
-                raise LimitError(f"the optimiser is given {variable.name}, which the model does not have.")
-            epsilon = getattr(optimizer, "epsilon", None)
-            if epsilon is None:
-                return step(gradient, variable, learning_rate * rate.rate)
-            optimizer.epsilon = epsilon * rate.epsilon
-            try:
-                return step(gradient, variable, learning_rate * rate.rate)
-            finally:
-                optimizer.epsilon = epsilon
-
-        optimizer.update_step = update_step
-        setattr(optimizer, NOTE, True)
-        return optimizer
+        named = self._named(model)
+        return multiplied.paced(optimizer, list(named.values()), [rates[name] for name in named])
 
     def seed(self, number: int) -> None:
         """Seed what Keras draws."""
@@ -178,7 +180,7 @@ class Models:
         keras.utils.set_random_seed(number)
 
     def train(
-        self, model: Any, rates: Mapping[str, Rate], optimizer: str, lr: float, batch: Sequence[Any], target: Any,
+        self, model: Any, rates: Mapping[str, Rate], optimizer: str, lr: float, batch: Batch, target: Any,
         loss: Callable[..., Any] | None, steps: int,
     ) -> Trained:  # fmt: skip
         """A few steps of training, with the outputs of every layer that has variables, and of the model."""
@@ -198,7 +200,7 @@ class Models:
         losses: list[float] = []
         for _ in range(steps + 1):
             with _Outputs(model) as seen, tf.GradientTape() as tape:
-                output = model(*batch)
+                output = model(*batch[0], **batch[1])
                 value = _loss(output, target, loss)
             for path, tensor in seen.items():
                 before = first.setdefault(path, tensor)
@@ -220,8 +222,7 @@ def _loss(output: Any, target: Any, loss: Callable[..., Any] | None) -> Any:
 
     if loss is not None:
         return loss(output, target)
-    if target is None:
-        raise LimitError("a coordinate check trains, so it needs a target or a loss.", legal="target=, loss=")
+    check_target(output, tf.Tensor, target)
     if target.dtype.is_integer:
         each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=target, logits=output)
         return tf.reduce_mean(each)
@@ -237,27 +238,6 @@ def _layer(model: Any, path: str) -> Any:
         if any(names.get(v.path, "").rpartition(".")[0] == path for v in layer._trainable_variables):
             return layer
     raise ShapeError(f"the model has no layer {path} with variables.")
-
-
-def _called(layer: Any, given: float, gives: float) -> None:
-    """A layer's `call` with its first argument and its result multiplied."""
-    call = layer.call
-
-    @functools.wraps(call)
-    def multiplied(inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        result = call(inputs * given if given != 1.0 else inputs, *args, **kwargs)
-        return result * gives if gives != 1.0 else result
-
-    if given != 1.0 or gives != 1.0:
-        layer.call = multiplied
-
-
-def _before(activation: Any, factor: float) -> Any:
-    @functools.wraps(activation)
-    def multiplied(x: Any) -> Any:
-        return activation(x * factor)
-
-    return multiplied
 
 
 class _Outputs:

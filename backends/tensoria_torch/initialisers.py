@@ -248,6 +248,13 @@ def _quantile(y: float) -> float:
     return math.sqrt(2) * float(torch.erfinv(torch.tensor(y, dtype=torch.float64)))
 
 
+def _padded(law: Drawn, args: Any, options: Mapping[str, Any]) -> Drawn | None:
+    """Padding by nothing, or of a constant by the same, as models do that tie a bias."""
+    value = _given(args, options, 2, "value", 0.0)
+    same = not any(args[1]) or (law.variance == 0 and law.mean == value)
+    return law if same else None
+
+
 def _clamped(law: Drawn, args: Any, options: Mapping[str, Any]) -> Drawn | None:
     """Clamping what lies inside already, as `trunc_normal_` does, changes nothing."""
     return law if law.distribution == "truncated normal" else None
@@ -261,6 +268,7 @@ CHANGED: Mapping[str, Callable[[Drawn, Any, Mapping[str, Any]], Drawn | None]] =
     "neg": lambda law, args, options: _scaled(law, -1),
     "erfinv": _erfinv,
     "clamp": _clamped,
+    "constant_pad_nd": _padded,
     "clone": lambda law, args, options: law,
     "_to_copy": lambda law, args, options: law,
     "detach": lambda law, args, options: law,

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from tensoria.errors import LimitError, ShapeError
-from tensoria.mup.models import Rate, Trained
+from tensoria.mup.models import Batch, Rate, Trained, check_target
 from tensoria.programs.program import Program
 
 __all__ = ["MODELS"]
@@ -168,7 +168,7 @@ class Models:
         torch.manual_seed(number)
 
     def train(
-        self, model: Any, rates: Mapping[str, Rate], optimizer: str, lr: float, batch: Sequence[Any], target: Any,
+        self, model: Any, rates: Mapping[str, Rate], optimizer: str, lr: float, batch: Batch, target: Any,
         loss: Callable[..., Any] | None, steps: int,
     ) -> Trained:  # fmt: skip
         """A few steps of training, with the outputs of every module that has parameters, and of the model."""
@@ -192,13 +192,14 @@ class Models:
                         of.step()
         return Trained(outputs, losses)
 
-    def _loss(self, model: Any, batch: Sequence[Any], target: Any, loss: Callable[..., Any] | None) -> Any:
-        output = model(*batch)
+    def _loss(self, model: Any, batch: Batch, target: Any, loss: Callable[..., Any] | None) -> Any:
+        output = model(*batch[0], **batch[1])
         if loss is not None:
             return loss(output, target)
-        if target is None:
-            raise LimitError("a coordinate check trains, so it needs a target or a loss.", legal="target=, loss=")
+        check_target(output, torch.Tensor, target)
         if target.dtype == torch.long:
+            if target.shape == output.shape[:-1]:
+                output, target = output.flatten(0, -2), target.flatten()  # classes of tokens are the last axis
             return torch.nn.functional.cross_entropy(output, target)
         return torch.nn.functional.mse_loss(output, target)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,7 @@ class Widened:
         problems: why laws that are missing are not known, by name.
         aliases: further names of parameters that are shared, and the name that they have in the program.
         trained: the names of parameters that training changes; None if nobody says so.
+        rigid: the paths of modules whose parameters can not be multiplied where the module uses them.
         growing: constants of the model's code whose shape depends on the width, by name; their laws are constants.
     """
 
@@ -62,6 +63,7 @@ class Widened:
     problems: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     trained: frozenset[str] | None = None
+    rigid: frozenset[str] = frozenset()
     growing: Mapping[str, Value] = field(default_factory=dict)
     _named: Mapping[str, Value] = field(init=False, repr=False, compare=False)
 
@@ -200,6 +202,7 @@ def widened(
         growing=growing,
         aliases=captures[0].aliases,
         trained=captures[0].trained,
+        rigid=captures[0].rigid,
     )
 
 
@@ -248,6 +251,7 @@ class _Capture:
     aliases: Mapping[str, str]
     trained: frozenset[str] | None
     """The names of the parameters that training changes, whose numbers are not looked at; None if nobody says so."""
+    rigid: frozenset[str] = frozenset()
 
 
 def _captured(make: Callable[[int], Any], args: Any, kwargs: Any, n: int, dynamic: Any) -> _Capture:
@@ -269,7 +273,17 @@ def _captured(make: Callable[[int], Any], args: Any, kwargs: Any, n: int, dynami
         raise PortingError(f"at the width {n}: {error.message}", legal=error.legal) from error
     models = backend.parametrised()
     program = models.renamed(model, program)
-    return _Capture(program, drawn, models.aliases(model), models.trained(model, program))
+    aliases, trained = models.aliases(model), models.trained(model, program)
+    return _Capture(program, drawn, aliases, trained, _rigid(models, model, {*trained, *aliases}))
+
+
+def _rigid(models: Any, model: Any, names: Iterable[str]) -> frozenset[str]:
+    """The paths of modules that do not take multipliers of all of their parameters."""
+    own: dict[str, list[str]] = {}
+    for name in sorted(names):
+        path, _, last = name.rpartition(".")
+        own.setdefault(path, []).append(last)
+    return frozenset(path for path, parts in own.items() if models.multiplies(model, path, parts))
 
 
 def _built(make: Callable[[int], Any], n: int) -> tuple[Any, Mapping[str, Drawn]]:

@@ -49,9 +49,12 @@ class CoordinateCheck:
     def failures(self) -> tuple[str, ...]:
         """What grows or vanishes.
 
-        Outputs may vanish at the beginning, and nothing is said of what does not change at all.
+        Outputs may vanish at the beginning, and nothing is said of what does not change at all. A change vanishes if
+        it still does so after the last step and between the larger widths: those of small models have parts that fade
+        as n^(-1/2) beside the part that stays.
         """
         found = []
+        upper = len(self.widths) // 2 if len(self.widths) > 2 else 0
         for path, steps in self.slopes.items():
             for step, slope in enumerate(steps):
                 values = self.sizes[path][step]
@@ -60,7 +63,8 @@ class CoordinateCheck:
                     break
                 if math.isnan(slope):
                     continue
-                if slope > self.tolerance or (step and slope < -self.tolerance):
+                falls = slope < -self.tolerance and _slope(self.widths[upper:], values[upper:]) < -self.tolerance
+                if slope > self.tolerance or (falls and 0 < step == len(steps) - 1):
                     what = f"the change of {path} after {step} steps" if step else f"{path} at the beginning"
                     found.append(f"{what} {'grows' if slope > 0 else 'vanishes'} as n^{slope:.2f}")
                     break
@@ -111,24 +115,24 @@ class CoordinateCheck:
 
 
 def coord_check(
-    make_model: Callable[[int], Any], args: Any, *, target: Any = None, loss: Callable[..., Any] | None = None,
-    plan: Plan | None = None, optimizer: str | None = None, lr: float = 0.01, steps: int = 3,
-    widths: Sequence[int] = (128, 256, 512, 1024), seeds: int = 3, tolerance: float = 0.2,
+    make_model: Callable[[int], Any], args: Any = (), kwargs: Mapping[str, Any] | None = None, *, target: Any = None,
+    loss: Callable[..., Any] | None = None, plan: Plan | None = None, optimizer: str | None = None, lr: float = 0.01,
+    steps: int = 3, widths: Sequence[int] = (128, 256, 512, 1024), seeds: int = 3, tolerance: float = 0.25,
 ) -> CoordinateCheck:  # fmt: skip
     """Train models of several widths for a few steps, and see whether what they compute grows or vanishes.
 
     Args:
         make_model: a function from a width to a model.
-        args: one batch, native tensors; or a function from the width to it.
+        args, kwargs: one batch, native tensors, as the model is called with; `args` may be a function from the width.
         target, loss: what the model is trained for: `loss(output, target)`. By default cross entropy for integers, and
-            the mean squared error for others.
+            the mean squared error for others, of a model whose output is a tensor.
         plan: of muP; without one the model is trained as it is (standard parametrization).
         optimizer: "sgd", "adam", "adamw" or "muon"; the plan's by default.
         lr: the learning rate at the plan's base width.
         steps: so many steps.
         widths: the widths, at least two.
         seeds: so many models of each width; their sizes are averaged.
-        tolerance: the largest power of n that counts as 0.
+        tolerance: the largest power of n that counts as 0; powers are multiples of one half.
 
     Raises:
         LimitError: there is nothing to train for, an unknown optimiser, or less than two widths.
@@ -144,7 +148,7 @@ def coord_check(
     totals: dict[str, list[list[float]]] = {}
     for k, n in enumerate(numbers):
         for seed in range(seeds):
-            trained = _trained(make_model, args, n, seed, plan, chosen, lr, target, loss, steps)
+            trained = _trained(make_model, (args, kwargs), n, seed, plan, chosen, lr, target, loss, steps)
             for path, values in trained.outputs.items():
                 cells = totals.setdefault(path, [[0.0] * len(numbers) for _ in range(steps + 1)])
                 for step, value in enumerate(values):
@@ -154,7 +158,7 @@ def coord_check(
 
 
 def _trained(
-    make: Callable[[int], Any], args: Any, n: int, seed: int, plan: Plan | None, optimizer: str, lr: float,
+    make: Callable[[int], Any], given: Any, n: int, seed: int, plan: Plan | None, optimizer: str, lr: float,
     target: Any, loss: Any, steps: int,
 ) -> Any:  # fmt: skip
     model = make(n)
@@ -166,7 +170,8 @@ def _trained(
         rates = plan.rates(plan.width_of(model))
     else:
         rates = {name: Rate(1.0, 1.0, 1.0, len(shape) == 2) for name, shape in models.shapes(model).items()}
-    batch = args(n) if callable(args) else args
+    args, kwargs = given
+    batch = args(n) if callable(args) else args, kwargs or {}
     wanted = target(n) if callable(target) else target
     return models.train(model, rates, optimizer, lr, batch, wanted, loss, steps)
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
+from tensoria.errors import LimitError
 from tensoria.programs.program import Program
 
-__all__ = ["Models", "Rate", "Trained"]
+__all__ = ["READOUT", "Batch", "Models", "Rate", "Trained", "check_target"]
+
+
+READOUT: Final = "embeddings as readout"
+"""The name within its module of a tied parameter's use as a readout, if the module has both uses."""
+Batch: TypeAlias = tuple[Sequence[Any], Mapping[str, Any]]
+"""What a model is called with: positions, names."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +103,25 @@ class Models(Protocol):
         """
 
     def train(
-        self, model: Any, rates: Mapping[str, Rate], optimizer: str, lr: float, batch: Sequence[Any], target: Any,
+        self, model: Any, rates: Mapping[str, Rate], optimizer: str, lr: float, batch: Batch, target: Any,
         loss: Callable[..., Any] | None, steps: int,
     ) -> Trained:  # fmt: skip
         """A few steps of training, with the outputs of every module."""
 
     def seed(self, number: int) -> None:
         """Seed what the framework draws parameters with."""
+
+
+def check_target(output: Any, tensor: type, target: Any) -> None:
+    """See whether a model can be trained for a target without a loss.
+
+    Raises:
+        LimitError: there is no target, or the output is no tensor.
+    """
+    if target is None:
+        raise LimitError("a coordinate check trains, so it needs a target or a loss.", legal="target=, loss=")
+    if not isinstance(output, tensor):
+        raise LimitError(
+            f"the model's output is a {type(output).__name__}: a loss has to say what of it is meant.",
+            legal="loss=lambda output, target: ..., a number for a batch",
+        )

@@ -28,7 +28,7 @@ from tensoria.limits.scaling import Finding, powers
 from tensoria.limits.unification import Place, Scale
 from tensoria.limits.uses import Use, around, uses_of
 from tensoria.limits.widths import SYMBOL, Widened, widened
-from tensoria.mup.models import Models, Rate
+from tensoria.mup.models import READOUT, Models, Rate
 from tensoria.mup.roles import Role, roles
 from tensoria.mup.tables import OPTIMISERS, TABLES, Row, row
 from tensoria.programs.binding import bind
@@ -372,7 +372,16 @@ def _entry(of: Widened, role: Role, table: str) -> Entry:
     mixed = {place.module for place in every if any(
         other.module == place.module and other.power != place.power for other in every
     )}  # fmt: skip
-    places = [replace(place, module="") if place.module in mixed else place for place in every if place.power]
+    if role.kind == "tied":
+        # One module is the table and the readout: its second use has a name of its own.
+        every = [
+            replace(place, own=READOUT) if place.module in mixed and use in role.readouts else place
+            for place, use in zip(every, role.uses, strict=True)
+        ]
+        places = [place for place in every if place.power]
+    else:
+        apart = mixed | of.rigid
+        places = [replace(place, module="") if place.module in apart else place for place in every if place.power]
     if role.kind != "tied" and any(not place.module for place in places):
         # No module of its own could have the multiplier. Without it another row trains the same function.
         found = found.multiplied(own[role.uses[0]] - found.multiplier)
