@@ -19,6 +19,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from tensoria.errors import PortingError
 from tensoria.programs.base import BaseProgram
+from tensoria.programs.dimensions import Dim
 from tensoria.programs.operations.neural import image
 from tensoria.programs.passes import Chosen, lowered
 from tensoria.programs.source import CONTROL, Writer
@@ -345,7 +346,8 @@ class _Built:
     def _controlled(self, graph: Graph, made: Instruction, known: dict[str, Any]) -> Any:
         parts = {name: self._inner(of) if isinstance(of, Region) else of for name, of in made.attributes.items()}
         length = parts.pop("length", None)
-        module = CONTROLLED[made.operation](**parts)
+        more = {} if length is None else {"opened": isinstance(length, Dim)}
+        module = CONTROLLED[made.operation](**parts, **more)
         sizes = tuple(known[self.writer.names.get(name, name)] for name in sorted(self.writer.symbols))
         named = {} if length is None else {"length": noted(graph, self.writer.size(length), known)}
         operands = tuple(self._operand(graph, x, known) for x in made.operands)
