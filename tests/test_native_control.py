@@ -27,7 +27,8 @@ def running(x: Any, reverse: bool = False) -> Any:
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "a choice": halved, "a loop": repeated, "a scan": lambda x: running(x), "a scan backwards": lambda x: running(x, True),
+    "a choice": halved, "a loop": repeated,
+    "a scan": lambda x: running(x), "a scan backwards": lambda x: running(x, True),
     "a scan in a choice": lambda x: tn.cond(tn.sum(x) > 0, lambda x: running(x)[1], lambda x: -x, x),
 }  # fmt: skip
 

@@ -83,7 +83,7 @@ def blueprint(program: BaseProgram, dialect: Dialect, passes: Chosen = True) -> 
         dialect: the framework's; operations that it has no row for become their definitions.
         passes: the optimisations before.
     """
-    made = lowered(program, passes, dialect.rows, also=dialect.passes, updates=True)
+    made = lowered(program, passes, dialect.rows, also=dialect.passes | dialect.graphs, updates=True)
     layouts: dict[str, tuple[int, ...]] = {}
     if dialect.stores:
         made, layouts = stored(made)

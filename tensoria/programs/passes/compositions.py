@@ -60,7 +60,8 @@ def _padded(work: Work, made: Instruction) -> Any:
     if before is None or before.attributes["value"] != 0 or not work.once(x):
         return None
     around = dict(zip(letters, before.attributes["padding"], strict=True))
-    if around["N"] != (0, 0) or around["C"] != (0, 0) or any(isinstance(n, Dim) for two in around.values() for n in two):
+    opened = any(isinstance(n, Dim) for two in around.values() for n in two)
+    if opened or around["N"] != (0, 0) or around["C"] != (0, 0):
         return None
     space = [letter for letter in letters if letter not in "NC"]
     padding = tuple(
