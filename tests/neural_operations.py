@@ -24,6 +24,8 @@ def neural_examples() -> Iterator[Found]:
     for dtype in ("float32", "float64"):
         for name in ("erf", "sigmoid", "relu", "silu"):
             yield name, (_real(3, 4, low=-7, high=7, dtype=dtype),), {}
+        for low, high in ((0.0, 6.0), (-1.5, 0.5)):
+            yield "hardtanh", (_real(3, 4, low=-7, high=9, dtype=dtype),), {"low": low, "high": high}
         for approximate in ("none", "tanh"):
             yield "gelu", (_real(3, 4, low=-5, high=5, dtype=dtype),), {"approximate": approximate}
         yield "linear", (_real(2, 3, 4, dtype=dtype), _real(5, 4, dtype=dtype), _real(5, dtype=dtype)), {}

@@ -59,6 +59,21 @@ def test_the_arc_cosine_kernels_come_out(power: int) -> None:
         assert float(unit) == pytest.approx(known["E_relu_relu_unit_norm_cos_half"], rel=1e-14)
 
 
+def test_hardtanh_is_what_a_sum_over_a_plane_gives(backend: str) -> None:
+    target = get(backend)
+    found = duals.both(target, traced("hardtanh", 1), *arrays(target, 1.5, 0.8, 0.6))
+    # The midpoint rule for x = sqrt(1.5) u, y = 0.4 x + sqrt(0.8 - 0.24) v, whose error falls like the square of 0.005.
+    u, spread = np.arange(-8, 8, 0.005) + 0.0025, math.sqrt(0.56)
+    weight = np.exp(-u * u / 2) * 0.005 / math.sqrt(2 * math.pi)
+    x = math.sqrt(1.5) * u
+    value = (weight * np.clip(x, -1, 1)) @ np.clip(0.4 * x[:, None] + spread * u, -1, 1) @ weight
+    # Of the slopes, 1 inside and 0 outside, y's mean for each x is a difference of error functions.
+    x = np.arange(-1, 1, 0.0005) + 0.00025
+    inside = [sum(math.erf((1 + sign * 0.4 * t) / spread / math.sqrt(2)) for sign in (1, -1)) / 2 for t in x]
+    slope = np.exp(-x * x / 3) @ np.array(inside) * 0.0005 / math.sqrt(3 * math.pi)
+    np.testing.assert_allclose([float(target.to_numpy(of)) for of in found], [value, slope], rtol=2e-6)
+
+
 PAIRS = [
     (a, b) for a, b in itertools.combinations_with_replacement(CLOSED, 2) if duals.tier(CLOSED[a], CLOSED[b]) == "B"
 ]

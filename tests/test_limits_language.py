@@ -169,6 +169,7 @@ def test_a_given_number_is_no_empirical_moment() -> None:
         ("relu", True, True, ["x1 = 0"], []),
         ("leaky_relu", True, True, ["x1 = 0"], []),
         ("gelu", True, True, [], []),
+        ("hardtanh", True, True, ["x1 + 1 = 0", "x1 - 1 = 0"], []),
         ("softplus", True, True, [], []),
         ("tanh", True, True, [], []),
         ("sign", True, False, [], ["x1 = 0"]),

@@ -388,6 +388,27 @@ def test_clipping_at_a_bound_has_the_derivative_of_what_is_inside() -> None:
 # -- what is refused --------------------------------------------------------------------------------------------------
 
 
+def test_a_clipped_activation_has_the_derivative_zero_at_its_ends_as_in_both_frameworks() -> None:
+    torch, tf = pytest.importorskip("torch"), pytest.importorskip("tensorflow")
+    x = np.array([-1.0, -0.0, 0.0, 1.0, 6.0, 7.0, 5.5, -3.0])
+
+    given = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        y = tf.reduce_sum(tf.nn.relu6(given))
+    cases = [(tn.port(tf.function(tf.nn.relu6), (tf.constant(x),)), np.asarray(tape.gradient(y, given)))]
+    for module in (torch.nn.ReLU6(), torch.nn.Hardtanh(), torch.nn.Hardtanh(-3.0, 5.5)):
+        leaf = torch.from_numpy(x).requires_grad_()
+        (expected,) = torch.autograd.grad(module(leaf).sum(), leaf)
+        cases.append((tn.port(module, (torch.from_numpy(x),)), expected.numpy()))
+    for program, expected in cases:
+        assert program.operations() == {"hardtanh": 1}
+        gradient = program.vjp()
+        for backend in ("numpy", "torch", "tensorflow"):
+            given = [get(backend).asarray(array, None, None, True) for array in (x, np.ones_like(x))]
+            found = gradient.compile(backend).native(*given)
+            np.testing.assert_array_equal(get(backend).to_numpy(found[1]), expected)
+
+
 def test_what_has_no_gradient_is_refused() -> None:
     x, n = tn.asarray([1.0, 2.0]), tn.asarray([1, 2])
     with pytest.raises(ShapeError, match="a gradient is that of one number"):

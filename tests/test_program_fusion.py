@@ -291,6 +291,31 @@ def test_decomposed_models_are_fused() -> None:
 
 
 @pytest.mark.skipif("torch" not in installed(), reason="PyTorch is not installed")
+@pytest.mark.parametrize("groups", [1, 4])
+def test_zeros_around_an_image_go_into_the_convolution_but_no_other_numbers_do(groups: int) -> None:
+    import torch
+
+    class Padded(torch.nn.Module):
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.value = value
+            self.conv = torch.nn.Conv2d(4, 4, 3, 2, (1, 0), groups=groups)
+
+        def forward(self, x: Any) -> Any:
+            return self.conv(torch.nn.functional.pad(x, (0, 1, 2, 0), value=self.value))
+
+    x = torch.linspace(-2, 2, 4 * 64).reshape(1, 4, 8, 8)
+    for value, wanted in ((0.0, ["convolution"]), (1.0, ["pad", "convolution"])):
+        model = Padded(value)
+        found = tn.port(model, (x,), dynamic={"x": (None, None, "height", None)}).optimised("fusion")
+        assert operations(found) == wanted
+        np.testing.assert_allclose(found.run(x.numpy()).array, model(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            found.to_torch()(x).detach().numpy(), model(x).detach().numpy(), rtol=1e-5, atol=1e-6
+        )
+
+
+@pytest.mark.skipif("torch" not in installed(), reason="PyTorch is not installed")
 @pytest.mark.parametrize(("shape", "wanted"), [((4, 1, 1), ["convolution"]), ((1, 4, 1), ["convolution", "add"])])
 def test_a_bias_for_each_channel_goes_into_the_convolution(shape: tuple[int, ...], wanted: list[str]) -> None:
     import torch

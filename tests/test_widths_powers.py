@@ -68,6 +68,18 @@ def test_what_a_bounded_function_is_given_is_reported_with_the_line_where_it_beg
     assert "b.weight has normal, variance 1, and the sum gives n^1/2, at b" in finding.origin
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "power", "reported"), [(-1, 1, 0, ["diverges"]), (0, 6, 0, ["diverges"]), (1, 2, 0, ["diverges"])]
+)
+def test_a_clipped_function_stays_finite_and_says_what_it_was_given(
+    low: float, high: float, power: int, reported: list[str]
+) -> None:
+    found = powers(widened(lambda n: Mlp(n, (0, 0, 0.5), torch.nn.Hardtanh(low, high)), (X,)))
+    assert found.outputs == (power,)
+    assert [finding.kind for finding in found.findings] == reported
+    assert found.findings[0].what == "the argument of hardtanh"
+
+
 def test_initialisers_like_those_of_keras_let_the_first_layer_vanish() -> None:
     """Glorot's variance 2 / (fan-in + fan-out) is n^-1 for an input matrix."""
 

@@ -37,6 +37,11 @@ def relu(x):
     return np.maximum(x, 0)
 
 
+def hardtanh(x, *, low, high):
+    """x between two numbers."""
+    return np.clip(x, x.dtype.type(low), x.dtype.type(high))
+
+
 def silu(x):
     """x / (1 + exp(-x))."""
     return x * sigmoid(x)
@@ -287,9 +292,9 @@ def dropout(x, key, *, rate, stream, shared):
 KERNELS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        erf, sigmoid, relu, silu, gelu, softmax, log_softmax, linear, layer_norm, rms_norm, group_norm, batch_norm,
-        attention, embedding, convolution, convolution_transpose, max_pool, mean_pool, pad, top_k, scatter, lstm, gru,
-        dropout, take_at, adaptive_max_pool,
+        erf, sigmoid, relu, hardtanh, silu, gelu, softmax, log_softmax, linear, layer_norm, rms_norm, group_norm,
+        batch_norm, attention, embedding, convolution, convolution_transpose, max_pool, mean_pool, pad, top_k,
+        scatter, lstm, gru, dropout, take_at, adaptive_max_pool,
     )
 }  # fmt: skip
 """The kernels, by the operation's name."""

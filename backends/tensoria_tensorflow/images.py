@@ -21,6 +21,15 @@ def _padding(padding: tuple[tuple[int, int], ...]) -> str:
     return str([[0, 0], *map(list, padding), [0, 0]])
 
 
+def _hardtanh(otherwise: Row) -> Row:
+    def row(call: Call) -> str:
+        if (call.of("low"), call.of("high")) == (0, 6):
+            return f"tf.nn.relu6({call.typed[0]})"
+        return otherwise(call) if callable(otherwise) else otherwise
+
+    return row
+
+
 def _convolution(otherwise: Row) -> Row:
     def row(call: Call) -> str:
         of, (x, kernel, *bias) = call.of, call.typed
@@ -78,4 +87,5 @@ def rows(others: Mapping[str, Row]) -> dict[str, Row]:
     return {
         **SHORT, "convolution": _convolution(others["convolution"]), "max_pool": _pool("max", others["max_pool"]),
         "mean_pool": _pool("avg", others["mean_pool"]), "batch_norm": _batch_norm(others["batch_norm"]),
+        "hardtanh": _hardtanh(others["hardtanh"]),
     }  # fmt: skip

@@ -20,9 +20,9 @@ import tensorflow as tf
 
 from tensoria.errors import BackendError, PortingError
 from tensoria.programs.base import BaseProgram
-from tensoria.programs.natives import Blueprint, blueprint
+from tensoria.programs.natives import Modes, Stateful, modes
 from tensoria.programs.program import Program, load
-from tensoria_tensorflow.modules import Code, Weights
+from tensoria_tensorflow.modules import Code, weights
 from tensoria_tensorflow.source import DIALECT
 
 __all__ = ["KerasModel", "keras_model"]
@@ -31,16 +31,18 @@ Array = Any
 
 
 @keras.saving.register_keras_serializable("tensoria")
-class KerasModel(keras.Model):
+class KerasModel(Stateful, keras.Model):
     """A program as a model of Keras.
 
     Its input is the program's argument; of several a list in their order, or a dictionary by their names.
+    A program with both modes is in train mode where Keras says `training=True`, as `fit` does; one that was captured in
+    one mode stays in it.
     """
 
-    def __init__(self, of: Blueprint, **options: Any) -> None:
+    def __init__(self, of: Modes, **options: Any) -> None:
         super().__init__(**options)
         self._code = Code(of)
-        self._weights_by_name = Weights(of, self._weight)
+        self._named = weights(of, self._weight)
         self.built = True
 
     def _weight(self, name: str, array: Array, trainable: bool) -> Any:
@@ -54,31 +56,24 @@ class KerasModel(keras.Model):
     def build(self, shape: Any = None) -> None:
         """The weights are there already."""
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """The program's result."""
-        code = self._code
-        arguments, named = self._arguments(inputs)
-        leaves = code.leaves(arguments, named)
-        held = {name: tf.convert_to_tensor(weight) for name, weight in self._weights_by_name.held.items()}
-        results, updates = code(leaves, held)
+        code, variables = self._code, self._named.variables
+        mode = code.of.mode(training) if len(code.of.blueprints) > 1 else code.of.own
+        arguments, named = self._arguments(mode, inputs)
+        leaves = code.leaves(mode, arguments, named)
+        held = {name: tf.convert_to_tensor(weight) for name, weight in variables.items()}
+        results, updates = code(mode, leaves, held)
         for name, value in updates.items():
-            self._weights_by_name.held[name].assign(value)
-        return code.result(results)
+            variables[name].assign(value)
+        return code.result(mode, results)
 
-    def _arguments(self, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        program = self._code.of.source
+    def _arguments(self, mode: str, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        program = self._code.of.blueprints[mode].source
         names = [name for name in program.signature if program.key is None or name != program.signature[-1]]
         if isinstance(inputs, Mapping) and set(inputs) <= set(names):
             return (), dict(inputs)
         return (tuple(inputs) if isinstance(inputs, (list, tuple)) and len(names) > 1 else (inputs,)), {}
-
-    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """The numbers of parameters and buffers by the program's names, with axes in its order."""
-        return self._weights_by_name.state_dict()
-
-    def load_state_dict(self, given: Mapping[str, Any], strict: bool = True) -> None:
-        """Set parameters and buffers, as of the `tf.Module` that `to_tensorflow` makes."""
-        self._weights_by_name.load_state_dict(given, strict)
 
     def get_config(self) -> dict[str, Any]:
         """The program as text."""
@@ -87,7 +82,7 @@ class KerasModel(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> KerasModel:
         """The model of a program as text, with zeros for weights."""
-        return cls(blueprint(_program(config["program"]), DIALECT), name=config["name"])
+        return cls(modes(_program(config["program"]), DIALECT), name=config["name"])
 
 
 def _text(program: BaseProgram) -> str:
@@ -112,7 +107,7 @@ def _program(text: str) -> Program:
         return load(path)
 
 
-def keras_model(of: Blueprint) -> KerasModel:
+def keras_model(of: Modes) -> KerasModel:
     """The Keras model of a program.
 
     Raises:

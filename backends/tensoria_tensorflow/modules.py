@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,14 @@ import tensorflow as tf
 from tensoria.core import BaseTensor
 from tensoria.programs.base import BaseProgram
 from tensoria.programs.dimensions import Dim
-from tensoria.programs.natives import Blueprint, State, blueprint, storable
+from tensoria.programs.natives import Modes, Stateful, Weights, modes
 from tensoria.programs.passes import Chosen
 from tensoria.programs.source import compiled
 from tensoria.programs.trees import unflatten
 from tensoria.programs.types import Type
 from tensoria_tensorflow.source import DIALECT
 
-__all__ = ["Code", "Model", "Weights", "made"]
+__all__ = ["Code", "Model", "made", "weights"]
 
 Array = Any
 
@@ -40,33 +40,45 @@ def _dtype(of: Type) -> Any:
 
 
 class Code:
-    """The generated function of a program, for variables that somebody else holds.
+    """The generated functions of a program's modes, for variables that somebody else holds.
 
     Attributes:
-        of: what it is made of.
-        text: its source.
+        of: what they are made of.
+        text: the source of the first one.
+        specs: by mode the arguments' tensors, as TensorFlow declares them.
     """
 
-    def __init__(self, of: Blueprint) -> None:
+    def __init__(self, of: Modes) -> None:
         self.of = of
-        make, self.text = compiled(of.pure, DIALECT, "tensorflow", False, of.frozen)
-        self.function = make("cpu")
-        self.specs = [spec(value.type, value.name) for value in of.source.inputs]
+        written = {
+            mode: compiled(one.pure, DIALECT, "tensorflow", False, one.frozen) for mode, one in of.blueprints.items()
+        }
+        self.text = written[of.own][1]
+        self.functions = {mode: make("cpu") for mode, (make, _) in written.items()}
+        self.orders = {mode: of.orders(mode) for mode in of.blueprints}
+        self.specs = {
+            mode: [spec(value.type, value.name) for value in one.source.inputs]
+            for mode, one in of.blueprints.items()
+        }
 
-    def __call__(self, arrays: list[Array], variables: Mapping[str, Any]) -> tuple[list[Array], dict[str, Array]]:
+    def __call__(
+        self, mode: str, arrays: list[Array], variables: Mapping[str, Any]
+    ) -> tuple[list[Array], dict[str, Array]]:
         """The results and the updates, while TensorFlow traces."""
-        held = [tf.convert_to_tensor(variables[name]) for name in self.of.names]
-        found = list(self.function(*arrays, *held))
-        count = len(self.of.source.outputs)
-        return found[:count], dict(zip(self.of.source.updates, found[count:], strict=True))
+        held = [tf.convert_to_tensor(variables[name]) if order is None else tf.transpose(variables[name], order)
+                for name, order in self.orders[mode]]  # fmt: skip
+        program = self.of.blueprints[mode].source
+        found = list(self.functions[mode](*arrays, *held))
+        count = len(program.outputs)
+        return found[:count], dict(zip(program.updates, found[count:], strict=True))
 
-    def result(self, arrays: list[Array]) -> Any:
+    def result(self, mode: str, arrays: list[Array]) -> Any:
         """The results in their structure."""
-        return unflatten(self.of.source.output_tree, arrays)
+        return unflatten(self.of.blueprints[mode].source.output_tree, arrays)
 
-    def leaves(self, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> list[Array]:
+    def leaves(self, mode: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> list[Array]:
         """The arguments' tensors as TensorFlow's; a random key is drawn where none is given."""
-        program = self.of.source
+        program = self.of.blueprints[mode].source
         if program.key is not None and program.signature[-1] not in named and len(arguments) < len(program.signature):
             named = {**named, program.signature[-1]: drawn_key(program.key.type)}
         found = []
@@ -81,29 +93,17 @@ def drawn_key(of: Type) -> Array:
     return tf.cast(tf.random.uniform(of.shape, 0, 2**32, tf.int64), _dtype(of))
 
 
-class Weights:
-    """Variables by the program's names.
+def weights(of: Modes, make: Callable[[str, Array, bool], Any]) -> Weights:
+    """Variables by the program's names, of a name, numbers, and whether they are trained."""
 
-    Attributes:
-        held: the variables, with axes in the order in which they are stored.
-    """
+    def variable(name: str, array: Array, own: Type, trainable: bool) -> Any:
+        return make(name, tf.cast(array, _dtype(own)), trainable)
 
-    def __init__(self, of: Blueprint, make: Any) -> None:
-        self.state = State(of)
-        self.held = {
-            name: make(name, tf.cast(storable(array, of.type(name).dtype), _dtype(of.type(name))),
-                       name in of.source.trainable)
-            for name, array in of.arrays.items()
-        }  # fmt: skip
+    def assign(held: Any, array: Array) -> Any:
+        held.assign(tf.cast(np.asarray(array), held.dtype))
+        return held
 
-    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """The numbers by the program's names, with axes in its order."""
-        return self.state.out({name: np.asarray(variable) for name, variable in self.held.items()})
-
-    def load_state_dict(self, given: Mapping[str, Any], strict: bool = True) -> None:
-        """Set the numbers: arrays of any backend, by names and with axes as `state_dict` has them."""
-        for name, array in self.state.into(given, strict).items():
-            self.held[name].assign(tf.cast(np.asarray(array), self.held[name].dtype))
+    return Weights(of, variable, assign)
 
 
 def _variable(name: str, array: Array, trainable: bool) -> Any:
@@ -111,43 +111,40 @@ def _variable(name: str, array: Array, trainable: bool) -> Any:
     return tf.Variable(array, trainable=trainable, name=allowed if allowed[0] not in "_/\\>-" else f".{allowed}")
 
 
-class Model(tf.Module):
+class Model(Stateful, tf.Module):
     """A program as a trainable model of TensorFlow, called with the program's arguments.
 
-    `tf.saved_model.save(model, folder)` keeps `serve`, the same as a function of tensors by their names.
+    `tf.saved_model.save(model, folder)` keeps `serve`, the same as a function of tensors by their names; of a program
+    with both modes as it is used.
     """
 
-    def __init__(self, of: Blueprint) -> None:
+    def __init__(self, of: Modes) -> None:
         super().__init__(name=re.sub(r"\W", "_", of.source.name))
-        self._code, self._weights = Code(of), Weights(of, _variable)
-        self._held = dict(self._weights.held)  # where TensorFlow looks for variables
-        self._call = Graph(self)
-        self.serve = tf.function(self._served, input_signature=self._code.specs, autograph=False)
+        self._code, self._named = Code(of), weights(of, _variable)
+        self._held = dict(self._named.variables)  # where TensorFlow looks for variables
+        self._calls = {mode: Graph(self, mode) for mode in of.blueprints}
+        self._served_mode = "eval" if "eval" in of.blueprints else of.own
+        self.serve = tf.function(
+            self._served, input_signature=self._code.specs[self._served_mode], autograph=False
+        )
         self._default_save_signature = self.serve
 
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        """The program's result; in train mode buffers are updated, and a key is drawn if none is given."""
-        return self._code.result(self._call.function(*self._code.leaves(arguments, named)))
-
-    def _served(self, *arrays: Array) -> dict[str, Array]:
-        results, _ = self._code(list(arrays), self._held)
-        return {f"output_{n}": array for n, array in enumerate(results)}
-
-    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """The numbers of parameters and buffers by the program's names, with axes in its order."""
-        return self._weights.state_dict()
-
-    def load_state_dict(self, given: Mapping[str, Any], strict: bool = True) -> None:
-        """Set parameters and buffers.
+    def __call__(self, *arguments: Any, training: bool | None = None, **named: Any) -> Any:
+        """The program's result; in train mode buffers are updated, and a key is drawn if none is given.
 
         Args:
-            given: arrays of any backend by name, such as the source model's `state_dict()`.
-            strict: whether every name has to be there, and no other.
+            arguments, named: the program's arguments.
+            training: of a program with both modes, which; its own if nothing is said.
 
         Raises:
-            PortingError: a name is missing or unknown, or an array has another shape.
+            PortingError: the model was captured in one mode only, and the call says which.
         """
-        self._weights.load_state_dict(given, strict)
+        mode = self._code.of.mode(training)
+        return self._code.result(mode, self._calls[mode].function(*self._code.leaves(mode, arguments, named)))
+
+    def _served(self, *arrays: Array) -> dict[str, Array]:
+        results, _ = self._code(self._served_mode, list(arrays), self._held)
+        return {f"output_{n}": array for n, array in enumerate(results)}
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a SavedModel, which needs neither tensoria nor the model's first framework."""
@@ -155,14 +152,14 @@ class Model(tf.Module):
 
 
 class Graph:
-    """A model's call as a `tf.function`; not part of the SavedModel, which has `serve`."""
+    """A model's call in a mode as a `tf.function`; not part of the SavedModel, which has `serve`."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.function = tf.function(self._computed, input_signature=model._code.specs, autograph=False)
+    def __init__(self, model: Model, mode: str) -> None:
+        self.model, self.mode = model, mode
+        self.function = tf.function(self._computed, input_signature=model._code.specs[mode], autograph=False)
 
     def _computed(self, *arrays: Array) -> list[Array]:
-        results, updates = self.model._code(list(arrays), self.model._held)
+        results, updates = self.model._code(self.mode, list(arrays), self.model._held)
         for name, value in updates.items():
             self.model._held[name].assign(value)
         return results
@@ -170,7 +167,7 @@ class Graph:
 
 def made(program: BaseProgram, kind: str, passes: Chosen) -> Any:
     """The model of a program: a `tf.Module`, or a model of Keras."""
-    of = blueprint(program, DIALECT, passes)
+    of = modes(program, DIALECT, passes)
     if kind == "keras":
         from tensoria_tensorflow.keras_models import keras_model
 

@@ -30,6 +30,14 @@ def relu(x):
     return tf.nn.relu(x)
 
 
+def hardtanh(x, *, low, high):
+    """x between two numbers, with the derivative 0 at both."""
+    if (low, high) == (0, 6):
+        return tf.nn.relu6(x)
+    low, high = tf.constant(low, x.dtype), tf.constant(high, x.dtype)
+    return tf.where(x <= low, low, tf.where(x >= high, high, x))
+
+
 def gelu(x, *, approximate):
     """x times the normal distribution function, or its approximation by tanh."""
     if approximate == "tanh":
@@ -304,7 +312,7 @@ def dropout(x, key, *, rate, stream, shared):
 KERNELS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        erf, sigmoid, relu, gelu, softmax, log_softmax, linear, layer_norm, batch_norm, attention, embedding,
+        erf, sigmoid, relu, hardtanh, gelu, softmax, log_softmax, linear, layer_norm, batch_norm, attention, embedding,
         convolution, convolution_transpose, max_pool, mean_pool, pad, lstm, gru,
         dropout, take_at, adaptive_max_pool,
     )

@@ -48,13 +48,17 @@ class WhileLoop(nn.Module):
 class Scan(nn.Module):
     """A program for each slice of arrays, with a state from one to the next."""
 
-    def __init__(self, body: nn.Module, states: int, scanned: int, reverse: bool) -> None:
+    def __init__(self, body: nn.Module, states: int, scanned: int, reverse: bool, opened: bool) -> None:
         super().__init__()
         self.body, self.states, self.scanned, self.reverse = body, states, scanned, reverse
+        self.opened = opened
+        """Whether the length is open, so that an exported graph holds for every one."""
 
     def forward(self, operands: Any, sizes: Any, length: Any) -> Any:
         state, end = tuple(operands[: self.states]), self.states + self.scanned
         xs, captured = operands[self.states : end], (*operands[end:], *sizes)
+        if self.opened and torch.compiler.is_exporting():
+            return self._scanned(state, xs, captured, length)
         parts: list[Any] = []
         for n in reversed(range(length)) if self.reverse else range(length):
             found = self.body(*state, *(x[n] for x in xs), *captured)
@@ -63,6 +67,18 @@ class Scan(nn.Module):
         if self.reverse:
             parts.reverse()
         return (*state, *(torch.stack(of) for of in zip(*parts, strict=True)))
+
+    def _scanned(self, state: Any, xs: Any, captured: Any, length: Any) -> Any:
+        """The same as one operator of PyTorch's."""
+        from torch._higher_order_ops.scan import scan
+
+        def step(carry: Any, slices: Any) -> Any:
+            # Results of their own: the operator refuses what shares memory with its arguments.
+            found = tuple(y.clone() for y in self.body(*carry, *(slices if xs else ()), *captured))
+            return found[: self.states], found[self.states :]
+
+        state, parts = scan(step, state, xs or (torch.arange(length),), reverse=self.reverse)
+        return (*state, *parts)
 
 
 CONTROLLED: Mapping[str, Callable[..., nn.Module]] = {"cond": Cond, "while_loop": WhileLoop, "scan": Scan}

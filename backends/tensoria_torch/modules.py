@@ -2,7 +2,8 @@
 
 A linear map whose parameters are `encoder.0.weight` and `encoder.0.bias` becomes an `nn.Linear` at `encoder.0`, and so
 do convolutions, normalisations and embeddings; other parameters stand under their names as they are. So the state has
-the program's names, and the module trains, compiles and exports like one that was written by hand.
+the program's names, and the module trains, compiles and exports like one that was written by hand. Of a program with
+both modes there are two graphs over one state, and the module's `training` says which (`modes`).
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ from torch.fx import Graph, GraphModule, Node
 
 from tensoria.errors import PortingError
 from tensoria.programs.base import BaseProgram
+from tensoria.programs.dimensions import Dim
 from tensoria.programs.operations.neural import image
 from tensoria.programs.passes import Chosen, lowered
 from tensoria.programs.source import CONTROL, Writer
+from tensoria.programs.state import in_modes
 from tensoria.programs.trees import Tree
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Type, Value
 from tensoria_torch.control import CONTROLLED
 from tensoria_torch.graphs import noted
+from tensoria_torch.modes import TwoModes
 from tensoria_torch.source import DIALECT
+from tensoria_torch.statistics import learning
 
 __all__ = ["made"]
 
@@ -155,11 +160,20 @@ BUFFERS = frozenset(("running_mean", "running_var"))
 
 
 class _Built:
-    """A program on its way into a module."""
+    """A program on its way into a module.
 
-    def __init__(self, program: BaseProgram) -> None:
-        self.program = program
-        self.root = nn.Module()
+    Attributes:
+        momentum: of the batch normalisations that learn their statistics, by path.
+        held: parameters and buffers by name.
+        made: what modules of PyTorch were made with, by path.
+    """
+
+    def __init__(self, program: BaseProgram, momentum: Mapping[str, float], before: _Built | None = None) -> None:
+        """Begin with a program, or with another mode of one whose module is there."""
+        self.program, self.momentum = program, momentum
+        self.root = nn.Module() if before is None else before.root
+        self.held: dict[str, Any] = {} if before is None else before.held
+        self.made: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {} if before is None else before.made
         self.writer = Writer(DIALECT, "torch")
         self.writer.begin(program, "forward")
         self.paths: dict[Value, list[str]] = {value: [name] for name, value in program.parameters.items()}
@@ -169,15 +183,23 @@ class _Built:
         self.tensors = {value: self._tensor(name, orders.get(value)) for name, value in program.parameters.items()}
         self.specs: dict[str, tuple[Any, ...]] = {}
         """The modules of PyTorch that there are, by path."""
-        self.count = 0
+        self.count = 0 if before is None else before.count
 
     def _tensor(self, name: str, order: tuple[int, ...] | None) -> Any:
-        value = self.program.parameters[name]
-        found = tensor(self.program.arrays[value], value.type, order)
-        return nn.Parameter(found) if name in self.program.trainable else found
+        if name not in self.held:
+            value = self.program.parameters[name]
+            found = tensor(self.program.arrays[value], value.type, order)
+            self.held[name] = nn.Parameter(found) if name in self.program.trainable else found
+        return self.held[name]
 
     def module(self) -> GraphModule:
         """The whole."""
+        made = GraphModule(self.root, self.graph(), class_name=_class_name(self.program.name))
+        self.state(made)
+        return made
+
+    def graph(self) -> Graph:
+        """What is computed; the root gets the modules that it calls."""
         graph = Graph()
         known = self._arguments(graph)
         for value, array in self.program.arrays.items():
@@ -192,11 +214,9 @@ class _Built:
             graph.call_method("copy_", (graph.get_attr(name), value))
         results = [self._operand(graph, x, known) for x in self.program.outputs]
         graph.output(_nested(self.program.output_tree, iter(results)))
-        made = GraphModule(self.root, graph, class_name=_class_name(self.program.name))
-        self._state(made)
-        return made
+        return graph
 
-    def _state(self, made: GraphModule) -> None:
+    def state(self, made: nn.Module) -> None:
         """Parameters that nothing uses, and further names of tied ones."""
         for value, names in self.paths.items():
             for name in names:
@@ -278,7 +298,11 @@ class _Built:
         kind, options, roles, _ = spec
         identity = (kind, *options.items(), *roles.items())
         for prefix in self._prefixes(roles):
-            if self.specs.setdefault(prefix, identity) == identity:
+            if prefix in self.momentum:
+                kind, options = kind.__base__, {**options, "momentum": self.momentum[prefix]}
+            if self.specs.setdefault(prefix, identity) == identity and self.made.setdefault(
+                prefix, (kind, options)
+            ) == (kind, options):
                 self._make(prefix, kind, options, roles)
                 return prefix
         return None
@@ -322,7 +346,8 @@ class _Built:
     def _controlled(self, graph: Graph, made: Instruction, known: dict[str, Any]) -> Any:
         parts = {name: self._inner(of) if isinstance(of, Region) else of for name, of in made.attributes.items()}
         length = parts.pop("length", None)
-        module = CONTROLLED[made.operation](**parts)
+        more = {} if length is None else {"opened": isinstance(length, Dim)}
+        module = CONTROLLED[made.operation](**parts, **more)
         sizes = tuple(known[self.writer.names.get(name, name)] for name in sorted(self.writer.symbols))
         named = {} if length is None else {"length": noted(graph, self.writer.size(length), known)}
         operands = tuple(self._operand(graph, x, known) for x in made.operands)
@@ -439,4 +464,18 @@ def _nested(tree: Tree, leaves: Any) -> Any:
 
 def made(program: BaseProgram, kind: str, passes: Chosen) -> Any:
     """The module of a program."""
-    return _Built(lowered(program, passes, DIALECT.rows, updates=True)).module()
+    own, programs = in_modes(program)
+    parts: list[_Built] = []
+    graphs: dict[str, Graph] = {}
+    momentum: dict[str, float] = {}
+    # Training comes first: which normalisations learn is seen there.
+    for mode, one in sorted(programs.items(), reverse=True):
+        one, found = learning(one)
+        momentum.update(found)
+        parts.append(_Built(lowered(one, passes, DIALECT.rows, updates=True), momentum, parts[-1] if parts else None))
+        if len(programs) == 1:
+            return parts[0].module()
+        graphs[mode] = parts[-1].graph()
+    for part in parts:
+        part.state(parts[0].root)
+    return TwoModes(parts[0].root, graphs, _class_name(program.name), own == "train")

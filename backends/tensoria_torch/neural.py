@@ -26,6 +26,11 @@ def relu(x):
     return torch.relu(x)
 
 
+def hardtanh(x, *, low, high):
+    """x between two numbers."""
+    return torch.nn.functional.hardtanh(x, low, high)
+
+
 def silu(x):
     """x sigmoid(x)."""
     return torch.nn.functional.silu(x)
@@ -104,12 +109,24 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
         x = x[(slice(None), *(slice(None, None, step) for step in strides))]
         return torch.nn.functional.linear(x, kernel.flatten(1), *bias)
     x = x.permute([numbers[0].index(letter) for letter in "NC" + letters])
-    around = [low for low, high in padding]
+    around, kept = [low for low, high in padding], None
     if any(low != high for low, high in padding):
-        x = torch.nn.functional.pad(x, [n for pair in reversed(padding) for n in pair])
-        around = [0] * space
+        if groups > 1:
+            # A channel of its own is cheap: windows outside of the wanted ones cost less than a larger copy of x.
+            before = [max(-(-(high - low) // step), 0) for (low, high), step in zip(padding, strides, strict=True)]
+            around = [low + n * step for (low, high), step, n in zip(padding, strides, before, strict=True)]
+            kept = (slice(None), slice(None), *(
+                slice(n, n + (size + low + high - wide * (width - 1) - 1) // step + 1)
+                for n, size, (low, high), wide, width, step in zip(
+                    before, x.shape[2:], padding, dilation, kernel.shape[2:], strides, strict=True
+                )
+            ))
+        else:
+            x = torch.nn.functional.pad(x, [n for pair in reversed(padding) for n in pair])
+            around = [0] * space
     function = getattr(torch.nn.functional, f"conv{space}d")
     found = function(x, kernel, *bias, stride=strides, padding=around, dilation=dilation, groups=groups)
+    found = found if kept is None else found[kept]
     return found.permute([("NC" + letters).index(letter) for letter in numbers[2]])
 
 
@@ -232,9 +249,9 @@ def dropout(x, key, *, rate, stream, shared):
 KERNELS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        erf, sigmoid, relu, silu, gelu, softmax, log_softmax, linear, layer_norm, rms_norm, group_norm, batch_norm,
-        attention, embedding, convolution, convolution_transpose, max_pool, mean_pool, adaptive_mean_pool, pad, top_k,
-        scatter, lstm, gru, dropout, take_at, adaptive_max_pool,
+        erf, sigmoid, relu, hardtanh, silu, gelu, softmax, log_softmax, linear, layer_norm, rms_norm, group_norm,
+        batch_norm, attention, embedding, convolution, convolution_transpose, max_pool, mean_pool, adaptive_mean_pool,
+        pad, top_k, scatter, lstm, gru, dropout, take_at, adaptive_max_pool,
     )
 }  # fmt: skip
 """The kernels, by the operation's name."""

@@ -277,6 +277,12 @@ def _odd(of: _Walk, number: int, made: Instruction, states: list[_State]) -> _St
     return _State(min(power, ZERO))
 
 
+def _clipped(of: _Walk, number: int, made: Instruction, states: list[_State]) -> _State:
+    """Linear on one side of 0 at least, or constant around it."""
+    inside = made.attributes["low"] <= 0 <= made.attributes["high"]
+    return (_odd if inside else _saturating)(of, number, made, states)
+
+
 def _saturating(of: _Walk, number: int, made: Instruction, states: list[_State]) -> _State:
     for state in states:
         if state.power != -math.inf:
@@ -431,7 +437,7 @@ RULES: Final[Mapping[str, Rule]] = {
     **dict.fromkeys(("tanh", "erf", "sin", "sinh", "asinh", "atan", "asin", "tan", "atanh", "expm1", "log1p"), _odd),
     **dict.fromkeys(("exp", "cos", "cosh", "sigmoid", "log", "log2", "log10", "logaddexp", "atan2", "acos", "acosh"),
                     _saturating),
-    **dict.fromkeys(("gelu", "silu"), _gating),
+    **dict.fromkeys(("gelu", "silu"), _gating), "hardtanh": _clipped,
     **dict.fromkeys(("sign", "signbit", "isnan", "isinf", "isfinite", "floor", "ceil", "round", "trunc", "equal",
                      "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_not", "logical_and",
                      "logical_or", "logical_xor", "argmax", "argmin", "argsort", "all", "any", "count_nonzero",

@@ -563,7 +563,7 @@ def program_source(program: BaseProgram, backend: str, form: str | None, passes:
         if form == "classes":
             raise BackendError(f"the {backend} backend writes no classes.", legal='form="function"')
         return written(program, dialect, backend, passes)
-    made = lowered(program, passes, dialect.rows, also=dialect.passes - {"rows"}, updates=True)
+    made = lowered(program, passes, dialect.rows, also=dialect.passes, updates=True)
     layouts: dict[str, tuple[int, ...]] = {}
     if dialect.stores:
         made, layouts = stored(made)

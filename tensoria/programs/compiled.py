@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,7 +33,10 @@ class Compiled:
         self.program, self.backend, self.jit = program, backend, jit
         # Parameters are constants of the function: nothing is lost if batch normalisations go into them.
         folded = fold_batch_norms(program) if passes is True else program
-        self._make, self.text = compiled(folded, backend.dialect(), backend.name, passes)
+        dialect = backend.dialect()
+        if jit:
+            dialect = dataclasses.replace(dialect, passes=dialect.passes | dialect.graphs)
+        self._make, self.text = compiled(folded, dialect, backend.name, passes)
         self._on: Cache[str, Callable[..., Any]] = Cache(self._made, limit=8)
         self.native = self._on["cpu" if device is None else device_name(device)]
 

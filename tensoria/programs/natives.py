@@ -3,12 +3,12 @@
 A model keeps its parameters itself, so the function that it runs takes them as inputs, after the arguments' tensors,
 and returns what changes in them after the results. A parameter may be stored with its axes in another order than the
 program has them, where the framework's kernels want that (`Blueprint.layouts`); the way in and out of a model is by
-the program's names and orders always.
+the program's names and orders always. Of a program that was captured in two modes the model has both, and one state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,14 @@ from tensoria.indices import PLAIN
 from tensoria.programs.base import BaseProgram
 from tensoria.programs.passes import Chosen, lowered, stored
 from tensoria.programs.source import Dialect
+from tensoria.programs.state import in_modes
 from tensoria.programs.trees import LEAF, Tree, unflatten
 from tensoria.programs.types import Type, Value
 
-__all__ = ["Blueprint", "State", "blueprint", "native_model", "numbers", "random_key", "storable"]
+__all__ = [
+    "Blueprint", "Modes", "State", "Stateful", "Weights", "blueprint", "modes", "native_model", "numbers",
+    "random_key",
+]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
 
@@ -79,7 +83,7 @@ def blueprint(program: BaseProgram, dialect: Dialect, passes: Chosen = True) -> 
         dialect: the framework's; operations that it has no row for become their definitions.
         passes: the optimisations before.
     """
-    made = lowered(program, passes, dialect.rows, also=dialect.passes, updates=True)
+    made = lowered(program, passes, dialect.rows, also=dialect.passes | dialect.graphs, updates=True)
     layouts: dict[str, tuple[int, ...]] = {}
     if dialect.stores:
         made, layouts = stored(made)
@@ -102,6 +106,73 @@ def blueprint(program: BaseProgram, dialect: Dialect, passes: Chosen = True) -> 
     return Blueprint(program, pure, arrays, layouts)
 
 
+@dataclass(frozen=True)
+class Modes:
+    """What a model is made of in each of its modes; they have one state, which lies as the first of them has it.
+
+    Attributes:
+        own: the mode in which a call is that does not say; empty if there is one mode only.
+        blueprints: by mode, that one first.
+    """
+
+    own: str
+    blueprints: Mapping[str, Blueprint]
+
+    @property
+    def source(self) -> BaseProgram:
+        """The program that the model is made of."""
+        return self.blueprints[self.own].source
+
+    def mode(self, training: Any) -> str:
+        """The mode of a call.
+
+        Args:
+            training: whether it is that of training; None for the model's own.
+
+        Raises:
+            PortingError: the model was captured in one mode only.
+        """
+        if training is None:
+            return self.own
+        wanted = "train" if training else "eval"
+        if wanted not in self.blueprints:
+            raise PortingError(
+                f"{self.source.name} was captured in one mode only.", legal="tn.port(model, args, train=True)"
+            )
+        return wanted
+
+    def stored(self) -> dict[str, tuple[Array, Blueprint]]:
+        """The parameters' numbers as they are stored, by name, and whose arrays they are."""
+        found: dict[str, tuple[Array, Blueprint]] = {}
+        for of in self.blueprints.values():
+            found.update({name: (array, of) for name, array in of.arrays.items() if name not in found})
+        return found
+
+    def orders(self, mode: str) -> list[tuple[str, tuple[int, ...] | None]]:
+        """The names of a mode's parameters in the order of its function's inputs, each with the order in which that
+        has the axes of what is stored; None where they lie so."""
+        stored, of = self.stored(), self.blueprints[mode]
+        return [(name, _between(stored[name][1].layouts.get(name), of.layouts.get(name))) for name in of.names]
+
+
+def _between(held: tuple[int, ...] | None, wanted: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The permutation from one order of axes to another; None for none.
+
+    >>> _between((1, 2, 0), None), _between((1, 2, 0), (1, 2, 0))
+    ((2, 0, 1), None)
+    """
+    if held == wanted:
+        return None
+    there = held or tuple(range(len(wanted or ())))
+    return tuple(there.index(axis) for axis in wanted or range(len(there)))
+
+
+def modes(program: BaseProgram, dialect: Dialect, passes: Chosen = True) -> Modes:
+    """What a model of a program, and of the same one in its other modes, is made of; arguments as for `blueprint`."""
+    own, programs = in_modes(program)
+    return Modes(own, {mode: blueprint(one, dialect, passes) for mode, one in programs.items()})
+
+
 class State:
     """Names, types and orders of axes of a model's state, on the way in and out of it.
 
@@ -109,10 +180,16 @@ class State:
         aliases: further names of tied parameters.
     """
 
-    def __init__(self, of: Blueprint) -> None:
-        self.types = {name: value.type for name, value in of.source.parameters.items()}
-        self.layouts = dict(of.layouts)
-        self.aliases = dict(of.source.aliases)
+    def __init__(self, of: Modes) -> None:
+        self.types: dict[str, Type] = {}
+        self.aliases: dict[str, str] = {}
+        self.layouts: dict[str, tuple[int, ...]] = {}
+        for one in reversed([*of.blueprints.values()]):
+            self.types.update({name: value.type for name, value in one.source.parameters.items()})
+            self.aliases.update(one.source.aliases)
+        for name, (_, one) in of.stored().items():
+            if name in one.layouts:
+                self.layouts[name] = one.layouts[name]
 
     def out(self, held: Mapping[str, Array]) -> dict[str, Array]:
         """Arrays as the program has them, of those that are stored; tied ones under all their names."""
@@ -153,6 +230,54 @@ class State:
             order = self.layouts.get(known[name])
             found[known[name]] = array if order is None else np.transpose(array, order)
         return found
+
+
+class Weights:
+    """The variables of a model by the program's names.
+
+    Attributes:
+        state: how they are named and ordered.
+        variables: the variables, with axes in the order in which they are stored.
+    """
+
+    def __init__(
+        self, of: Modes, make: Callable[[str, Array, Type, bool], Any], assign: Callable[[Any, Array], Any]
+    ) -> None:
+        """Make the variables.
+
+        Args:
+            of: what the model is made of.
+            make: a variable of a name, numbers, their type, and whether it is trained.
+            assign: sets a variable's numbers, and returns the variable that has them.
+        """
+        self.state, self.assign = State(of), assign
+        self.variables = {
+            name: make(name, storable(array, one.type(name).dtype), one.type(name), name in one.source.trainable)
+            for name, (array, one) in of.stored().items()
+        }
+
+
+class Stateful:
+    """A model whose state goes in and out by the program's names, where its framework has no such methods."""
+
+    _named: Weights
+
+    def state_dict(self) -> dict[str, Array]:
+        """The numbers of parameters and buffers by the program's names, with axes in its order."""
+        return self._named.state.out({name: np.asarray(held) for name, held in self._named.variables.items()})
+
+    def load_state_dict(self, given: Mapping[str, Any], strict: bool = True) -> None:
+        """Set parameters and buffers.
+
+        Args:
+            given: arrays of any backend by name, such as the source model's `state_dict()`.
+            strict: whether every name has to be there, and no other.
+
+        Raises:
+            PortingError: a name is missing or unknown, or an array has another shape.
+        """
+        for name, array in self._named.state.into(given, strict).items():
+            self._named.variables[name] = self._named.assign(self._named.variables[name], array)
 
 
 def _listed(names: Sequence[str]) -> str:

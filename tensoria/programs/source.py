@@ -132,7 +132,8 @@ class Dialect:
         functions: what sizes use, by name (`min`, `max`).
         control: how choices and loops are written, as lines; Python's own if nothing is said.
         classes: how classes are written.
-        passes: the special passes ("layout", "rows") that belong to all passes.
+        passes: the special passes ("layout") that belong to all passes.
+        graphs: those ("rows") that pay in a graph of the framework's, and cost more than they save call by call.
         stores: whether models of the framework may store parameters with their axes in another order than the program.
     """
 
@@ -151,6 +152,7 @@ class Dialect:
     classes: ClassStyle | None = None
     stores: bool = True
     passes: frozenset[str] = frozenset()
+    graphs: frozenset[str] = frozenset()
 
 
 class Writer:

@@ -27,7 +27,7 @@ from tensoria.programs.base import BaseProgram, P, native
 from tensoria.programs.trees import LEAF, Tree
 from tensoria.programs.types import Value
 
-__all__ = ["fit", "in_mode", "loaded", "matched", "purified", "save_state"]
+__all__ = ["fit", "in_mode", "in_modes", "loaded", "matched", "purified", "save_state"]
 
 FOLDED = "model.safetensors"
 """The file of a folder."""
@@ -114,6 +114,19 @@ def in_mode(program: P, mode: str) -> P:
               if name in program.parameters}  # fmt: skip
     made: P = dataclasses.replace(other, arrays={**other.arrays, **arrays}, modes=program.modes)
     return made
+
+
+def in_modes(program: P) -> tuple[str, dict[str, P]]:
+    """The mode in which a program is, and the same model in all of its modes; no name and the program itself of one.
+
+    Args:
+        program: any program; one that passes have changed is still in its mode.
+    """
+    if not program.modes:
+        return "", {"": program}
+    same = [mode for mode, other in program.modes.items() if other.instructions is program.instructions]
+    own = same[0] if same else "train" if program.updates or program.key is not None else "eval"
+    return own, {own: program, **{mode: in_mode(program, mode) for mode in program.modes if mode != own}}
 
 
 # -- by name ----------------------------------------------------------------------------------------------------------

@@ -62,8 +62,9 @@ def _relu(call: Call, x: Array) -> Array:
 
 
 def _relu6(call: Call, x: Array) -> Array:
-    # At 6 itself the derivative is half of the sides', where TensorFlow's is 0; a choice would cost two more passes.
-    return xp.minimum(_relu(call, x), literal_like(x, 6))
+    if x.dtype.kind != "float":
+        return xp.minimum(_relu(call, x), literal_like(x, 6))
+    return one(x, "hardtanh", low=0.0, high=6.0)
 
 
 def _leaky(call: Call, x: Array) -> Array:

@@ -147,6 +147,12 @@ def _clamp(call: Call, x: Array, low: Any = None, high: Any = None) -> Array:
     return x if high is None else one(x, "minimum", call.array(high, call.dtype))
 
 
+def _hardtanh(call: Call, x: Array, low: float = -1.0, high: float = 1.0) -> Array:
+    if call.dtype.kind != "float":
+        return _clamp(call, x, low, high)
+    return one(cast(x, call.dtype), "hardtanh", low=float(low), high=float(high))
+
+
 def _hardsigmoid(call: Call, x: Array) -> Array:
     return xp.multiply(xp.clip(xp.add(x, 3.0), 0.0, 6.0), 1 / 6)
 
@@ -202,8 +208,7 @@ LOWERINGS: dict[str, Lowering] = {
     **{f"masked_fill.{kind}": _masked_fill for kind in ("Scalar", "Tensor")},
     **{f"clamp.{kind}": _clamp for kind in ("default", "Tensor")},
     "clamp_min.default": _clamp, "clamp_max.default": lambda call, x, high: _clamp(call, x, None, high),
-    "hardtanh.default": lambda call, x, low=-1.0, high=1.0: _clamp(call, x, low, high),
-    "relu6.default": lambda call, x: _clamp(call, x, 0, 6),
+    "hardtanh.default": _hardtanh, "relu6.default": lambda call, x: _hardtanh(call, x, 0, 6),
     "rsqrt.default": lambda call, x: one(one(cast(x, call.dtype), "sqrt"), "reciprocal"),
     "erfc.default": lambda call, x: xp.subtract(1.0, one(x, "erf")),
     "exp2.default": lambda call, x: xp.exp(xp.multiply(x, math.log(2))),

@@ -329,6 +329,10 @@ class Algebra:
         constants = [a.constant for a in given]
         if all(c is not None for c in constants) and operation in NUMBERS:
             return of(_on_numbers(operation, [c for c in constants if c is not None]))
+        if operation == "hardtanh":
+            ends = dict(attributes)
+            low, high = of(number(ends["low"])), of(number(ends["high"]))
+            return low + self.relu(given[0] - low) - self.relu(given[0] - high)
         if operation == "gelu" and dict(attributes).get("approximate") == "none":
             inner = self.atom("erf", given[0].scaled(math.sqrt(0.5)))
             return self.product(given[0], inner + of(Fraction(1))).scaled(Fraction(1, 2))

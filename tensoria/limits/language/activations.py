@@ -14,8 +14,8 @@ from tensoria.programs.evaluation import evaluate
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.tensor import Tensor
 
-__all__ = ["ACTIVATIONS", "erf", "gaussian", "gelu", "leaky_relu", "rbf", "rectified", "relu", "sigmoid", "silu",
-           "softplus", "step"]  # fmt: skip
+__all__ = ["ACTIVATIONS", "erf", "gaussian", "gelu", "hardtanh", "leaky_relu", "rbf", "rectified", "relu", "sigmoid",
+           "silu", "softplus", "step"]  # fmt: skip
 
 
 def _primitive(name: str, x: Tensor, **attributes: Any) -> Tensor:
@@ -30,6 +30,11 @@ def _primitive(name: str, x: Tensor, **attributes: Any) -> Tensor:
 def relu(x: Tensor) -> Tensor:
     """max(x, 0), whose derivative at 0 is 0."""
     return _primitive("relu", x)
+
+
+def hardtanh(x: Tensor, low: float = -1.0, high: float = 1.0) -> Tensor:
+    """x between two numbers, and the nearer one outside."""
+    return _primitive("hardtanh", x, low=low, high=high)
 
 
 def erf(x: Tensor) -> Tensor:
@@ -84,7 +89,7 @@ def rbf(x: Tensor, gamma: float = 1.0) -> Tensor:
 
 ACTIVATIONS: Final[dict[str, Callable[..., Any]]] = {
     "relu": relu, "erf": erf, "gelu": gelu, "silu": silu, "sigmoid": sigmoid, "softplus": softplus,
-    "leaky_relu": leaky_relu, "step": step, "gaussian": gaussian, "rbf": rbf,
+    "leaky_relu": leaky_relu, "hardtanh": hardtanh, "step": step, "gaussian": gaussian, "rbf": rbf,
     "tanh": en.tanh, "sin": en.sin, "cos": en.cos, "exp": en.exp, "abs": en.abs, "sign": en.sign,
     "square": en.square, "identity": lambda x: x,
 }  # fmt: skip

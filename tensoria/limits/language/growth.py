@@ -94,6 +94,8 @@ def growth(function: Nonlinearity, scalars: Sequence[Interval] = ()) -> Growth:
             found = _square(operands[0])
         elif made.operation == "subtract" and made.operands[0] in larger.get(made.operands[1], ()):
             found = replace(_difference(*operands), high=0.0)
+        elif made.operation == "hardtanh":
+            found = Growth(0.0, low=made.attributes["low"], high=made.attributes["high"])
         elif made.operation == "divide" and made.operands[0] == made.operands[1]:
             found = Growth(0.0, low=1.0, high=1.0)
         else:

@@ -35,8 +35,8 @@ COORDINATEWISE: Final = frozenset(
     "abs acos acosh asin asinh atan atanh ceil cos cosh exp expm1 floor log log10 log1p log2 logical_not negative "
     "reciprocal round sign signbit sin sinh sqrt square tan tanh trunc isfinite isinf isnan add atan2 copysign divide "
     "equal floor_divide greater greater_equal hypot less less_equal logaddexp logical_and logical_or logical_xor "
-    "maximum minimum multiply not_equal pow remainder subtract where astype stop_gradient erf sigmoid relu silu "
-    "gelu".split()
+    "maximum minimum multiply not_equal pow remainder subtract where astype stop_gradient erf sigmoid relu "
+    "hardtanh silu gelu".split()
 )
 """Operations that a nonlinearity may consist of."""
 SAME: Final = frozenset(("broadcast_to", "reshape", "expand_dims", "squeeze", "full", "sum"))

@@ -361,7 +361,7 @@ COORDINATEWISE = (
     "abs acos acosh asin asinh atan atanh ceil cos cosh exp expm1 floor log log10 log1p log2 logical_not negative "
     "reciprocal round sign signbit sin sinh sqrt square tan tanh trunc add atan2 copysign divide equal greater "
     "greater_equal hypot less less_equal logaddexp logical_and logical_or logical_xor maximum minimum multiply "
-    "not_equal pow subtract astype stop_gradient erf sigmoid relu silu gelu"
+    "not_equal pow subtract astype stop_gradient erf sigmoid relu hardtanh silu gelu"
 ).split()
 RULES: dict[str, Rule] = {
     **dict.fromkeys(COORDINATEWISE, coordinatewise),

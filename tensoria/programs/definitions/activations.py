@@ -91,6 +91,12 @@ def _relu(backend: Backend, x: Array) -> Array:
     return backend.xp.where(backend.xp.less_equal(x, 0.0), 0.0, x)
 
 
+def _hardtanh(backend: Backend, x: Array, *, low: float, high: float) -> Array:
+    # As in `_relu`: at both ends the derivative is that of the constant.
+    xp = backend.xp
+    return xp.where(xp.less_equal(x, low), low, xp.where(xp.greater_equal(x, high), high, x))
+
+
 def _silu(backend: Backend, x: Array) -> Array:
     return backend.xp.multiply(x, performed(backend, sigmoid, "sigmoid", x))
 
@@ -118,7 +124,7 @@ def _log_softmax(backend: Backend, x: Array, *, axis: int) -> Array:
 
 
 DEFINITIONS = {
-    "erf": _erf, "sigmoid": sigmoid, "relu": _relu, "silu": _silu, "gelu": _gelu,
+    "erf": _erf, "sigmoid": sigmoid, "relu": _relu, "hardtanh": _hardtanh, "silu": _silu, "gelu": _gelu,
     "softmax": _softmax, "log_softmax": _log_softmax,
 }  # fmt: skip
 """The definitions of this chapter, by the operation's name."""

@@ -27,9 +27,15 @@ def _dropout(call: Call, g: Array) -> list[Array | None]:
     return [call.recorder.record("dropout", (g, call.operands[1]), **call.attributes)[0], None]
 
 
+def _hardtanh(call: Call, g: Array) -> list[Array | None]:
+    (x,) = call.operands
+    outside = xp.logical_or(xp.less_equal(x, call["low"]), xp.greater_equal(x, call["high"]))
+    return [xp.where(outside, 0.0, g)]
+
+
 RULES: dict[str, Rule] = {
     **{name: _defined(name) for name in DEFINITIONS},
-    "dropout": _dropout,
+    "dropout": _dropout, "hardtanh": _hardtanh,
     "erf": each(lambda g, x, y: xp.multiply(g, xp.multiply(xp.exp(xp.negative(xp.square(x))), 2 / math.sqrt(math.pi)))),
     "sigmoid": each(lambda g, x, y: xp.multiply(g, xp.multiply(y, xp.subtract(1.0, y)))),
 }

@@ -65,6 +65,13 @@ def _elementwise(name: str, meaning: str, *attributes: str) -> Operation:
     return Operation(name, ("x",), meaning, infer, attributes)
 
 
+def _hardtanh(x: Type, *, low: float, high: float) -> tuple[Type, ...]:
+    _floating("hardtanh", (x,))
+    if not low <= high:
+        raise DomainError(f"hardtanh between {low} and {high}: the lower end comes first.")
+    return (x,)
+
+
 def _along(name: str, meaning: str) -> Operation:
     def infer(x: Type, *, axis: int) -> tuple[Type, ...]:
         _floating(name, (x,))
@@ -290,6 +297,10 @@ ROWS = {
         _elementwise("erf", "error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x"),
         _elementwise("sigmoid", "1 / (1 + exp(-x))"),
         _elementwise("relu", "x where it is positive, else 0; the derivative at 0 is 0"),
+        _row(
+            "hardtanh", "x", "x between two numbers, and the nearer one of them outside; the derivative at both is 0",
+            _hardtanh, "low high",
+        ),
         _elementwise("silu", "x sigmoid(x)"),
         _elementwise(
             "gelu", "x times the normal distribution function; `tanh` approximates it (Hendrycks and Gimpel 2016)",

@@ -53,6 +53,24 @@ def _biased(work: Work, made: Instruction) -> Any:
     return None
 
 
+def _padded(work: Work, made: Instruction) -> Any:
+    """Zeros around an image before a convolution, which puts zeros around images itself."""
+    x, *weights = made.operands
+    before, letters = work.maker(x, "pad"), made.attributes["numbers"][0]
+    if before is None or before.attributes["value"] != 0 or not work.once(x):
+        return None
+    around = dict(zip(letters, before.attributes["padding"], strict=True))
+    opened = any(isinstance(n, Dim) for two in around.values() for n in two)
+    if opened or around["N"] != (0, 0) or around["C"] != (0, 0):
+        return None
+    space = [letter for letter in letters if letter not in "NC"]
+    padding = tuple(
+        (low + around[letter][0], high + around[letter][1])
+        for letter, (low, high) in zip(space, made.attributes["padding"], strict=True)
+    )
+    return ("convolution", (before.operands[0], *weights), {**made.attributes, "padding": padding})
+
+
 # -- normalisation ----------------------------------------------------------------------------------------------------
 
 
@@ -334,7 +352,7 @@ def _softmax(work: Work, made: Instruction) -> Any:
 
 
 COMPOSITIONS: Final[Patterns] = {
-    "matmul": (_linear,), "add": (_normalised, _moved, _biased),
+    "matmul": (_linear,), "convolution": (_padded,), "add": (_normalised, _moved, _biased),
     "multiply": (_gelu, _silu, _multiplied, _scaled), "divide": (_softmax, _logistic, _divided),
 }  # fmt: skip
 """What may end in each operation, in the order in which it is looked for."""

@@ -19,7 +19,9 @@ from tensoria.programs.types import Instruction, Literal, Operand, Value
 
 __all__ = ["channels_last"]
 
-COORDINATEWISE: Final = frozenset((*ROWS, "erf", "sigmoid", "relu", "silu", "gelu", "astype", "stop_gradient"))
+COORDINATEWISE: Final = frozenset((
+    *ROWS, "erf", "sigmoid", "relu", "hardtanh", "silu", "gelu", "astype", "stop_gradient",
+))  # fmt: skip
 REDUCTIONS: Final = frozenset(("mean", "sum", "max", "min", "var"))
 
 

@@ -17,7 +17,9 @@ from tensoria.programs.types import Instruction, Literal, Operand, Type, Value
 
 __all__ = ["vectors_as_rows"]
 
-COORDINATEWISE: Final = frozenset((*ROWS, "erf", "sigmoid", "relu", "silu", "gelu", "astype", "stop_gradient"))
+COORDINATEWISE: Final = frozenset((
+    *ROWS, "erf", "sigmoid", "relu", "hardtanh", "silu", "gelu", "astype", "stop_gradient",
+))  # fmt: skip
 
 
 def vectors_as_rows(program: P) -> P:
