@@ -259,19 +259,18 @@ def _transposed(
         found = _transposed(call, whole, kernel, bias, strides, padding, more, groups, dilation)
         return xp.squeeze(found, axis=0)
     around = tuple((n, n - m) for n, m in zip(_many(padding, space), _many(more, space), strict=True))
+    chosen: dict[str, Any] = {
+        "strides": _many(strides, space), "dilation": _many(dilation, space), "groups": groups,
+        "numbers": (image(space), image(space, "IO"), image(space)),
+    }  # fmt: skip
     below = tuple((0, -high) if high < 0 else (0, 0) for _, high in around)
     if any(high < 0 for _, high in around):
         # Output padding beyond the padding lies where the kernel does not reach: only the bias is there.
-        alone = one(
-            x, "convolution_transpose", kernel, strides=_many(strides, space), dilation=_many(dilation, space),
-            padding=tuple((low, max(high, 0)) for low, high in around), groups=groups,
-        )  # fmt: skip
+        inner = tuple((low, max(high, 0)) for low, high in around)
+        alone = one(x, "convolution_transpose", kernel, padding=inner, **chosen)
         found = one(alone, "pad", padding=((0, 0), (0, 0), *below), value=0.0)
         return found if bias is None else xp.add(found, xp.reshape(bias, (-1, *(1,) * space)))
-    return one(
-        x, "convolution_transpose", kernel, *_present(bias), strides=_many(strides, space), padding=around,
-        dilation=_many(dilation, space), groups=groups,
-    )  # fmt: skip
+    return one(x, "convolution_transpose", kernel, *_present(bias), padding=around, **chosen)
 
 
 def _general(
