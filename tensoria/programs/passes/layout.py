@@ -214,7 +214,7 @@ def _linear(layout: _Layout, builder: Builder, made: Instruction) -> Operand | N
 TABLE: Final[dict[str, Row]] = {
     **dict.fromkeys(COORDINATEWISE, _coordinatewise), **dict.fromkeys(REDUCTIONS, _reduction),
     **dict.fromkeys(("convolution", "convolution_transpose"), _convolution), "batch_norm": _batch_norm,
-    "max_pool": _pool, "mean_pool": _pool, "adaptive_mean_pool": _adaptive, "concat": _concat, "pad": _pad, "reshape": _reshape, "squeeze": _reshape,
-    "permute_dims": _permute, "linear": _linear,
+    **dict.fromkeys(("max_pool", "mean_pool"), _pool), "adaptive_mean_pool": _adaptive, "concat": _concat, "pad": _pad,
+    **dict.fromkeys(("reshape", "squeeze"), _reshape), "permute_dims": _permute, "linear": _linear,
 }  # fmt: skip
 """How operations go on with images whose channels come last."""
