@@ -354,7 +354,8 @@ ROWS = {
         _row(
             "resize", "x",
             "interpolated between `nearest`, `linear` or `cubic` (Keys 1981, a = -3/4) neighbours; position i of the "
-            "result is at i step (corners), (i + 1/2) step - 1/2 (half_pixel) or floor(i step) (asymmetric)",
+            "result is at i step (corners), (i + 1/2) step - 1/2 (half_pixel) or floor(i step) (asymmetric); no "
+            "step is the ratio of the sizes",
             _resampled("resize"), "sizes method rule steps",
         ),
         _row("pad", "x", "a value repeated around x", _pad, "padding value"),
