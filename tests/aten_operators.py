@@ -233,6 +233,7 @@ def _shapes() -> Iterator[Found]:
         yield f"{name}.default", (truth(3, 3),), {}
     for mode in ("reflect", "replicate", "circular"):
         yield "pad.default", (x, [1, 2], mode), {}
+        yield "pad.default", (x, [-1, 2], mode), {}
     yield "pad.default", (x, [1, 2, 0, 1]), {}
     yield "constant_pad_nd.default", (x, [1, -1, -1, 2], 1.5), {}
     for mode in ("reflection", "replication"):
@@ -410,6 +411,8 @@ def _neural() -> Iterator[Found]:
         for corners in (False, True):
             yield f"{overload}.vec", (image, wide, corners, None), {}
         yield f"{overload}.vec", (image, None, False, [1.7] * space), {}
+        yield f"_upsample_nearest_exact{space}d.vec", (image, wide, None), {}
+        yield f"_upsample_nearest_exact{space}d.vec", (image, None, [1.5] * space), {}
         name = f"conv_transpose{space}d.{'default' if space == 1 else 'input'}"
         yield name, (image, real(4, 3, *(3, 2, 3)[:space]), real(6), [3], [1], [1], 2), {}
         yield name, (image, real(4, 3, *(3, 2, 3)[:space]), real(6), [2], [0], [1], 2), {}
@@ -421,6 +424,8 @@ def _neural() -> Iterator[Found]:
         for wide in ([9, 4], [3, 2]):
             for kind in ("bilinear", "bicubic"):
                 yield f"_upsample_{kind}2d_aa.default", (image, wide, corners), {}
+        yield "upsample_bicubic2d.vec", (image, [9, 4], corners, None), {}
+    yield "upsample_bicubic2d.vec", (image, None, False, [1.7, 0.6]), {}
     yield "_upsample_bilinear2d_aa.vec", (image, None, False, [0.5, 1.5]), {}
     yield "_upsample_bicubic2d_aa.vec", (image, [5, 3], False, None), {}
     yield "avg_pool2d.default", (image, [3, 3], [2, 2], [1, 1], True), {}
@@ -431,3 +436,4 @@ def _neural() -> Iterator[Found]:
         yield f"max_pool{space}d_with_indices.default", (volume, [2] * space), {}
         yield f"max_pool{space}d_with_indices.default", (volume, [3] * space, [2], [1], [1], True), {}
         yield f"_adaptive_avg_pool{space}d.default", (volume, [2] * space), {}
+        yield f"adaptive_max_pool{space}d.default", (volume, [2, 4, 3][:space]), {}

@@ -92,10 +92,15 @@ def _images() -> Iterator[Found]:
                                          (1, 1, 1, (3, 3))):
             yield "convolution_transpose", (_real(2, 4, *(5, 4, 4)[:space]), _real(4, 3, *(3, 2, 3)[:space])), {
                 "strides": (step,) * space, "padding": (ends, *(min(ends, (1, 1)),) * (space - 1)),
-                "dilation": (wide,) * space, "groups": groups,
+                "dilation": (wide,) * space, "groups": groups, "numbers": (plain[0], "IO" + letters, plain[0]),
             }
         yield "convolution_transpose", (_real(2, 4, *(5, 4, 4)[:space]), _real(4, 3, *(3, 2, 3)[:space]), _real(3)), {
             "strides": (2,) * space, "padding": ((0, 0),) * space, "dilation": (1,) * space, "groups": 1,
+            "numbers": (plain[0], "IO" + letters, last[0]),
+        }
+        yield "convolution_transpose", (_real(2, *(5, 4, 4)[:space], 4), _real(*(3, 2, 3)[:space], 3, 4), _real(6)), {
+            "strides": (2,) * space, "padding": ((1, 0),) * space, "dilation": (1,) * space, "groups": 2,
+            "numbers": (last[0], letters + "OI", last[0]),
         }
         image = _real(2, 3, *shape)
         for step, ends, wide in ((1, (0, 0), 1), (2, (1, 1), 1), (2, (0, 1), 1), (1, (1, 1), 2)):

@@ -25,7 +25,9 @@ from tensoria.programs.types import Literal, Type, Value  # noqa: E402
 EXAMPLES = list(aten_examples())
 UNDEFINED = {"aten.empty_like.default", "aten.new_empty.default", "aten.empty.memory_format"}
 """Whose numbers are whatever memory holds."""
-RECURRENT = {"aten.lstm.input", "aten.gru.input", "tensoria.lstm.default", "tensoria.gru.default"}
+RECURRENT = {
+    "aten.lstm.input", "aten.gru.input", "tensoria.lstm.default", "tensoria.gru.default", "tensoria.ctc_loss.default",
+}  # fmt: skip
 """Which modules of the tests of porting have."""
 
 

@@ -76,6 +76,21 @@ def test_a_network_of_convolutions_is_permuted_where_images_come_in_and_nowhere_
         )
 
 
+def test_a_decoder_of_transposed_convolutions_is_permuted_at_its_ends_and_nowhere_else() -> None:
+    parts = [nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.ConvTranspose2d(8, 4, 3, 2, 1, 1), nn.BatchNorm2d(4), nn.ReLU(),
+             nn.ConvTranspose2d(4, 6, 2, 2, groups=2), nn.Sigmoid()]  # fmt: skip
+    x = torch.randn(2, 3, 8, 12)
+    module = stressed(nn.Sequential(*parts))
+    program = tn.port(module, (x,), dynamic={"input": ("batch", None, None, None)})
+    after, layouts = stored(lowered(program, True, (*KNOWN, "convolution_transpose", "sigmoid"), also=("layout",)))
+    moved = [made for made in after.instructions if made.operation == "permute_dims"]
+    assert [made.attributes["axes"] for made in moved] == [(0, 2, 3, 1), (0, 3, 1, 2)]
+    assert {layouts[f"{n}.weight"] for n in (0, 2, 5)} == {(2, 3, 1, 0)}
+    for backend in ("numpy", "torch", "tensorflow"):
+        found = program.optimised(["layout"]).run(x, backend=backend).to(backend="numpy").array
+        np.testing.assert_allclose(found, module(x).detach().numpy(), atol=1e-6)
+
+
 @pytest.mark.parametrize("passes", [["layout"], ["rows"], ["layout", "rows"], list(OPTIMISATIONS)])
 @pytest.mark.parametrize("name", ["images", "upward", "transformer", "perceptron", "residual"])
 def test_passes_keep_what_a_program_computes(name: str, passes: list[str]) -> None:

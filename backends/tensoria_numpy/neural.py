@@ -161,9 +161,12 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
     return found.transpose([("NC" + letters).index(letter) for letter in numbers[2]])
 
 
-def convolution_transpose(x, kernel, *bias, strides, padding, dilation, groups):
+def convolution_transpose(x, kernel, *bias, strides, padding, dilation, groups, numbers):
     """A convolution of the image with zeros between its components, with the kernel turned round."""
     space = len(strides)
+    letters = "DHW"[3 - space :]
+    x = x.transpose([numbers[0].index(letter) for letter in "NC" + letters])
+    kernel = kernel.transpose([numbers[1].index(letter) for letter in "IO" + letters])
     size = tuple((n - 1) * step + 1 for n, step in zip(x.shape[2:], strides, strict=True))
     wide = np.zeros((*x.shape[:2], *size), dtype=x.dtype)
     wide[(..., *(slice(None, None, step) for step in strides))] = x
@@ -176,11 +179,9 @@ def convolution_transpose(x, kernel, *bias, strides, padding, dilation, groups):
     inputs, outputs, *window = kernel.shape
     kernel = kernel.reshape(groups, inputs // groups, outputs, *window).swapaxes(1, 2)
     kernel = np.flip(kernel.reshape(groups * outputs, inputs // groups, *window), axis=tuple(range(2, 2 + space)))
-    letters = "DHW"[3 - space :]
-    numbers = ("NC" + letters, "OI" + letters, "NC" + letters)
     return convolution(
         wide, kernel, *bias, strides=(1,) * space, padding=tuple(around), dilation=dilation, groups=groups,
-        numbers=numbers,
+        numbers=("NC" + letters, "OI" + letters, numbers[2]),
     )  # fmt: skip
 
 

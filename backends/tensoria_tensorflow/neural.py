@@ -174,11 +174,12 @@ def mean_pool(x, *, window, strides, padding, padded):
     return summed(tf.pad(x, around)) / summed(tf.pad(inside, around))
 
 
-def convolution_transpose(x, kernel, *bias, strides, padding, dilation, groups):
+def convolution_transpose(x, kernel, *bias, strides, padding, dilation, groups, numbers):
     """The adjoint of a convolution, channels last; what the padding says is cut from the ends, or added."""
     space = len(strides)
-    x = tf.transpose(x, [0, *range(2, 2 + space), 1])
-    kernel = tf.transpose(kernel, [*range(2, 2 + space), 1, 0])
+    letters = "".join(letter for letter in numbers[0] if letter not in "NC")
+    x = tf.transpose(x, [numbers[0].index(letter) for letter in "N" + letters + "C"])
+    kernel = tf.transpose(kernel, [numbers[1].index(letter) for letter in letters + "OI"])
     for axis, wide in enumerate(dilation):
         if wide > 1:
             apart = [kernel, *[tf.zeros_like(kernel)] * (wide - 1)]
@@ -198,7 +199,7 @@ def convolution_transpose(x, kernel, *bias, strides, padding, dilation, groups):
     found = found[(slice(None), *cut, slice(None))]
     if bias:
         found = found + bias[0]
-    return tf.transpose(found, [0, 1 + space, *range(1, 1 + space)])
+    return tf.transpose(found, [("N" + letters + "C").index(letter) for letter in numbers[2]])
 
 
 def max_pool(x, *, window, strides, padding, dilation):

@@ -32,6 +32,7 @@ from tensoria_torch.exporting import exported, in_mode, is_size, name_of, named,
 from tensoria_torch.leaves import derivatives_noted, own_derivatives
 from tensoria_torch.lowerings import IGNORED, LOWERINGS, Call
 from tensoria_torch.lowerings.call import Draws, own_dtype
+from tensoria_torch.reals import Real
 from tensoria_torch.sizes import Sizes, guard_of, line_of
 
 __all__ = ["capture"]
@@ -320,8 +321,10 @@ class _Capture:
             found = value.meta.get("val")
             if isinstance(found, (torch.SymInt, int)) and not isinstance(found, bool):
                 return self.sizes(found)
-            if isinstance(found, (torch.SymFloat, torch.SymBool)):
-                raise PortingError(f"a number that depends on open sizes, {found}, is not ported.")
+            if isinstance(found, torch.SymFloat):
+                return Real(found.node.expr, self.sizes)
+            if isinstance(found, torch.SymBool):
+                raise PortingError(f"a condition on open sizes, {found}, is not ported.")
             return found if isinstance(found, (bool, float)) else self.held[value]
         if isinstance(value, (list, tuple)):
             return [self._argument(item) for item in value]

@@ -187,9 +187,9 @@ def _sizes(found: Sequence[tuple[str, Any, Sequence[Any]]], distinct: bool) -> d
 
 
 FURTHER = (
-    "dist.default", "grid_sampler_2d.default", "adaptive_max_pool2d.default",
-    "adaptive_max_pool3d.default", "ldexp.Tensor", "convolution_backward.default", "native_batch_norm_backward.default",
-    "max_pool2d_with_indices_backward.default", "avg_pool2d_backward.default", "_native_batch_norm_legit.default",
+    "dist.default", "grid_sampler_2d.default", "ldexp.Tensor", "convolution_backward.default",
+    "native_batch_norm_backward.default", "max_pool2d_with_indices_backward.default", "avg_pool2d_backward.default",
+    "_native_batch_norm_legit.default",
 )  # fmt: skip
 """Operators that PyTorch can take apart and by default does not."""
 

@@ -1,7 +1,8 @@
 """What export would take apart: recurrent networks, and derivatives that a model defines itself.
 
-PyTorch's own `lstm` and `gru` are unrolled while their shapes are found, which fixes the sizes of batch and time. While
-a model is captured, operators of ours stand in their place; they call PyTorch's kernels when the graph is run.
+PyTorch's own `lstm` and `gru` are unrolled while their shapes are found, which fixes the sizes of batch and time; the
+shapes of `ctc_loss` are not found at all, and `max_pool1d` fixes those that it sees. While a model is captured,
+operators of ours stand in their place; they call PyTorch's kernels when the graph is run.
 Of an `autograd.Function` export keeps what it computes and drops its derivative, so its calls are noted, and the two
 derivatives are compared.
 """
@@ -23,6 +24,7 @@ OPTIONS = "bool biased, int layers, float dropout, bool train, bool both, bool b
 library = torch.library.Library("tensoria", "FRAGMENT")
 library.define(f"lstm(Tensor x, Tensor[] held, Tensor[] weights, {OPTIONS}) -> (Tensor, Tensor, Tensor)")
 library.define(f"gru(Tensor x, Tensor held, Tensor[] weights, {OPTIONS}) -> (Tensor, Tensor)")
+library.define("ctc_loss(Tensor x, Tensor targets, Tensor lengths, Tensor counts, int blank) -> Tensor")
 
 
 def _states(x: Tensor, first: Tensor, weights: Any, biased: bool, layers: int, both: bool) -> tuple[Tensor, Tensor]:
@@ -49,12 +51,50 @@ for name, kernel, types in (("lstm", torch.lstm, _lstm_types), ("gru", torch.gru
     library._register_fake(name, types)
 
 
+def _aligned(x: Any, targets: Any, lengths: Any, counts: Any, blank: int) -> Any:
+    return torch.ops.aten._ctc_loss.Tensor(x, targets, lengths, counts, blank)[0]
+
+
+library.impl("ctc_loss", _aligned, "CompositeExplicitAutograd")
+library._register_fake("ctc_loss", lambda x, *_: x.new_empty(x.shape[1:2]))
+
+
+def _ctc_loss(
+    x: Any, targets: Any, lengths: Any, counts: Any, blank: int = 0, reduction: int = 1, zero_infinity: bool = False
+) -> Any:
+    """PyTorch's, by the operator of ours."""
+    if x.ndim == 2:
+        lengths, counts = (torch.as_tensor(n).reshape(1) for n in (lengths, counts))
+        found = _ctc_loss(x[:, None], targets.reshape(1, -1), lengths, counts, blank, reduction, zero_infinity)
+        return found.squeeze(0) if reduction == 0 else found
+    lengths, counts = (torch.as_tensor(n, dtype=torch.int64) for n in (lengths, counts))
+    loss = torch.ops.tensoria.ctc_loss(x, targets.long(), lengths, counts, blank)
+    if zero_infinity:
+        loss = torch.where(loss == torch.inf, 0.0, loss)
+    if reduction == 1:
+        return (loss / counts.clamp_min(1)).mean()
+    return loss.sum() if reduction == 2 else loss
+
+
 @contextlib.contextmanager
 def kept_whole() -> Iterator[None]:
     """For the duration of a `with` block recurrent modules call these operators."""
-    functions = torch.nn.modules.rnn._VF
+    functions, pool = torch.nn.modules.rnn._VF, torch.max_pool1d
+
+    def max_pool1d(
+        x: Any, window: Any, strides: Any = (), padding: Any = 0, dilation: Any = 1, ceil: bool = False
+    ) -> Any:
+        if not any(isinstance(n, torch.SymInt) for n in x.shape):
+            return pool(x, window, strides, padding, dilation, ceil)
+        size, steps, around, wide = (
+            (one, n[0] if isinstance(n, (tuple, list)) else n)
+            for one, n in ((1, window), (1, strides or window), (0, padding), (1, dilation))
+        )
+        return torch.max_pool2d(x.unsqueeze(-2), size, steps, around, wide, ceil).squeeze(-2)
+
     with LOCK:
         before = functions.lstm, functions.gru
+        losses = torch.ctc_loss
 
         def lstm(x: Any, *given: Any) -> Any:
             packed = isinstance(given[0], Tensor)  # then the second argument is the batch's sizes
@@ -65,10 +105,12 @@ def kept_whole() -> Iterator[None]:
             return before[1](x, *given) if packed else torch.ops.tensoria.gru(x, *given)
 
         functions.lstm, functions.gru = lstm, gru
+        torch.max_pool1d, torch.ctc_loss = max_pool1d, _ctc_loss
         try:
             yield
         finally:
             functions.lstm, functions.gru = before
+            torch.max_pool1d, torch.ctc_loss = pool, losses
 
 
 Called = tuple[Any, tuple[Any, ...]]

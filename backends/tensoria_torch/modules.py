@@ -110,6 +110,8 @@ def _convolution_transpose(made: Instruction) -> Spec | None:
     of = made.attributes
     space = len(of["strides"])
     more = tuple(low - high for low, high in of["padding"])
+    if of["numbers"] != (image(space), image(space, "IO"), image(space)):
+        return None
     if any(not 0 <= n < max(s, d) for n, s, d in zip(more, of["strides"], of["dilation"], strict=True)):
         return None
     options = {
@@ -153,6 +155,8 @@ NATIVE: Mapping[str, Callable[[Instruction], Spec | None]] = {
     "convolution_transpose": _convolution_transpose, "group_norm": _group_norm, "batch_norm": _batch_norm,
 }  # fmt: skip
 """What modules operations are; None for what no module computes."""
+CHANNELS = {"convolution": "OI", "convolution_transpose": "IO"}
+"""How PyTorch orders the channels of a kernel."""
 BUFFERS = frozenset(("running_mean", "running_var"))
 
 
@@ -393,10 +397,11 @@ def _orders(program: BaseProgram) -> dict[Operand, tuple[int, ...]]:
                 continue
             if made.operation == "permute_dims":
                 found[x] = made.attributes["axes"]
-            elif made.operation == "convolution" and n == 1 and made.attributes["numbers"][0][-1] == "C":
+            elif made.operation in CHANNELS and n == 1 and made.attributes["numbers"][0][-1] == "C":
                 letters = made.attributes["numbers"][1]
                 space = "".join(letter for letter in letters if letter not in "OI")
-                found[x] = tuple(letters.index(letter) for letter in f"O{space}I")
+                first, last = CHANNELS[made.operation]
+                found[x] = tuple(letters.index(letter) for letter in f"{first}{space}{last}")
     return found
 
 

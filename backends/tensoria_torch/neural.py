@@ -130,18 +130,23 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
     return found.permute([("NC" + letters).index(letter) for letter in numbers[2]])
 
 
-def convolution_transpose(x, kernel, *bias, strides, padding, dilation, groups):
+def convolution_transpose(x, kernel, *bias, strides, padding, dilation, groups, numbers):
     """The adjoint of a convolution; what the padding says is cut from the result."""
     space = len(strides)
+    letters = "".join(letter for letter in numbers[0] if letter not in "NC")
+    x = x.permute([numbers[0].index(letter) for letter in "NC" + letters])
+    kernel = kernel.permute([numbers[1].index(letter) for letter in "IO" + letters])
     function = getattr(torch.nn.functional, f"conv_transpose{space}d")
     axes = zip(padding, strides, dilation, strict=True)
     if all(0 <= low - high < max(step, d) and high >= 0 for (low, high), step, d in axes):
         cut, more = [low for low, high in padding], [low - high for low, high in padding]
-        return function(
+        found = function(
             x, kernel, *bias, stride=strides, padding=cut, output_padding=more, dilation=dilation, groups=groups
         )
-    found = function(x, kernel, *bias, stride=strides, dilation=dilation, groups=groups)
-    return torch.nn.functional.pad(found, [-n for pair in reversed(padding) for n in pair])
+    else:
+        found = function(x, kernel, *bias, stride=strides, dilation=dilation, groups=groups)
+        found = torch.nn.functional.pad(found, [-n for pair in reversed(padding) for n in pair])
+    return found.permute([("NC" + letters).index(letter) for letter in numbers[2]])
 
 
 def max_pool(x, *, window, strides, padding, dilation):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch.utils._sympy import functions
 
 from tensoria.errors import PortingError
-from tensoria.programs.dimensions import Size, maximum, minimum, product
+from tensoria.programs.dimensions import Dim, Size, maximum, minimum, product
 from tensoria.programs.types import Source
 
 __all__ = ["Sizes", "guard_of", "line_of"]
@@ -38,6 +39,25 @@ def _quotient(a: Size, b: Size) -> Size:
 
 def _ceiling(a: Size, b: Size) -> Size:
     return (a + b - 1) // b
+
+
+def _binary(n: int) -> bool:
+    """Whether a quotient by n is exact in floating point."""
+    return n & (n - 1) == 0
+
+
+def _towards_zero(a: Size, b: int) -> Size:
+    if (a.bounds()[0] if isinstance(a, Dim) else a) < 0:
+        raise PortingError(f"the size {a}/{b} may be negative, and is rounded towards zero.")
+    return a // b
+
+
+ROUNDED: dict[str, Callable[[Size, Size], Size]] = {
+    "FloorToInt": _quotient, "CeilToInt": _ceiling, "TruncToInt": _towards_zero,
+}
+"""How a real number becomes a size."""
+EXACT = 2**20
+"""The largest numerator and denominator of a factor: times a size below 2^33 its product is exact in float64."""
 
 
 FUNCTIONS: dict[Any, Callable[..., Size]] = {
@@ -117,7 +137,41 @@ class Sizes:
             numerator, denominator = expression.as_numer_denom()
             if denominator != 1:
                 return self._read(numerator) // self._read(denominator)
+        rounding = ROUNDED.get(type(expression).__name__)
+        if rounding is not None:
+            return rounding(*self._fraction(expression.args[0]))
         function = FUNCTIONS.get(expression.func)
         if function is None:
             raise PortingError(f"the size {expression} has no counterpart.")
         return function(*map(self._read, expression.args))
+
+    def _fraction(self, expression: Any) -> tuple[Size, int]:
+        """A real number that follows from sizes as a numerator and a denominator.
+
+        A model computes it in floating point, so factors are those whose products with sizes are exact there.
+
+        Raises:
+            PortingError: it is no such number.
+        """
+        name = type(expression).__name__
+        if name == "ToFloat":
+            return self._read(expression.args[0]), 1
+        if expression.is_Float or expression.is_Integer:
+            top, bottom = float(expression).as_integer_ratio()
+            if bottom <= EXACT and abs(top) <= EXACT:
+                return top, bottom
+        elif isinstance(expression, sympy.Mul):
+            parts = [self._fraction(part) for part in expression.args]
+            if all(_binary(bottom) for _, bottom in parts):
+                return product(top for top, _ in parts), math.prod(bottom for _, bottom in parts)
+        elif isinstance(expression, sympy.Add):
+            parts = [self._fraction(part) for part in expression.args]
+            if sum(not _binary(bottom) for _, bottom in parts) <= 1:
+                whole = math.lcm(*(bottom for _, bottom in parts))
+                return sum((top * (whole // bottom) for top, bottom in parts), 0), whole
+        elif name in ("IntTrueDiv", "FloatTrueDiv"):
+            read = self._fraction if name == "FloatTrueDiv" else lambda of: (self._read(of), 1)
+            (top, bottom), (below, above) = map(read, expression.args)
+            if isinstance(below, int) and below > 0 and _binary(bottom) and _binary(above):
+                return top * above, bottom * below
+        raise PortingError(f"the size {expression} is rounded from a number that has no exact fraction.")

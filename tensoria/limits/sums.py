@@ -77,12 +77,13 @@ def _convolution(made: Instruction) -> Labelled:
 
 
 def _transposed(made: Instruction) -> Labelled:
-    x, _, *bias = made.operands
-    space = [f"space {n}" for n in range(x.type.ndim - 2)]
-    windows = [f"window {n}" for n in range(x.type.ndim - 2)]
+    of_x, of_kernel, of_result = made.attributes["numbers"]
     grouped = made.attributes["groups"] != 1
-    names = [["N", "group" if grouped else "I", *space], ["I", "O", *windows], *(["O"] for _ in bias)]
-    return _labels(names, {"N", "O", *space} | ({"group"} if grouped else set()))
+    kernel = [letter if letter in "IO" else f"window {letter}" for letter in of_kernel]
+    image = [("group" if grouped else "I") if letter == "C" else letter for letter in of_x]
+    names = [image, kernel, *(["O"] for _ in made.operands[2:])]
+    kept = {letter for letter in of_result if letter != "C"} | {"O"} | ({"group"} if grouped else set())
+    return _labels(names, kept)
 
 
 def _gated(states: int) -> Callable[[Instruction], Labelled]:

@@ -155,25 +155,26 @@ def _transposed(call: Call, shape: Known, kernel: Array, x: Array) -> Array:
     window = _window(kernel, len(space))
     strides, dilation = _spatial(call, "strides", letters), _spatial(call, "dilations", letters)
     around = _padding(call, letters, sizes, window, strides, dilation)
-    x = _ordered(x, letters, "NC" + space)
-    kernel = xp.permute_dims(kernel, (len(space) + 1, len(space), *range(len(space))))
     inner: list[tuple[int, int]] = []
     behind: list[tuple[int, int]] = []
-    for n, m, s, k, d, (low, _) in zip(x.shape[2:], sizes, strides, window, dilation, around, strict=True):
+    for n, m, s, k, d, (low, _) in zip(_space(x, letters), sizes, strides, window, dilation, around, strict=True):
         high = (n - 1) * s + d * (k - 1) + 1 - low - m
         if isinstance(high, Dim):
             raise ShapeError(f"a transposed convolution of {n} places to {m}.")
         # What lies beyond the last window is 0.
         inner.append((low, max(high, 0)))
         behind.append((0, max(-high, 0)))
-    channels = _channels(x, "NC" + space)
+    if kernel.shape[-1] != _channels(x, letters):
+        raise ShapeError(f"a transposed convolution of {_channels(x, letters)} channels by {kernel.shape[-1]}.")
+    groups = whole(shape)[letters.index("C")] // int(kernel.shape[-2])
     found = one(
-        x, "convolution_transpose", kernel, strides=strides, dilation=dilation, padding=tuple(inner),
-        groups=1 if kernel.shape[0] == channels else channels // int(kernel.shape[0]),
+        x, "convolution_transpose", kernel, strides=strides, dilation=dilation, padding=tuple(inner), groups=groups,
+        numbers=(letters, space + "OI", letters),
     )  # fmt: skip
     if any(map(any, behind)):
-        found = one(found, "pad", padding=((0, 0), (0, 0), *behind), value=0.0)
-    return _ordered(found, "NC" + space, letters)
+        pairs = dict(zip(space, behind, strict=True))
+        found = one(found, "pad", padding=tuple(pairs.get(letter, (0, 0)) for letter in letters), value=0.0)
+    return found
 
 
 def _pooled(operation: str) -> Lowering:

@@ -15,6 +15,7 @@ from tensoria_torch.lowerings import (
     linear_algebra,
     neural,
     randomness,
+    recurrence,
     reductions,
     selection,
     shapes,
@@ -23,7 +24,7 @@ from tensoria_torch.lowerings.call import Call, Lowering
 
 __all__ = ["IGNORED", "LOWERINGS", "Call", "register"]
 
-CHAPTERS = (elementwise, reductions, shapes, selection, linear_algebra, neural, images, randomness)
+CHAPTERS = (elementwise, reductions, shapes, selection, linear_algebra, neural, recurrence, images, randomness)
 
 
 def _exists(name: str) -> bool:

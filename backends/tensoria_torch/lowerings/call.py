@@ -14,6 +14,7 @@ from tensoria.programs.dimensions import Size
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.standard import cast, namespace
 from tensoria.programs.types import Type, Value
+from tensoria_torch.reals import Real
 from tensoria_torch.sizes import Sizes
 
 __all__ = ["Call", "Draws", "Lowering", "literal_like", "of_one", "one", "own_dtype", "positions", "xp"]
@@ -95,6 +96,8 @@ class Call:
             return cast(value, of)
         if isinstance(value, (bool, int, float, complex)):
             return self.recorder.literal(value, of)
+        if isinstance(value, Real):
+            return value.array(self.recorder, of)
         return self.recorder.size(value, of)
 
 

@@ -24,17 +24,25 @@ def _fixed(sizes: Sequence[Any], what: str) -> tuple[int, ...]:
     return tuple(sizes)
 
 
+Windows = Sequence[Sequence[Sequence[int]]]
+"""For each axis of space, and each place along it, the positions of its window; those outside of the image too."""
+
+
 def largest_places(
     x: Array, counts: Sequence[Any], window: Sequence[int], strides: Sequence[int], padding: Sequence[int],
     dilation: Sequence[int],
 ) -> Array:  # fmt: skip
     """Where the largest component of each window is, as a position in the flat image."""
-    space = len(window)
-    sizes, counts = _fixed(x.shape[x.ndim - space :], "the largest place"), _fixed(counts, "the largest place")
     axes = [
         [[i * s - p + k * d for k in range(w)] for i in range(m)]
-        for m, w, s, p, d in zip(counts, window, strides, padding, dilation, strict=True)
+        for m, w, s, p, d in zip(_fixed(counts, "the largest place"), window, strides, padding, dilation, strict=True)
     ]
+    return _largest(x, axes)
+
+
+def _largest(x: Array, axes: Windows) -> Array:
+    space, counts = len(axes), [len(windows) for windows in axes]
+    sizes = _fixed(x.shape[x.ndim - space :], "the largest place")
     places = []
     for at in itertools.product(*(range(m) for m in counts)):
         inside = itertools.product(*(axes[n][i] for n, i in enumerate(at)))
@@ -44,7 +52,8 @@ def largest_places(
             for point in inside
         ])  # fmt: skip
     flat = xp.reshape(x, (*x.shape[: x.ndim - space], math.prod(sizes)))
-    table = np.array(places)
+    longest = max(map(len, places))
+    table = np.array([[*row, *[-1] * (longest - len(row))] for row in places])
     taken = xp.take(flat, xp.asarray(np.maximum(table, 0).ravel().tolist()), axis=flat.ndim - 1)
     windows = xp.reshape(taken, (*flat.shape[:-1], *table.shape))
     own = x.recorder.constant(table >= 0)
@@ -52,6 +61,18 @@ def largest_places(
     rows = x.recorder.constant(np.arange(len(table)) * table.shape[1])
     at = xp.take(x.recorder.constant(table.ravel()), xp.reshape(xp.add(best, rows), (-1,)), axis=0)
     return xp.reshape(at, (*flat.shape[:-1], *counts))
+
+
+def _adaptive_largest(call: Call, x: Array, sizes: Any) -> tuple[Any, ...]:
+    """The largest component of each of as many bins, and where it is."""
+    found = one(x, "adaptive_max_pool", sizes=tuple(sizes))
+    if call.wanted is not None and 1 not in call.wanted:
+        return found, None
+    before = _fixed(x.shape[x.ndim - len(sizes) :], "the largest place")
+    axes = [
+        [list(range(i * n // m, -(-(i + 1) * n // m))) for i in range(m)] for n, m in zip(before, sizes, strict=True)
+    ]
+    return found, _largest(x, axes)
 
 
 def window_counts(
@@ -144,6 +165,7 @@ def _strided(call: Call, x: Array, sizes: Any, strides: Any, offset: Any = None)
 LOWERINGS: dict[str, Lowering] = {
     **dict.fromkeys(("_upsample_bilinear2d_aa.default", "_upsample_bilinear2d_aa.vec"), _smooth(_triangle, 2)),
     **dict.fromkeys(("_upsample_bicubic2d_aa.default", "_upsample_bicubic2d_aa.vec"), _smooth(_cubic, 4)),
+    **{f"adaptive_max_pool{n}d.default": _adaptive_largest for n in (2, 3)},
     "unfold.default": _windows, "as_strided.default": _strided,
 }  # fmt: skip
 """The lowerings of this chapter, by the operator's overload."""

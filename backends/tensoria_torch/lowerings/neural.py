@@ -11,7 +11,7 @@ from tensoria.errors import PortingError
 from tensoria.programs.dimensions import product
 from tensoria.programs.operations.neural import image
 from tensoria.programs.recorder import SymbolicArray
-from tensoria.programs.standard import cast, getitem
+from tensoria.programs.standard import cast
 from tensoria_torch.lowerings.call import Call, Lowering, of_one, one, positions, xp
 from tensoria_torch.lowerings.images import largest_places, window_counts
 from tensoria_torch.lowerings.randomness import dropped
@@ -259,19 +259,18 @@ def _transposed(
         found = _transposed(call, whole, kernel, bias, strides, padding, more, groups, dilation)
         return xp.squeeze(found, axis=0)
     around = tuple((n, n - m) for n, m in zip(_many(padding, space), _many(more, space), strict=True))
+    chosen: dict[str, Any] = {
+        "strides": _many(strides, space), "dilation": _many(dilation, space), "groups": groups,
+        "numbers": (image(space), image(space, "IO"), image(space)),
+    }  # fmt: skip
     below = tuple((0, -high) if high < 0 else (0, 0) for _, high in around)
     if any(high < 0 for _, high in around):
         # Output padding beyond the padding lies where the kernel does not reach: only the bias is there.
-        alone = one(
-            x, "convolution_transpose", kernel, strides=_many(strides, space), dilation=_many(dilation, space),
-            padding=tuple((low, max(high, 0)) for low, high in around), groups=groups,
-        )  # fmt: skip
+        inner = tuple((low, max(high, 0)) for low, high in around)
+        alone = one(x, "convolution_transpose", kernel, padding=inner, **chosen)
         found = one(alone, "pad", padding=((0, 0), (0, 0), *below), value=0.0)
         return found if bias is None else xp.add(found, xp.reshape(bias, (-1, *(1,) * space)))
-    return one(
-        x, "convolution_transpose", kernel, *_present(bias), strides=_many(strides, space), padding=around,
-        dilation=_many(dilation, space), groups=groups,
-    )  # fmt: skip
+    return one(x, "convolution_transpose", kernel, *_present(bias), padding=around, **chosen)
 
 
 def _general(
@@ -351,7 +350,7 @@ def _adaptive(call: Call, x: Array, sizes: Any) -> Array:
     return one(x, "adaptive_mean_pool", sizes=chosen)
 
 
-def _resized(method: str, corners: bool) -> Lowering:
+def _resized(method: str, corners: bool, rule: str = "half_pixel") -> Lowering:
     def lower(call: Call, x: Array, *given: Any) -> Array:
         # (size, [align_corners], scales) or, one for each axis, (size, [align_corners], *scales).
         aligned = bool(given[1]) if corners else False
@@ -359,47 +358,16 @@ def _resized(method: str, corners: bool) -> Lowering:
         space = x.ndim - 2
         scales = list(rest[0]) if rest and isinstance(rest[0], (list, tuple)) else [*rest, *[None] * space][:space]
         sizes = call.shape[2:]
-        steps = []
+        steps: list[float | None] = []
         for n, m, scale in zip(x.shape[2:], sizes, scales, strict=True):
-            if not isinstance(n, int) or not isinstance(m, int):
-                raise PortingError("an image of open size is not resized yet.", legal="give its axes their sizes")
-            step = (n - 1) / (m - 1) if aligned and m > 1 else 0.0 if aligned else n / m if scale is None else 1 / scale
-            steps.append(step)
-        rule = "corners" if aligned else "asymmetric" if method == "nearest" else "half_pixel"
-        return one(x, "resize", sizes=sizes, method=method, rule=rule, steps=tuple(steps))
-
-    return lower
-
-
-# -- recurrence -------------------------------------------------------------------------------------------------------
-
-
-def _recurrent(name: str, states: int) -> Lowering:
-    def lower(
-        call: Call, x: Array, held: Any, weights: Any, biased: bool, layers: int, dropout: float, train: bool,
-        both: bool, batch_first: bool,
-    ) -> tuple[Array, ...]:  # fmt: skip
-        held = list(held) if isinstance(held, (list, tuple)) else [held]
-        x = xp.moveaxis(x, 0, 1) if batch_first else x
-        ways, count = 1 + both, 4 if biased else 2
-        ends: list[list[Array]] = [[] for _ in range(states)]
-        for layer in range(layers):
-            found = []
-            for way in range(ways):
-                n = layer * ways + way
-                own = weights[n * count : (n + 1) * count]
-                if len(own[1].shape) != 2 or own[1].shape[1] * (4 if name == "lstm" else 3) != own[1].shape[0]:
-                    raise PortingError(f"{name} with projections is not ported.")
-                begins = [getitem(state, (n, Ellipsis)) for state in held]
-                result, *last = x.recorder.record(name, (x, *begins, *own), reverse=bool(way))
-                found.append(result)
-                for state, end in zip(ends, last, strict=True):
-                    state.append(end)
-            x = found[0] if ways == 1 else xp.concat(found, axis=-1)
-            if layer + 1 < layers:
-                x = dropped(call, x, dropout, train)
-        x = xp.moveaxis(x, 0, 1) if batch_first else x
-        return (x, *(xp.stack(state, axis=0) for state in ends))
+            if scale is not None and not aligned:
+                steps.append(1 / scale)
+            elif isinstance(n, int) and isinstance(m, int):
+                steps.append(n / m if not aligned else (n - 1) / (m - 1) if m > 1 else 0.0)
+            else:
+                steps.append(None)
+        way = "corners" if aligned else rule
+        return one(x, "resize", sizes=sizes, method=method, rule=way, steps=tuple(steps))
 
     return lower
 
@@ -430,8 +398,8 @@ LOWERINGS: dict[str, Lowering] = {
     **{f"adaptive_avg_pool{n}d.default": _adaptive for n in (1, 2, 3)},
     "upsample_bilinear2d.vec": _resized("linear", True), "upsample_linear1d.vec": _resized("linear", True),
     "upsample_trilinear3d.vec": _resized("linear", True),
-    **{f"upsample_nearest{n}d.vec": _resized("nearest", False) for n in (1, 2, 3)},
-    "lstm.input": _recurrent("lstm", 2), "gru.input": _recurrent("gru", 1),
-    "tensoria.lstm.default": _recurrent("lstm", 2), "tensoria.gru.default": _recurrent("gru", 1),
+    **{f"upsample_nearest{n}d.vec": _resized("nearest", False, "asymmetric") for n in (1, 2, 3)},
+    **{f"_upsample_nearest_exact{n}d.vec": _resized("nearest", False) for n in (1, 2, 3)},
+    "upsample_bicubic2d.vec": _resized("cubic", True),
 }  # fmt: skip
 """The lowerings of this chapter, by the operator's overload."""

@@ -171,7 +171,10 @@ def _mirrored(x: Array, axis: int, low: int, high: int, mode: str) -> Array:
     elif mode == "replicate":
         place = xp.minimum(xp.maximum(place, 0), last)
     elif mode == "circular":
-        place = xp.remainder(place, x.recorder.size(size, int64))
+        # What is cut off does not come round again.
+        before, after = _cut(low), _cut(high)
+        place = xp.remainder(xp.subtract(place, before), x.recorder.size(size - before - after, int64))
+        place = xp.add(place, before)
     else:
         raise PortingError(f"padding by {mode!r} is not ported.")
     return one(x, "take", place, axis=axis)

@@ -71,10 +71,13 @@ def _convolution(
 
 def _convolution_transpose(
     backend: Backend, x: Array, kernel: Array, *bias: Array, strides: Sequence[int], padding: Pairs,
-    dilation: Sequence[int], groups: int,
+    dilation: Sequence[int], groups: int, numbers: tuple[str, str, str],
 ) -> Array:  # fmt: skip
     """A convolution of the image with zeros between its components, with the kernel turned round."""
     xp, space = backend.xp, len(strides)
+    letters = image(space)[2:]
+    x = _ordered(backend, x, numbers[0], "NC" + letters)
+    kernel = _ordered(backend, kernel, numbers[1], "IO" + letters)
     around: list[tuple[int, int]] = []
     for axis, (step, (low, high), d) in enumerate(zip(strides, padding, dilation, strict=True), 2):
         if step > 1:
@@ -98,7 +101,7 @@ def _convolution_transpose(
     kernel = xp.flip(kernel, axis=tuple(range(2, 2 + space)))
     return performed(
         backend, _convolution, "convolution", x, kernel, *bias, strides=(1,) * space, padding=tuple(around),
-        dilation=tuple(dilation), groups=groups, numbers=(image(space), image(space, "OI"), image(space)),
+        dilation=tuple(dilation), groups=groups, numbers=(image(space), image(space, "OI"), numbers[2]),
     )  # fmt: skip
 
 

@@ -146,26 +146,33 @@ def _embedding(weight: Type, indices: Type) -> tuple[Type, ...]:
     return (Type(weight.dtype, (*indices.shape, weight.shape[1])),)
 
 
+def _lettered(
+    name: str, x: Type, kernel: Type, bias: Sequence[Type], numbers: tuple[str, str, str]
+) -> tuple[dict[str, Size], dict[str, Size], str]:
+    """The sizes of image and kernel by the letters of their axes, and the letters of space."""
+    same_dtype(name, (x, kernel, *bias))
+    of_x, of_kernel, of_result = numbers
+    space = of_x.replace("N", "").replace("C", "")
+    named = sorted(of_x) == sorted("NC" + space) and len(of_x) == x.ndim and len(of_kernel) == kernel.ndim
+    if not named or sorted(of_kernel) != sorted("OI" + space) or sorted(of_result) != sorted("NC" + space):
+        raise ShapeError(f"{name} of {x} with {kernel}: the dimension numbers {numbers} name other axes.")
+    return dict(zip(of_x, x.shape, strict=True)), dict(zip(of_kernel, kernel.shape, strict=True)), space
+
+
 def _convolution(
     x: Type, kernel: Type, *bias: Type, strides: tuple[int, ...], padding: Pairs, dilation: tuple[int, ...],
     groups: int, numbers: tuple[str, str, str],
 ) -> tuple[Type, ...]:  # fmt: skip
-    same_dtype("convolution", (x, kernel, *bias))
-    of_x, of_kernel, of_result = numbers
-    space = of_x.replace("N", "").replace("C", "")
-    if len(of_x) != x.ndim or sorted(of_kernel) != sorted("OI" + space) or sorted(of_result) != sorted("NC" + space):
-        raise ShapeError(f"convolution of {x} with {kernel}: the dimension numbers {numbers} name other axes.")
-    size = dict(zip(of_x, x.shape, strict=True))
-    along = dict(zip(of_kernel, kernel.shape, strict=True))
+    size, along, space = _lettered("convolution", x, kernel, bias, numbers)
     if size["C"] != along["I"] * groups or along["O"] % groups != 0:
         raise ShapeError(
-            f"convolution of {size['C']} channels in {groups} groups with a kernel {kernel.shape} ({of_kernel})."
+            f"convolution of {size['C']} channels in {groups} groups with a kernel {kernel.shape} ({numbers[1]})."
         )
     _vectors("convolution", along["O"], bias)
     window = tuple(_known("convolution", along[letter]) for letter in space)
     count = windows(tuple(size[letter] for letter in space), window, strides, padding, dilation)
     found = {"N": size["N"], "C": along["O"], **dict(zip(space, count, strict=True))}
-    return (Type(x.dtype, tuple(found[letter] for letter in of_result)),)
+    return (Type(x.dtype, tuple(found[letter] for letter in numbers[2])),)
 
 
 def _known(name: str, size: Size) -> int:
@@ -176,18 +183,21 @@ def _known(name: str, size: Size) -> int:
 
 def _convolution_transpose(
     x: Type, kernel: Type, *bias: Type, strides: tuple[int, ...], padding: Pairs, dilation: tuple[int, ...],
-    groups: int,
+    groups: int, numbers: tuple[str, str, str],
 ) -> tuple[Type, ...]:  # fmt: skip
-    same_dtype("convolution_transpose", (x, kernel, *bias))
-    if x.ndim != kernel.ndim or x.shape[1] != kernel.shape[0] or x.shape[1] % groups != 0:
-        raise ShapeError(f"convolution_transpose of {x} with {kernel}, (in, out, *space).")
-    channels = kernel.shape[1] * groups
+    size, along, space = _lettered("convolution_transpose", x, kernel, bias, numbers)
+    if size["C"] != along["I"] or size["C"] % groups != 0:
+        raise ShapeError(
+            f"convolution_transpose of {size['C']} channels in {groups} groups with a kernel {kernel.shape} "
+            f"({numbers[1]})."
+        )
+    channels = along["O"] * groups
     _vectors("convolution_transpose", channels, bias)
-    space = tuple(
-        (n - 1) * s + d * (k - 1) + 1 - low - high
-        for n, k, s, (low, high), d in zip(x.shape[2:], kernel.shape[2:], strides, padding, dilation, strict=True)
-    )
-    return (Type(x.dtype, (x.shape[0], channels, *space)),)
+    found = {"N": size["N"], "C": channels}
+    for letter, s, (low, high), d in zip(space, strides, padding, dilation, strict=True):
+        reach = d * (_known("convolution_transpose", along[letter]) - 1)
+        found[letter] = (size[letter] - 1) * s + reach + 1 - low - high
+    return (Type(x.dtype, tuple(found[letter] for letter in numbers[2])),)
 
 
 def _max_pool(
@@ -336,8 +346,8 @@ ROWS = {
         ),
         _row(
             "convolution_transpose", "x kernel bias*",
-            "the adjoint of a convolution with the kernel (in, out, *space); padding is cut from the result",
-            _convolution_transpose, "strides padding dilation groups",
+            "the adjoint of a convolution, whose output channels are the kernel's `I`; padding is cut from the result",
+            _convolution_transpose, "strides padding dilation groups numbers",
         ),
         _row("max_pool", "x", "the largest component of each window", _max_pool, "window strides padding dilation"),
         _row(
@@ -355,7 +365,8 @@ ROWS = {
         _row(
             "resize", "x",
             "interpolated between `nearest`, `linear` or `cubic` (Keys 1981, a = -3/4) neighbours; position i of the "
-            "result is at i step (corners), (i + 1/2) step - 1/2 (half_pixel) or floor(i step) (asymmetric)",
+            "result is at i step (corners), (i + 1/2) step - 1/2 (half_pixel) or floor(i step) (asymmetric); no "
+            "step is the ratio of the sizes",
             _resampled("resize"), "sizes method rule steps",
         ),
         _row("pad", "x", "a value repeated around x", _pad, "padding value"),

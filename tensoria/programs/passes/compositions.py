@@ -31,11 +31,11 @@ def _linear(work: Work, made: Instruction) -> Any:
 def _biased(work: Work, made: Instruction) -> Any:
     """A vector added to the product with a matrix, or to each channel of a convolution."""
     for x, bias in (made.operands, made.operands[::-1]):
-        before = work.maker(x, "linear", "convolution", "matmul")
+        before = work.maker(x, "linear", "convolution", "convolution_transpose", "matmul")
         if before is None or len(before.operands) != 2 or not work.once(x):
             continue
         operation, (first, weight), vector = before.operation, before.operands, bias
-        if operation == "convolution":
+        if operation.startswith("convolution"):
             letters = before.attributes["numbers"][2]
             behind = len(letters) - 1 - letters.index("C")
             if bias.type.ndim != 1 + behind or any(size != 1 for size in bias.type.shape[1:]):

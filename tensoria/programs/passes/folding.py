@@ -75,7 +75,9 @@ class _Folding:
             name, move = MOVES[made.operation]
             if not any(isinstance(size, Dim) for size in made.attributes[name]):
                 self.known[made.results[0]] = move(self.known[made.operands[0]], made.attributes[name])
-        elif made.operation in ("convolution", "linear"):
+        elif made.operation in ("convolution", "linear") or (
+            made.operation == "convolution_transpose" and made.attributes["groups"] == 1
+        ):
             self.made[made.results[0]] = made
         elif made.operation == "batch_norm":
             found = self.merged(builder, made)

@@ -102,13 +102,14 @@ Row: TypeAlias = Callable[[_Layout, Builder, Instruction], "Operand | None"]
 def _convolution(layout: _Layout, builder: Builder, made: Instruction) -> Operand | None:
     x, kernel, *bias = made.operands
     space = len(made.attributes["strides"])
-    if made.attributes["numbers"] != (image(space), image(space, "OI"), image(space)):
+    channels = "OI" if made.operation == "convolution" else "IO"
+    if made.attributes["numbers"] != (image(space), image(space, channels), image(space)):
         return None
     letters = image(space)[2:]
-    numbers = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
+    numbers = (f"N{letters}C", f"{letters}{channels[::-1]}", f"N{letters}C")
     turned = builder.add("permute_dims", (kernel,), axes=(*range(2, 2 + space), 1, 0))
     attributes = {**made.attributes, "numbers": numbers}
-    return layout.back(builder, builder.add("convolution", (layout.image(builder, x), turned, *bias), **attributes))
+    return layout.back(builder, builder.add(made.operation, (layout.image(builder, x), turned, *bias), **attributes))
 
 
 def _coordinatewise(layout: _Layout, builder: Builder, made: Instruction) -> Operand | None:
@@ -214,8 +215,8 @@ def _linear(layout: _Layout, builder: Builder, made: Instruction) -> Operand | N
 
 TABLE: Final[dict[str, Row]] = {
     **dict.fromkeys(COORDINATEWISE, _coordinatewise), **dict.fromkeys(REDUCTIONS, _reduction),
-    "convolution": _convolution, "batch_norm": _batch_norm, "max_pool": _pool, "mean_pool": _pool,
-    "adaptive_mean_pool": _adaptive, "concat": _concat, "pad": _pad, "reshape": _reshape, "squeeze": _reshape,
-    "permute_dims": _permute, "linear": _linear,
+    **dict.fromkeys(("convolution", "convolution_transpose"), _convolution), "batch_norm": _batch_norm,
+    **dict.fromkeys(("max_pool", "mean_pool"), _pool), "adaptive_mean_pool": _adaptive, "concat": _concat, "pad": _pad,
+    **dict.fromkeys(("reshape", "squeeze"), _reshape), "permute_dims": _permute, "linear": _linear,
 }  # fmt: skip
 """How operations go on with images whose channels come last."""
