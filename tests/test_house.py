@@ -47,7 +47,7 @@ algebra.raising algebra.symmetry
 algebra.*
 views keys
 indexing
-printing
+printing operators
 tensor
 making pytree
 namespace.refusals namespace.rules namespace.signatures
@@ -76,6 +76,7 @@ calculus.metric_field
 calculus.covariant calculus.curvature
 calculus.*
 programs.dimensions programs.trees
+programs.binding programs.size_notation
 programs.types programs.labels
 programs.operations.row
 programs.operations.elementwise
@@ -163,10 +164,12 @@ limits.reading.reader
 limits.reading.rules limits.reading.telling
 limits.reading.contractions
 limits.reading.movements
+limits.reading.reductions
+limits.reading.images
 limits.reading
 limits.kernels limits.prediction limits.empirical
 limits.kernels.session limits.kernels.progress
-limits.kernels.norms limits.kernels.particles
+limits.kernels.entries limits.kernels.norms limits.kernels.particles
 limits.kernels.covariance
 limits.kernels.tangents
 limits.kernels.kernel

@@ -25,7 +25,8 @@ from tensoria.limits.reading.reader import Reading
 from tensoria.limits.reading.telling import classified, in_order, told
 from tensoria.limits.scaling import powers
 from tensoria.programs.base import chosen, is_leaf, native
-from tensoria.programs.dimensions import Dim, bind
+from tensoria.programs.binding import bind
+from tensoria.programs.dimensions import Dim
 from tensoria.programs.trees import flatten
 from tensoria.tensor import Tensor
 
