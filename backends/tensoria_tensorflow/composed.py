@@ -35,10 +35,33 @@ def variance(x, axis, correction, keepdims):
 
 
 def argsort(x, axis, direction):
-    """Positions that bring an axis in order, equal components in the order in which they are; NaN is infinite."""
+    """Positions that bring an axis in order, equal components in the order in which they are; NaN is the greatest."""
     if x.dtype.is_floating:
-        x = tf.where(tf.math.is_nan(x), tf.constant(float("inf"), x.dtype), x)
+        # Whole numbers in the same order: those of the bits, inverted for negative numbers.
+        bits = tf.bitcast(tf.where(x == 0, tf.zeros_like(x), x), {2: tf.int16, 4: tf.int32, 8: tf.int64}[x.dtype.size])
+        greatest = tf.constant(bits.dtype.max, bits.dtype)
+        x = tf.where(tf.math.is_nan(x), greatest, tf.where(bits < 0, tf.bitwise.bitwise_xor(bits, greatest), bits))
     return tf.cast(tf.argsort(x, axis=axis, direction=direction, stable=True), tf.int64)
+
+
+def place(function, x, axis):
+    """Where tf.argmax or tf.argmin finds an extreme component along an axis; the first NaN is one."""
+    missing = tf.math.is_nan(x)
+    first = tf.argmax(tf.cast(missing, tf.int8), axis=axis)
+    return tf.where(tf.reduce_any(missing, axis=axis), first, function(x, axis=axis))
+
+
+def floor_divide(x, y):
+    """The quotient rounded down: of whole numbers by zero it is zero, of infinities and by zero it is infinite."""
+    if x.dtype.is_integer:
+        return tf.where(y == 0, tf.zeros_like(x), x // tf.where(y == 0, tf.ones_like(y), y))
+    infinite = (y == 0) | tf.math.is_inf(x) | tf.math.is_inf(y)
+    return tf.where(infinite, tf.floor(x / y), tf.round((x - x % y) / y))
+
+
+def remainder(x, y):
+    """The rest of a division of whole numbers that is rounded down; by zero it is zero."""
+    return tf.where(y == 0, tf.zeros_like(x), x % tf.where(y == 0, tf.ones_like(y), y))
 
 
 def gather(x, positions, axis):
@@ -145,7 +168,8 @@ def fourier(function, x, count, axis):
 
 COMPOSED: Mapping[str, Callable[..., Any]] = {
     function.__name__: function for function in (
-        size, signbit, logaddexp, variance, argsort, gather, gather_nd, numbered, assigned, added, svd, slogdet, eigh,
+        size, signbit, logaddexp, variance, argsort, place, floor_divide, remainder, gather, gather_nd, numbered,
+        assigned, added, svd, slogdet, eigh,
         solve, counted, pinv, matrix_rank, cross, matrix_power, fourier,
     )
 }  # fmt: skip

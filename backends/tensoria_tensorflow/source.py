@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tensoria.dtypes import DType
 from tensoria.programs.operations.indexing import At, Cut
-from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel, number
+from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel, number, rounding
 from tensoria.programs.types import Shape
 from tensoria_tensorflow import composed, neural
 from tensoria_tensorflow.control import CONTROL
@@ -16,7 +16,7 @@ from tensoria_tensorflow.neural import KERNELS, NEEDS
 __all__ = ["DIALECT"]
 
 BINARY = {
-    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "remainder": "%", "equal": "==", "not_equal": "!=",
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "equal": "==", "not_equal": "!=",
     "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "bitwise_and": "&", "bitwise_or": "|",
     "bitwise_xor": "^",
 }  # fmt: skip
@@ -185,6 +185,8 @@ def _variance(call: Call) -> str:
 def _position(name: str) -> Row:
     def row(call: Call) -> str:
         text = f"tf.{name}({call.typed[0]}, axis={call.of('axis')})"
+        if _kind(call) == "float":
+            text = f"{call.writer.need('place')}(tf.{name}, {call.typed[0]}, {call.of('axis')})"
         return f"tf.expand_dims({text}, {call.of('axis')})" if call.of("keepdims") else text
 
     return row
@@ -481,7 +483,8 @@ ROWS: dict[str, Row] = {
     "log2": "tf.math.log({0}) * 1.4426950408889634", "log10": "tf.math.log({0}) * 0.4342944819032518",
     "signbit": _needed("signbit", "signbit({0})"), "bitwise_invert": "~{0}",
     "pow": _by_kind("{0} ** {1}", uint="tf.cast(tf.cast({0}, tf.int64) ** tf.cast({1}, tf.int64), {own})"),
-    "floor_divide": _by_kind("{0} // {1}", float="tf.round(({0} - {0} % {1}) / {1})"),
+    "floor_divide": rounding(_operator("//"), "floor_divide", ("int", "uint", "float")),
+    "remainder": rounding(_operator("%"), "remainder", ("int", "uint")),
     "maximum": _beside("tf.maximum({0}, {1})"), "minimum": _beside("tf.minimum({0}, {1})"),
     "where": _beside("tf.where({0}, {1}, {2})"), "hypot": _hypot, "copysign": _copysign,
     "logaddexp": _needed("logaddexp", "logaddexp({0}, {1})"), "astype": _astype,
@@ -532,7 +535,7 @@ ROWS.update(rows(ROWS))
 DIALECT = Dialect(
     imports="import tensorflow as tf",
     rows=ROWS,
-    scalars=frozenset({*BINARY, "pow", "floor_divide", "maximum", "minimum", "where"}),
+    scalars=frozenset({*BINARY, "pow", "floor_divide", "remainder", "maximum", "minimum", "where"}),
     dtype=_dtype,
     size="size({0}, {axis})",
     literal="tf.constant({number}, {dtype})",
