@@ -114,8 +114,7 @@ def exported(
     except TensoriaError:
         raise
     except Exception as error:
-        first = str(error).strip().split("\n")[0]
-        what = f"TensorFlow does not trace {_name(model)}: {type(error).__name__}: {first}"
+        what = f"TensorFlow does not trace {_name(model)}: {type(error).__name__}: {_reason(error)}"
         raise PortingError(f"{what}{_line(error)}") from error
     # Arguments without tensors are part of the graph.
     own = {name: part for name, part in zip(given, tree.children, strict=True) if next(part.names(), None) is not None}
@@ -240,6 +239,17 @@ def _name(model: Any) -> str:
     if isinstance(model, tf.Module):
         return type(model).__name__
     return "saved_model" if hasattr(model, "signatures") else "function"
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, without the frames that AutoGraph and Keras put around it."""
+    text = str(error).strip()
+    if "\x1b[1m" in text:  # Keras prints the reason in bold, below the layer's name
+        text = text.split("\x1b[1m", 1)[1].split("\x1b[0m", 1)[0].strip()
+    if text.startswith("in user code:"):
+        text = text.split("\n\n")[-1].strip() or text
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return lines[0].removeprefix(f"{type(error).__name__}: ") if lines else "no reason is given"
 
 
 def _line(error: Exception) -> str:

@@ -9,13 +9,13 @@ import numpy as np
 
 from tensoria.errors import ShapeError
 from tensoria.planning import pattern
-from tensoria.programs.dimensions import Dim, Size
+from tensoria.programs.dimensions import Dim, Size, maximum
 from tensoria.programs.standard import cast, getitem
-from tensoria_tensorflow.lowerings.call import Array, Call, Known, Lowering, one, whole, xp
+from tensoria_tensorflow.lowerings.call import Array, Call, Known, Lowering, literal_like, one, whole, xp
 
 __all__ = ["LOWERINGS"]
 
-Pairs = tuple[tuple[int, int], ...]
+Pairs = tuple[tuple[Size, Size], ...]
 
 
 # -- products ---------------------------------------------------------------------------------------------------------
@@ -89,16 +89,28 @@ def _padding(
     return tuple(_same(*given) for given in zip(sizes, window, strides, dilation, strict=True))
 
 
-def _same(size: Size, window: int, stride: int, dilation: int) -> tuple[int, int]:
+def _same(size: Size, window: int, stride: int, dilation: int) -> tuple[Size, Size]:
     """So much that there are ceil(size / stride) windows; the odd one stands behind."""
     reach = dilation * (window - 1) + 1
     rest = size % stride
     if isinstance(rest, Dim):
-        if stride >= reach and reach == 1:
+        if reach == 1:
             return (0, 0)
-        raise ShapeError(f"the padding of strides {stride} depends on the size {size}.")
-    total = max(reach - (stride if rest == 0 else rest), 0)
+        # The last window begins at stride (ceil(size / stride) - 1), and reaches as far as a stride at least or not.
+        missing: Size = (size - 1) // stride * stride + reach - size
+        total = missing if reach >= stride else maximum(missing, 0)
+    else:
+        total = max(reach - (stride if rest == 0 else rest), 0)
     return total // 2, total - total // 2
+
+
+def _surrounded(x: Array, letters: str, padding: Pairs, value: float) -> tuple[Array, Pairs]:
+    """An image with what follows from open sizes around it, and the padding that is left."""
+    if not any(isinstance(n, Dim) for pair in padding for n in pair):
+        return x, padding
+    rest = iter(padding)
+    around = tuple((0, 0) if letter in "NC" else next(rest) for letter in letters)
+    return one(x, "pad", padding=around, value=value), ((0, 0),) * len(padding)
 
 
 def _space(x: Array, letters: str) -> tuple[Size, ...]:
@@ -122,9 +134,10 @@ def _convolution(call: Call, x: Array, kernel: Array) -> Array:
     space = letters.replace("N", "").replace("C", "")
     window = _window(kernel, len(space))
     strides, dilation = _spatial(call, "strides", letters), _spatial(call, "dilations", letters)
+    around = _padding(call, letters, _space(x, letters), window, strides, dilation)
+    x, around = _surrounded(x, letters, around, 0.0)
     return one(
-        x, "convolution", kernel, strides=strides, dilation=dilation,
-        padding=_padding(call, letters, _space(x, letters), window, strides, dilation),
+        x, "convolution", kernel, strides=strides, dilation=dilation, padding=around,
         groups=_channels(x, letters) // int(kernel.shape[-2]), numbers=(letters, space + "IO", letters),
     )  # fmt: skip
 
@@ -135,9 +148,10 @@ def _depthwise(call: Call, x: Array, kernel: Array) -> Array:
     strides, dilation = _spatial(call, "strides", letters), _spatial(call, "dilations", letters)
     channels, times = kernel.shape[2:]
     kernel = xp.reshape(kernel, (*window, 1, channels * times))
+    around = _padding(call, letters, _space(x, letters), window, strides, dilation)
+    x, around = _surrounded(x, letters, around, 0.0)
     return one(
-        x, "convolution", kernel, strides=strides, dilation=dilation,
-        padding=_padding(call, letters, _space(x, letters), window, strides, dilation),
+        x, "convolution", kernel, strides=strides, dilation=dilation, padding=around,
         groups=channels, numbers=(letters, "HWIO", letters),
     )  # fmt: skip
 
@@ -192,12 +206,25 @@ def _pooled(operation: str) -> Lowering:
         around = _padding(call, letters, _space(x, letters), window, strides, ones)
         x = _ordered(x, letters, "NC" + space)
         if operation == "max_pool":
+            x, around = _surrounded(x, "NC" + space, around, -np.inf)
             found = one(x, operation, window=window, strides=strides, padding=around, dilation=ones)
         else:
-            found = one(x, operation, window=window, strides=strides, padding=around, padded=False)
+            found = _means(x, window, strides, around)
         return _ordered(found, "NC" + space, letters)
 
     return lower
+
+
+def _means(x: Array, window: tuple[int, ...], strides: tuple[int, ...], around: Pairs) -> Array:
+    """The means of windows, of what lies inside of the image only."""
+    letters = "NCDHW"[: x.ndim]
+    whole_image, rest = _surrounded(x, letters, around, 0.0)
+    found = one(whole_image, "mean_pool", window=window, strides=strides, padding=rest, padded=False)
+    if whole_image is x:
+        return found
+    inside = xp.broadcast_to(literal_like(x, 1), (1, 1, *x.shape[2:]))
+    share = _surrounded(inside, letters, around, 0.0)[0]
+    return xp.divide(found, one(share, "mean_pool", window=window, strides=strides, padding=rest, padded=False))
 
 
 def _normalised(call: Call, x: Array, scale: Array, offset: Array, mean: Array, variance: Array) -> tuple[Any, ...]:

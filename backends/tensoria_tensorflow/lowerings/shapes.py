@@ -206,10 +206,8 @@ def _broadcast(call: Call, x: Array, shape: Known) -> Array:
 def _pad(call: Call, x: Array, padding: Known, value: Any = None) -> Array:
     pairs = tuple(whole(padding))
     pairs = tuple(tuple(pair) for pair in pairs)
-    if not any(n != 0 for pair in pairs for n in pair):
+    if all(isinstance(n, int) and n == 0 for pair in pairs for n in pair):
         return x
-    if any(isinstance(n, Dim) for pair in pairs for n in pair):
-        return _around(x, pairs, call.array(value if value is not None else np.asarray(0), x.dtype))
     number = 0 if value is None else _number(value)
     if number is None:
         return _around(x, pairs, value)
