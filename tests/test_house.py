@@ -108,6 +108,7 @@ programs.derivatives
 programs.derivatives.reverse
 programs.symbolic
 programs.passes.matching
+programs.passes.masks
 programs.passes.attention programs.passes.compositions
 programs.passes.*
 programs.passes.fusion

@@ -19,9 +19,11 @@ random = np.random.default_rng(0)
 SHAPES = {
     "x": (4, 4), "w": (4,), "b": (4,), "m": (4, 4), "column": (4, 1), "row": (1, 4),
     "q": (2, 3, 4, 5), "k": (2, 3, 4, 5), "v": (2, 3, 4, 6), "long": (2, 3, 7, 5), "wide": (2, 3, 7, 6),
-    "image": (2, 4, 4, 4), "c": (4, 1, 1),
+    "masks": (2, 1, 4, 4), "keys": (2, 1, 1, 4), "lower": (4, 4), "one": (2, 1, 4, 5), "two": (2, 1, 4, 6),
+    "slopes": (6, 1, 4), "image": (2, 4, 4, 4), "c": (4, 1, 1),
 }  # fmt: skip
 NUMBERS = {name: random.standard_normal(shape) for name, shape in SHAPES.items()}
+NUMBERS["lower"] += 3 * np.eye(4)  # a query sees itself
 FUSED = frozenset(ROWS)
 
 
@@ -74,6 +76,9 @@ COMPOSED: dict[str, tuple[str, Function, str]] = {
     "tanh gelu of products": (
         "gelu", lambda x: x * (0.5 * (1 + tn.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))), "x",
     ),
+    "tanh gelu with x before the bracket": (
+        "gelu", lambda x: x * 0.5 * (1 + tn.tanh(math.sqrt(2 / math.pi) * x * (1 + 0.044715 * x * x))), "x",
+    ),
     "silu": ("silu", lambda x: x / (1 + tn.exp(-x)), "x"),
     "silu of a sigmoid": ("silu", lambda x: x * (1 / (1 + tn.exp(-x))), "x"),
     "sigmoid": ("sigmoid", lambda x: 1 / (tn.exp(-x) + 1), "x"),
@@ -89,6 +94,13 @@ COMPOSED: dict[str, tuple[str, Function, str]] = {
         "attention", lambda q, k, v: softmax(0.25 * (q @ swapped(k))) @ v, "q long wide",
     ),
     "causal attention": ("attention", lambda q, k, v: softmax(causal(q @ swapped(k) * 0.5)) @ v, "q k v"),
+    "causal attention of queries that were scaled": (
+        "attention", lambda q, k, v: softmax(causal(q * 0.5 @ swapped(k / 3))) @ v, "q k v",
+    ),
+    "attention of several heads to one": ("attention", lambda q, k, v: softmax(q @ swapped(k)) @ v, "q one two"),
+    "softmax of exponentials as they are": (
+        "softmax", lambda x: tn.exp(x) / tn.sum(tn.exp(x), axis=-1, keepdims=True), "x",
+    ),
     "attention in letters": (
         "attention",
         lambda q, k, v: tn.einsum(
@@ -96,6 +108,81 @@ COMPOSED: dict[str, tuple[str, Function, str]] = {
         ), "q k v",
     ),
 }  # fmt: skip
+
+
+MASKED: dict[str, tuple[bool, Function, str]] = {
+    "a number added": (False, lambda s, m: s + m, "masks"),
+    "a row for each key": (False, lambda s, m: m + s, "keys"),
+    "two added": (False, lambda s, m, of: s + m + of, "masks keys"),
+    "truth values": (False, lambda s, m: tn.where(m > -1.5, s, -math.inf), "masks"),
+    "truth values of what is hidden": (False, lambda s, m: tn.where(m < -1.5, -math.inf, s), "masks"),
+    "truth values, and added": (False, lambda s, m, of: tn.where(m > -1.5, s + of, -math.inf), "masks keys"),
+    "a number that takes up scores": (False, lambda s, m: tn.where(m > 0, s, -1e38), "masks"),
+    "nothing seen by a query": (False, lambda s, m: tn.where(m > 100.0, s, -1e38), "masks"),
+    "nothing seen, and added": (False, lambda s, m: s + tn.where(m > 100.0, tn.zeros_like(m), -1e38), "masks"),
+    "the lower triangle": (True, lambda s: causal(s), ""),
+    "places compared": (True, lambda s: tn.where(places(s)[0] >= places(s)[1], s, -math.inf), ""),
+    "places ahead": (True, lambda s: tn.where(places(s)[0] < places(s)[1], -1e38, s), ""),
+    "places ahead, added": (True, lambda s: s + tn.where(places(s)[1] <= places(s)[0], tn.zeros((4, 4)), -1e38), ""),
+    "a triangle of minus infinity, added": (True, lambda s: s + tn.triu(tn.full((4, 4), -math.inf), k=1), ""),
+    "a triangle, and truth values": (True, lambda s, m: causal(tn.where(m > -1.5, s, -math.inf)), "lower"),
+    "a triangle, and added": (True, lambda s, m: causal(s + m), "masks"),
+    "a triangle by a number, and added": (
+        False, lambda s, m: s + tn.where(places(s)[1] <= places(s)[0], tn.zeros((4, 4)), -1e38) + m, "masks",
+    ),
+    "a triangle one place further": (False, lambda s: causal(s, 1), ""),
+    "a triangle from the other side": (
+        False, lambda s: tn.where(places(s)[0] <= places(s)[1], s, -math.inf), "",
+    ),
+}  # fmt: skip
+
+
+def places(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The numbers of queries, and of keys."""
+    n = tn.arange(scores.shape[-1])
+    return tn.expand_dims(n, axis=1), tn.expand_dims(n, axis=0)
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_attention_with_a_mask_is_one_instruction(name: str) -> None:
+    is_causal, mask, arguments = MASKED[name]
+
+    def attended(q: Tensor, k: Tensor, v: Tensor, *masks: Tensor) -> Tensor:
+        return softmax(mask(q @ swapped(k) * 0.5, *masks)) @ v
+
+    program, arrays = traced(attended, f"q k v {arguments}")
+    found = program.optimised("fusion")
+    assert operations(found)[-1] == "attention", str(found)
+    assert found.instructions[-1].attributes["causal"] == is_causal
+    assert not {"softmax", "matmul"} & set(operations(found))
+    close(found, program, arrays)
+    for name in sorted(installed()):
+        results = [np.asarray(p.run(*map(tn.asarray, arrays), backend=name).array) for p in (found, program)]
+        np.testing.assert_allclose(*results, rtol=1e-12, atol=1e-13)
+
+
+def test_a_mask_under_other_axes_goes_with_them() -> None:
+    def attended(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, mask: Tensor) -> Tensor:
+        q, k, v = (tn.reshape(x, (6, *x.shape[2:])) for x in (q, k, v))
+        scores = tn.reshape(q @ swapped(k) + slopes, (2, 3, 4, 4)) + mask
+        return tn.reshape(softmax(scores), (6, 4, 4)) @ v
+
+    program, arrays = traced(attended, "q k v slopes keys")
+    found = program.optimised("fusion")
+    assert {"softmax", "attention"} & set(operations(found)) == {"attention"}, str(found)
+    close(found, program, arrays)
+
+
+def test_a_mask_that_every_layer_adds_up_is_added_up_once() -> None:
+    def layers(q: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+        for _ in range(3):
+            q = softmax(q @ swapped(q) + bias + mask) @ q
+        return q
+
+    program, arrays = traced(layers, "q masks keys")
+    found = program.optimised("fusion")
+    assert [of for of in operations(found) if of in ("add", "attention")] == ["add", *["attention"] * 3], str(found)
+    close(found, program, arrays)
 
 
 def traced(function: Function, names: str) -> tuple[Program, list[Any]]:
@@ -141,12 +228,9 @@ NEAR: dict[str, tuple[Function, str]] = {
     "another sign": (lambda x: x / (1 + tn.exp(x)), "x"),
     "another numerator": (lambda x: (2 * x) / (1 + tn.exp(-x)), "x"),
     "two in place of one": (lambda x: x / (2 + tn.exp(-x)), "x"),
-    "a sum along another axis": (
-        lambda x: tn.exp(x - tn.max(x, axis=0, keepdims=True))
-        / tn.sum(tn.exp(x - tn.max(x, axis=0, keepdims=True)), axis=1, keepdims=True), "x",
-    ),
-    "a maximum that broadcasts along another axis": (
-        lambda x: tn.exp(x - tn.max(x, axis=1)) / tn.sum(tn.exp(x - tn.max(x, axis=1)), axis=1, keepdims=True), "x",
+    "a sum that broadcasts along another axis": (lambda x: tn.exp(x) / tn.sum(tn.exp(x), axis=1), "x"),
+    "a sum of other exponentials": (
+        lambda x: tn.exp(x) / tn.sum(tn.exp(2 * x), axis=1, keepdims=True), "x",
     ),
     "a bias for each row": (lambda x, m, c: x @ m + c, "x m column"),
     "a bias that is no vector": (lambda x, m, r: x @ m + r, "x m x"),
@@ -170,11 +254,13 @@ PARTLY: dict[str, tuple[list[str], Function, str]] = {
     "a bias without a weight": (
         ["layer_norm", "add"], lambda x, b: (x - mean(x)) / tn.sqrt(variance(x) + 1e-5) + b, "x b",
     ),
+    "a maximum along another axis": (
+        ["max", "subtract", "softmax"],
+        lambda x: tn.exp(x - tn.max(x, axis=0, keepdims=True))
+        / tn.sum(tn.exp(x - tn.max(x, axis=0, keepdims=True)), axis=1, keepdims=True), "x",
+    ),
     "a softmax along queries": (
         ["permute_dims", "matmul", "softmax", "matmul"], lambda q, k, v: softmax(q @ swapped(k), -2) @ v, "q k v",
-    ),
-    "a mask one place further": (
-        ["softmax", "matmul"], lambda q, k, v: softmax(causal(q @ swapped(k), 1)) @ v, "q k v",
     ),
     "normalised and scaled, both results": (
         ["rms_norm", "multiply"],
@@ -247,12 +333,13 @@ def test_open_sizes_and_programs_inside_of_instructions_are_fused() -> None:
 
 
 def test_a_mask_that_became_a_constant_is_still_known() -> None:
-    for k, operation in ((0, "attention"), (1, "matmul")):
+    for k in (0, 1):
         program, arrays = traced(lambda q, k, v, n=k: softmax(causal(q @ swapped(k), n)) @ v, "q k v")
         folded = program.optimised(["constants", "dead code"])
         assert "tril" not in operations(folded)
         found = folded.optimised("fusion")
-        assert operations(found)[-1] == operation
+        assert operations(found)[-1] == "attention"
+        assert found.instructions[-1].attributes["causal"] == (k == 0)
         close(found, program, arrays)
 
 
@@ -313,6 +400,46 @@ def test_zeros_around_an_image_go_into_the_convolution_but_no_other_numbers_do(g
         np.testing.assert_allclose(
             found.to_torch()(x).detach().numpy(), model(x).detach().numpy(), rtol=1e-5, atol=1e-6
         )
+
+
+@pytest.mark.skipif("torch" not in installed(), reason="PyTorch is not installed")
+def test_attention_as_models_write_it_is_found_with_repeated_keys_and_hidden_rows() -> None:
+    import torch
+
+    class Written(torch.nn.Module):
+        def forward(self, q: Any, k: Any, v: Any, seen: Any) -> Any:
+            k, v = (of[:, :, None].expand(-1, -1, 2, -1, -1).reshape(q.shape[0], 4, -1, 3) for of in (k, v))
+            least = torch.finfo(q.dtype).min
+            mask = torch.where(seen[:, None, None].bool(), 0.0, least)
+            weights = torch.softmax(torch.matmul(q, k.transpose(2, 3)) * 3**-0.5 + mask, dim=-1, dtype=torch.float32)
+            return torch.matmul(weights.to(q.dtype), v).transpose(1, 2).contiguous()
+
+    generator = torch.Generator().manual_seed(0)
+    given = [torch.randn(2, n, 5, 3, generator=generator) for n in (4, 2, 2)]
+    given.append(torch.tensor([[1, 1, 1, 0, 0], [0, 0, 0, 0, 0]]))  # in the second text nothing is seen
+    program = tn.port(Written(), tuple(given))
+    found = program.optimised("fusion")
+    assert {"softmax", "attention"} & set(operations(found)) == {"attention"}, str(found)
+    wanted = Written()(*given).numpy()
+    for name in sorted(installed()):
+        result = found.run(*(x.numpy() for x in given), backend=name)
+        np.testing.assert_allclose(np.asarray(result.array), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif("tensorflow" not in installed(), reason="TensorFlow is not installed")
+def test_a_graph_whose_softmax_is_not_a_number_stays_so() -> None:
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 2, 3, 4)), tf.TensorSpec((3, 3), tf.bool)])
+    def attended(x: Any, seen: Any) -> Any:
+        scores = tf.where(seen, tf.matmul(x, x, transpose_b=True), float("-inf"))
+        return tf.matmul(tf.nn.softmax(scores), x)
+
+    x, seen = np.ones((1, 2, 3, 4), np.float32), np.array([[1, 0, 0], [0, 0, 0], [1, 1, 1]], bool)
+    program = tn.port(attended, (x, seen))
+    assert np.isnan(attended(x, seen).numpy()).any(axis=(0, 1, 3)).tolist() == [False, True, False]
+    np.testing.assert_array_equal(program.run(x, seen).array, attended(x, seen).numpy())
+    assert "attention" in operations(program.optimised("fusion"))
 
 
 @pytest.mark.skipif("torch" not in installed(), reason="PyTorch is not installed")

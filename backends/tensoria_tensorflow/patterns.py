@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.passes import matching
-from tensoria.programs.passes.attention import kind_of
 from tensoria.programs.passes.dead_code import live
 from tensoria.programs.passes.fusion import COMPOSED
+from tensoria.programs.passes.masks import kind_of
 from tensoria.programs.passes.matching import Patterns, Work, is_number, number_of
 from tensoria.programs.types import Instruction, Operand, Value
 
@@ -29,7 +29,7 @@ def fused(
         wanted: what is needed afterwards.
         parameters: the values that are weights.
     """
-    return matching.fused(instructions, wanted, COMPOSED, free=MOVEMENTS, parameters=parameters)
+    return matching.fused(instructions, wanted, COMPOSED, free=MOVEMENTS, parameters=parameters, exact=True)
 
 
 def living(instructions: Sequence[Instruction], wanted: Sequence[Operand]) -> tuple[Instruction, ...]:

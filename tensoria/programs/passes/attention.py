@@ -2,75 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
-
-from tensoria.programs.operations.indexing import Cut
-from tensoria.programs.passes.matching import Patterns, Work, number_of, sizes_of
+from tensoria.programs.dimensions import Dim
+from tensoria.programs.passes.masks import always_some, filled, kind_of
+from tensoria.programs.passes.matching import Patterns, Work, number_of
 from tensoria.programs.types import Instruction, Literal, Operand
 
-__all__ = ["ATTENTION", "kind_of"]
+__all__ = ["ATTENTION"]
 
-
-def kind_of(work: Work, x: Operand) -> str:
-    """What is known of an array of constants: `true`, `one`, `zero`, or the lower triangle."""
-    if isinstance(x, Literal):
-        if x.dtype.kind == "bool":
-            return "true" if x.number else "zero"
-        return {1: "one", 0: "zero"}.get(x.number, "")  # type: ignore[call-overload, no-any-return]
-    made = work.makers.get(x)
-    if made is None:
-        return _constant(work.arrays.get(x))
-    first = made.operands[0] if made.operands else None
-    if made.operation in ("broadcast_to", "full", "reshape", "expand_dims") and first is not None:
-        return kind_of(work, first) if made.operation != "reshape" or sizes_of(first) == sizes_of(x) else ""
-    if made.operation == "getitem" and len(made.operands) == 1 and sizes_of(made.operands[0]) == sizes_of(x):
-        forwards = all(not isinstance(part, Cut) or part.step == 1 for part in made.attributes["key"])
-        return kind_of(work, made.operands[0]) if forwards else ""
-    if made.operation == "astype" and first is not None:
-        inner = kind_of(work, first)
-        boolean = made.attributes["dtype"].kind == "bool"
-        return {"true": "one", "one": "one"}.get(inner, inner) if not boolean else {"one": "true"}.get(inner, inner)
-    if made.operation == "tril" and made.attributes["k"] == 0 and first is not None:
-        return "triangle" if kind_of(work, first) in ("one", "true") else ""
-    if made.operation == "not_equal" and number_of(made.operands[1]) == 0 and first is not None:
-        inner = kind_of(work, first)
-        return {"one": "true"}.get(inner, inner)
-    if made.operation == "logical_and":
-        kinds = [kind_of(work, of) for of in made.operands]
-        if "true" in kinds:
-            kinds.remove("true")
-            return kinds[0]
-        return "triangle" if kinds == ["triangle", "triangle"] else ""
-    return ""
-
-
-def _constant(array: Any) -> str:
-    if array is None or str(getattr(array, "dtype", "")) != "bool" or not array.ndim:
-        return ""
-    if array.all():
-        return "true"
-    lower = np.tril(np.ones(array.shape[-2:], bool)) if array.ndim > 1 else True
-    return "triangle" if (array == lower).all() else ""
-
-
-def _filled(work: Work, x: Operand) -> float | None:
-    """The number that every component of an array is."""
-    if isinstance(x, Literal):
-        return number_of(x)
-    made = work.makers.get(x)
-    if made is None:
-        array = work.arrays.get(x)
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or not array.size:
-            return None
-        return float(array.flat[0]) if (array == array.flat[0]).all() else None
-    if made.operation in ("full", "broadcast_to", "reshape", "expand_dims"):
-        return _filled(work, made.operands[0])
-    if made.operation == "add":
-        numbers = [_filled(work, of) for of in made.operands]
-        return sum(of for of in numbers if of is not None) if None not in numbers else None
-    return None
+LEAST: Final = -1e30
+"""Numbers below take up any score that is added to them, and leave a weight of 0 beside whatever is seen."""
 
 
 def _attention(work: Work, made: Instruction) -> Any:
@@ -82,52 +26,176 @@ def _attention(work: Work, made: Instruction) -> Any:
         if soft is None or soft.attributes["axis"] != weights.type.ndim - 1 or weights.type.ndim != 4:
             continue
         found = _scores(work, soft.operands[0])
-        if found is None:
+        if found is None or found.product.operation != "contract":
             continue
-        product, scale, causal = found
-        if product.operation != "contract":
-            continue
-        order = _orders(product, made, weights, value)
+        order = _orders(found.product, made, weights, value)
         if order is None:
             continue
         query, key, orders, out = order
-        arrays = [
-            work.turned(made, of, axes) for of, axes in zip((query, key, value), orders, strict=True)
-        ]
+        masked = _masked(work, made, found, 4)
+        if masked is None:
+            continue
+        *pair, scale = _unscaled(work, found.scale, query, key)
+        arrays = [work.turned(made, of, axes) for of, axes in zip((*pair, value), orders, strict=True)]
+        mask, causal = masked
         attributes = {"causal": causal, "scale": scale}
         if out == (0, 1, 2, 3):
-            return ("attention", tuple(arrays), attributes)
-        whole = work.one(made, "attention", *arrays, **attributes)
+            return ("attention", (*arrays, *mask), attributes)
+        whole = work.one(made, "attention", *arrays, *mask, **attributes)
         return ("permute_dims", (whole,), {"axes": out})
     return None
 
 
-def _scores(work: Work, x: Operand) -> tuple[Instruction, float, bool] | None:
-    """The product of queries and keys, its scale, and whether what lies ahead is masked."""
-    causal = False
+def _unscaled(work: Work, scale: float, *operands: Operand) -> tuple[Any, ...]:
+    """Queries and keys before they were scaled by numbers, and the scale of their products."""
+    out: list[Any] = []
+    for x in operands:
+        for inner, factor in work.both(x, "multiply") if work.once(x) else ():
+            times = number_of(factor)
+            if times is not None:
+                x, scale = inner, scale * times
+                break
+        for inner, factor in work.pairs(x, "divide") if work.once(x) else ():
+            times = number_of(factor)
+            if times:
+                x, scale = inner, scale / times
+        out.append(x)
+    return (*out, scale)
+
+
+# -- scores and masks -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Scores:
+    """What the softmax is taken of.
+
+    Attributes:
+        product: the product of queries and keys.
+        scale: what it is multiplied by.
+        causal: whether what lies ahead is hidden.
+        added: what is added to it.
+        seen: truth values, false where it is hidden.
+    """
+
+    product: Instruction
+    scale: float = 1.0
+    causal: bool = False
+    added: list[Operand] = field(default_factory=list)
+    seen: list[Operand] = field(default_factory=list)
+
+
+def _scores(work: Work, x: Operand) -> _Scores | None:
+    """What the softmax is taken of: masks from the last one to the first, the scale, the product."""
+    product = work.maker(x, "contract", "matmul")
+    if product is not None:
+        return _Scores(product) if len(product.operands) == 2 else None
+    for inner, of in (*work.both(x, "multiply"), *work.pairs(x, "divide")):
+        times, scaled = number_of(of), work.maker(inner, "contract", "matmul")
+        if times and scaled is not None and len(scaled.operands) == 2:
+            return _Scores(scaled, times if work.maker(x, "multiply") is not None else 1 / times)
     masked = work.maker(x, "where")
     if masked is not None:
-        condition, x, least = masked.operands
-        number, square = _filled(work, least), x.type.shape[-2:]
-        if number is None or number > -1e30 or kind_of(work, condition) != "triangle":
+        return _chosen(work, masked)
+    for inner, mask in work.both(x, "add"):
+        if inner.type.shape == x.type.shape and work.once(inner):
+            found = _scores(work, inner)
+            if found is not None:
+                return _plus(work, found, mask)
+    before = work.maker(x, "reshape")
+    if before is not None and before.operands[0].type.shape[-2:] == x.type.shape[-2:] and x.type.ndim > 2:
+        found = _scores(work, before.operands[0])
+        return None if found is None else _seen_as(work, before, found)
+    return None
+
+
+def _chosen(work: Work, made: Instruction) -> _Scores | None:
+    """Scores where a condition holds, elsewhere so little that nothing is seen there; or the other way round."""
+    condition, *choices = made.operands
+    for n, (x, least) in enumerate((choices, choices[::-1])):
+        number = filled(work, least)
+        found = _scores(work, x) if number is not None and number <= LEAST else None
+        if found is None or number is None or x.type.shape != made.results[0].type.shape:
+            continue
+        if number > -math.inf:
+            if found.added or found.seen or found.causal:
+                return None  # what is hidden by a number is seen where other masks hide more
+            # The number takes up any score, so that it is the same whether it is put there or added.
+            both = (Literal(0.0, x.type.dtype), Literal(number, x.type.dtype))
+            found.added.append(work.one(made, "where", condition, *(both[::-1] if n else both)))
+        elif kind_of(work, condition) == ("ahead" if n else "triangle") and _square(condition, x):
+            found.causal = True
+        elif work.exact and not always_some(work, condition, bool(n)):
             return None
-        if square[0] != square[1] or condition.type.shape[-2:] != square:
+        else:
+            found.seen.append(work.one(made, "logical_not", condition) if n else condition)
+        return found
+    return None
+
+
+def _plus(work: Work, found: _Scores, mask: Operand) -> _Scores | None:
+    """Scores to which a mask is added."""
+    if _ahead(work, found, mask) == -math.inf:
+        found.causal = True
+        return found
+    made = work.maker(work.plain(mask), "where")
+    for n, choice in enumerate(made.operands[1:] if made is not None else ()):
+        infinite = filled(work, choice) == -math.inf
+        if infinite and work.exact and not always_some(work, made.operands[0], not n):  # type: ignore[union-attr]
             return None
-        causal = True
-    scale = 1.0
-    product = work.maker(x, "contract", "matmul")
-    if product is None:
-        for inner, factor in work.both(x, "multiply"):
-            found, times = work.maker(inner, "contract", "matmul"), number_of(factor)
-            if found is not None and times is not None:
-                product, scale = found, times
-        for inner, factor in work.pairs(x, "divide"):
-            found, times = work.maker(inner, "contract", "matmul"), number_of(factor)
-            if found is not None and times:
-                product, scale = found, 1 / times
-    if product is None or len(product.operands) != 2:
+    found.added.append(mask)
+    return found
+
+
+def _ahead(work: Work, found: _Scores, mask: Operand) -> float | None:
+    """The number with which a mask that is added hides what lies ahead, if it does that and no more."""
+    made, number = work.maker(work.plain(mask), "where", "triu"), None
+    if made is None or not _square(made.results[0], found.product.results[0]):
         return None
-    return product, scale, causal
+    if made.operation == "triu":
+        number = filled(work, made.operands[0]) if made.attributes["k"] == 1 else None
+    elif _square(made.operands[0], found.product.results[0]):
+        kind, (x, y) = kind_of(work, made.operands[0]), (filled(work, of) for of in made.operands[1:])
+        number = y if (kind, x) == ("triangle", 0) else x if (kind, y) == ("ahead", 0) else None
+    return number if number is not None and number <= LEAST else None
+
+
+def _square(mask: Operand, scores: Operand) -> bool:
+    """Whether a triangle is one over all queries and keys, of which there are as many."""
+    rows, columns = scores.type.shape[-2:]
+    return rows == columns and mask.type.shape[-2:] == (rows, columns)
+
+
+def _seen_as(work: Work, made: Instruction, found: _Scores) -> _Scores | None:
+    """Scores with other axes before the last two, and their masks likewise."""
+    before, after = made.operands[0].type.shape[:-2], made.results[0].type.shape[:-2]
+    for masks in (found.added, found.seen):
+        for n, mask in enumerate(masks):
+            lead = mask.type.shape[:-2]
+            if all(not isinstance(size, Dim) and size == 1 for size in lead):
+                continue  # alike for all
+            if lead != before:
+                return None
+            masks[n] = work.one(made, "reshape", mask, shape=(*after, *mask.type.shape[-2:]))
+    return found
+
+
+def _masked(work: Work, made: Instruction, found: _Scores, ndim: int) -> tuple[tuple[Operand, ...], bool] | None:
+    """All masks as one, or none, and whether what lies ahead is hidden besides."""
+    if any(mask.type.ndim > ndim for mask in (*found.added, *found.seen)):
+        return None
+    if len(found.added) == 1 and not found.seen and not found.causal and _ahead(work, found, found.added[0]):
+        return (), True
+    one: Operand | None = None
+    for mask in found.seen:
+        one = mask if one is None else work.one(made, "logical_and", one, mask)
+    added: Operand | None = None
+    for mask in found.added:
+        added = mask if added is None else work.one(made, "add", added, mask)
+    if one is not None and added is not None:
+        added = work.one(made, "where", one, added, Literal(-math.inf, added.type.dtype))
+    whole = one if added is None else added
+    return () if whole is None else (whole,), found.causal
 
 
 def _orders(product: Instruction, made: Instruction, weights: Operand, value: Operand) -> Any:
@@ -168,20 +236,40 @@ def _by_matrices(work: Work, made: Instruction) -> Any:
     """softmax(scale q k^T + mask) v as products of matrices, with the same axes before them."""
     weights, value = made.operands
     soft = work.maker(weights, "softmax")
-    if soft is None or weights.type.ndim < 2 or soft.attributes["axis"] != weights.type.ndim - 1:
+    before = work.maker(weights, "reshape")
+    if soft is None and before is not None and before.operands[0].type.shape[-2:] == weights.type.shape[-2:]:
+        soft = work.maker(before.operands[0], "softmax")
+    if soft is None or min(x.type.ndim for x in (weights, value, *soft.results)) < 2:
         return None
-    found = _scores(work, soft.operands[0])
-    if found is None or found[0].operation != "matmul":
+    scores = soft.operands[0]
+    found = _scores(work, scores) if soft.attributes["axis"] == scores.type.ndim - 1 else None
+    if found is None or found.product.operation != "matmul":
         return None
-    product, scale, causal = found
-    query, turned = product.operands
-    if not query.type.shape[:-2] == turned.type.shape[:-2] == value.type.shape[:-2] == weights.type.shape[:-2]:
+    query, turned = found.product.operands
+    if min(query.type.ndim, turned.type.ndim) < 2:
         return None
-    if min(x.type.ndim for x in (query, turned, value)) < 2:
+    lead, last = scores.type.shape[:-2], turned.type.ndim - 1
+    before, after = found.product.results[0].type.shape[:-2], weights.type.shape[:-2]
+    if not lead == before == after and (
+        not query.type.shape[:-2] == turned.type.shape[:-2] == before or value.type.shape[:-2] != after
+    ):
+        return None  # what is shared between heads is not where their axes are others
+    masked = _masked(work, made, found, scores.type.ndim)
+    if masked is None:
         return None
-    last = turned.type.ndim - 1
+    mask, causal = masked
+    query, turned, scale = _unscaled(work, found.scale, query, turned)
     key = work.turned(made, turned, (*range(last - 1), last, last - 1))
-    return ("attention", (query, key, value), {"causal": causal, "scale": scale})
+    query, key, scale = _unscaled(work, scale, query, key)
+    arrays = [query, key, value]
+    for n, x in enumerate(arrays if not lead == before == after else ()):
+        if x.type.shape[:-2] != lead:
+            arrays[n] = work.one(made, "reshape", x, shape=(*lead, *x.type.shape[-2:]))
+    attributes = {"causal": causal, "scale": scale}
+    if lead == after:
+        return ("attention", (*arrays, *mask), attributes)
+    whole = work.one(made, "attention", *arrays, *mask, **attributes)
+    return ("reshape", (whole,), {"shape": made.results[0].type.shape})
 
 
 ATTENTION: Final[Patterns] = {"contract": (_attention,), "matmul": (_by_matrices,)}

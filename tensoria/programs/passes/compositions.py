@@ -297,7 +297,21 @@ def _distribution(work: Work, x: Operand, rest: Operand) -> str | None:
             for number, total in work.both(inner, "multiply"):
                 if is_number(number, math.sqrt(2 / math.pi)) and _cubic(work, x, total):
                     return "tanh"
+                for a, b in work.both(number, "multiply"):
+                    if a is x and is_number(b, math.sqrt(2 / math.pi)) and _square(work, x, total):
+                        return "tanh"
     return None
+
+
+def _square(work: Work, x: Operand, total: Operand) -> bool:
+    """1 + 0.044715 x^2."""
+    for one, term in work.both(total, "add"):
+        for a, b in work.both(term, "multiply") if is_number(one, 1.0) else ():
+            if is_number(a, 0.044715) and work.squared(b) is x:
+                return True
+            if a is x and any(c is x and is_number(d, 0.044715) for c, d in work.both(b, "multiply")):
+                return True
+    return False
 
 
 def _cubic(work: Work, x: Operand, total: Operand) -> bool:
@@ -335,19 +349,21 @@ def _logistic(work: Work, made: Instruction) -> Any:
 
 
 def _softmax(work: Work, made: Instruction) -> Any:
-    """exp(x - max x) / sum(exp(x - max x))."""
+    """exp(x - max x) / sum(exp(x - max x)), or exp(x) / sum(exp(x)), which is as large unless it is infinite."""
     raised, total = made.operands
     added = work.maker(total, "sum")
     if added is None or added.operands[0] is not raised or not added.attributes["keepdims"]:
         return None
     axes = added.attributes["axes"]
-    for inner in work.parts(raised, "exp"):
+    for inner in work.parts(raised, "exp") if len(axes) == 1 else ():
         for x, most in work.pairs(inner, "subtract"):
             largest = work.maker(work.still(most), "max")
-            if largest is None or largest.operands[0] is not x or len(axes) != 1:
+            if largest is None or largest.operands[0] is not x:
                 continue
             if largest.attributes["axes"] == axes and largest.attributes["keepdims"]:
                 return ("softmax", (x,), {"axis": axes[0]})
+        if not work.exact:
+            return ("softmax", (inner,), {"axis": axes[0]})
     return None
 
 

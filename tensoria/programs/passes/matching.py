@@ -31,6 +31,7 @@ VIEWS: Final = frozenset(("reshape", "squeeze", "expand_dims", "permute_dims", "
 def fused(
     instructions: Sequence[Instruction], wanted: Sequence[Operand], patterns: Patterns, *, free: Patterns | None = None,
     parameters: Iterable[Value] = (), arrays: Mapping[Value, Any] | None = None, fresh: Callable[[], str] = str,
+    exact: bool = False,
 ) -> tuple[tuple[Instruction, ...], dict[Value, Operand]]:
     """The instructions with compositions replaced by the operations that they are, and values that are others.
 
@@ -41,8 +42,9 @@ def fused(
         parameters: the values that are weights.
         arrays: constants.
         fresh: names for new values.
+        exact: whether what is not a number stays none: a softmax of nothing but minus infinity.
     """
-    work = Work(set(parameters), arrays or {}, fresh)
+    work = Work(set(parameters), arrays or {}, fresh, exact)
     kept = live(instructions, {x for x in wanted if isinstance(x, Value)})
     work.uses.update(x for made in kept for x in made.operands if isinstance(x, Value))
     work.uses.update(x for x in wanted if isinstance(x, Value))
@@ -61,12 +63,16 @@ class Work:
         uses: how often a value is an operand, or wanted, by instructions that are needed.
     """
 
-    def __init__(self, parameters: set[Value], arrays: Mapping[Value, Any], fresh: Callable[[], str]) -> None:
-        self.parameters, self.arrays, self.fresh = parameters, arrays, fresh
+    def __init__(
+        self, parameters: set[Value], arrays: Mapping[Value, Any], fresh: Callable[[], str], exact: bool = False
+    ) -> None:
+        self.parameters, self.arrays, self.fresh, self.exact = parameters, arrays, fresh, exact
         self.instructions: list[Instruction] = []
         self.makers: dict[Value, Instruction] = {}
         self.same: dict[Value, Operand] = {}
         self.uses: Counter[Value] = Counter()
+        self.extra: dict[Any, Value] = {}
+        """What was made besides: the same once."""
 
     def now(self, x: Operand) -> Operand:
         """What an operand has become."""
@@ -97,10 +103,14 @@ class Work:
         self.makers.update(dict.fromkeys(made.results, made))
 
     def one(self, like: Instruction, operation: str, *operands: Operand, **attributes: Any) -> Value:
-        """One more instruction before the one that is being rewritten; nothing if it comes to nothing."""
+        """One more instruction before the one that is being rewritten, or the same one that there is already."""
+        key = operation, operands, tuple(sorted(attributes.items()))
+        if key in self.extra:
+            return self.extra[key]
         (of,) = OPERATIONS[operation].infer(*(x.type for x in operands), **attributes)
         made = Instruction(operation, operands, attributes, (Value(of, self.fresh()),), like.source)
         self.add(made)
+        self.extra[key] = made.results[0]
         return made.results[0]
 
     def turned(self, like: Instruction, x: Operand, axes: tuple[int, ...]) -> Operand:
