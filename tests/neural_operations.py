@@ -45,6 +45,7 @@ def neural_examples() -> Iterator[Found]:
         statistics = _real(4), _real(4, low=0.1)
         yield "batch_norm", (_real(2, 4, 3), *statistics, *vectors), {"axis": 1, "epsilon": 1e-5}
         yield "batch_norm", (_real(3, 4), *statistics, *vectors), {"axis": 1, "epsilon": 1e-3}
+        yield "batch_norm", (_real(2, 3, 3, 4), *statistics, *vectors), {"axis": 3, "epsilon": 1e-3}
     for causal in (False, True):
         heads = _real(2, 3, 5, 4), _real(2, 3, 6, 4), _real(2, 3, 6, 2)
         mask = random.random((2, 1, 5, 6)) < 0.6

@@ -200,6 +200,32 @@ def test_choices_and_loops_run_in_modules_and_are_exported() -> None:
             close(program.to(kind)(wrapped(given), wrapped(2)), expected, 1e-12)
 
 
+def test_an_activation_in_place_changes_no_result_and_no_argument() -> None:
+    function = torch.nn.functional
+
+    class Block(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("middle", torch.linspace(-1, 1, 3))
+            self.register_buffer("spread", torch.linspace(0.5, 2, 3))
+
+        def forward(self, x: Any) -> Any:
+            y = function.relu6(function.batch_norm(x, self.middle, self.spread))
+            z = function.batch_norm(y, self.middle, self.spread)
+            return torch.relu(z), z  # the second one is read elsewhere
+
+    module, x = Block().eval(), torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    model, before = tn.port(module, (x,)).to_torch(), x.clone()
+    assert [node.target.__name__ for node in model.graph.nodes if "relu" in str(node) or "hardtanh" in str(node)] == [
+        "hardtanh_in_place", "relu",
+    ]  # fmt: skip
+    with torch.no_grad():
+        for of in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            close(of(x), module(x))
+    close(model(x), module(x))
+    assert torch.equal(x, before)
+
+
 # -- TensorFlow and Keras ---------------------------------------------------------------------------------------------
 
 SERVE = """

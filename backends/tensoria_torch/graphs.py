@@ -21,7 +21,7 @@ from tensoria.errors import PortingError
 from tensoria_torch.composed import COMPOSED
 from tensoria_torch.neural import KERNELS
 
-__all__ = ["noted"]
+__all__ = ["in_place", "noted"]
 
 GLOBALS: Mapping[str, Any] = {**vars(builtins), "torch": torch, **COMPOSED, **KERNELS}
 """What names mean that are no values of the program."""
@@ -45,6 +45,33 @@ def noted(graph: Graph, text: str, known: Mapping[str, Any]) -> Any:
         known: the nodes, or numbers, of the values that it names.
     """
     return _Reader(graph, known).read(ast.parse(text, mode="eval").body)
+
+
+def relu_in_place(x: Any) -> Any:
+    """relu of what nothing else reads: in its memory, where nothing is differentiated."""
+    return torch.relu(x) if torch.is_grad_enabled() else torch.relu_(x)
+
+
+def hardtanh_in_place(x: Any, *, low: float, high: float) -> Any:
+    """hardtanh of what nothing else reads, likewise."""
+    function = torch.nn.functional.hardtanh if torch.is_grad_enabled() else torch.nn.functional.hardtanh_
+    return function(x, low, high)
+
+
+IN_PLACE: Mapping[Any, Callable[..., Any]] = {
+    KERNELS["relu"]: relu_in_place, KERNELS["hardtanh"]: hardtanh_in_place,
+}  # fmt: skip
+
+
+def in_place(graph: Graph) -> None:
+    """Let activations write into the memory of a normalisation before them that nothing else reads.
+
+    Only behind a function, never behind a module: a hook may keep what a module returned.
+    """
+    for node in graph.nodes:
+        before = node.args[0] if node.target in IN_PLACE else None
+        if isinstance(before, Node) and before.target is KERNELS["batch_norm"] and len(before.users) == 1:
+            node.target = IN_PLACE[node.target]
 
 
 class _Reader:
