@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 import tensoria as tn  # noqa: E402
+from tensoria.errors import PortingError  # noqa: E402
 
 F = nn.functional
 
@@ -164,3 +165,9 @@ def test_operators_that_hold_graphs_become_those_of_programs(name: str) -> None:
     assert name in p.operations()
     for shift in (-1.0, 0.1, 2.0):
         agree(module, p, tuple(torch.rand(5, 4) + shift for _ in given), ("numpy", "tensorflow"))
+
+
+@pytest.mark.parametrize("function", [torch.nonzero, torch.unique, lambda x: torch.bincount(x.long())])
+def test_an_operator_whose_result_has_a_shape_that_depends_on_numbers_is_refused_with_the_reason(function: Any) -> None:
+    with pytest.raises(PortingError, match=r"the shape of its result depends on numbers, at .*test_porting_layers.py"):
+        tn.port(Applied(function), (torch.arange(3.0),))

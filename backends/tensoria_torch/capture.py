@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils import _pytree as pytree
 
 from tensoria.errors import PortingError, TensoriaError
@@ -166,6 +167,9 @@ class _Capture:
                     self.calls.setdefault(name, []).append(_source(node))
                     if name not in LOWERINGS and name not in HOLDING:
                         self.missing.add(name)
+                        if free_unbacked_symbols(node.meta.get("val")):
+                            why = f"{name}: the shape of its result depends on numbers, at {_source(node)}"
+                            self.refused.append(why)
         self._side_effects()
         program = None
         if not (self.missing or self.refused or self.fixed):
