@@ -416,6 +416,11 @@ def _neural() -> Iterator[Found]:
         name = f"conv_transpose{space}d.{'default' if space == 1 else 'input'}"
         yield name, (image, real(4, 3, *(3, 2, 3)[:space]), real(6), [3], [1], [1], 2), {}
         yield name, (image, real(4, 3, *(3, 2, 3)[:space]), real(6), [2], [0], [1], 2), {}
+    for ends in ([3, 0, -1, 1], [2, 3, 1, 0], [-1, 0, 1, 2]):
+        for reduction in (0, 1, 2):
+            lists = torch.tensor([ends, [1, -1, 0, 0], ends])
+            yield "multilabel_margin_loss.default", (real(3, 4), lists, reduction), {}
+    yield "multilabel_margin_loss.default", (real(4), torch.tensor([3, 0, -1, 1])), {}
     image = real(2, 4, 7, 6)
     yield "convolution.default", (image, real(6, 4, 3, 3), real(6), [1, 1], [1, 1], [1, 1], False, [0, 0], 1), {}
     yield "convolution.default", (image, real(4, 6, 3, 3), None, [2, 2], [1, 1], [1, 1], True, [1, 1], 1), {}

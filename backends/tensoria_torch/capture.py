@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils import _pytree as pytree
 
 from tensoria.errors import PortingError, TensoriaError
@@ -29,6 +30,7 @@ from tensoria.programs.trees import LEAF, Tree, flatten
 from tensoria.programs.types import Operand, Source, Type, Value
 from tensoria_torch.containers import caches_registered, plain
 from tensoria_torch.exporting import exported, in_mode, is_size, name_of, named, open_axes, quantised
+from tensoria_torch.higher_order import HOLDING, inner_graphs
 from tensoria_torch.leaves import derivatives_noted, own_derivatives
 from tensoria_torch.lowerings import IGNORED, LOWERINGS, Call
 from tensoria_torch.lowerings.call import Draws, own_dtype
@@ -158,13 +160,16 @@ class _Capture:
     def captured(self) -> Captured:
         """All of it."""
         graph = self.exported.graph
-        for node in graph.nodes:
+        for node in (node for part in inner_graphs(self.exported.graph_module) for node in part.graph.nodes):
             if node.op == "call_function" and not is_size(node) and node.target is not operator.getitem:
                 name = name_of(node)
                 if name not in IGNORED:
                     self.calls.setdefault(name, []).append(_source(node))
-                    if name not in LOWERINGS:
+                    if name not in LOWERINGS and name not in HOLDING:
                         self.missing.add(name)
+                        if free_unbacked_symbols(node.meta.get("val")):
+                            why = f"{name}: the shape of its result depends on numbers, at {_source(node)}"
+                            self.refused.append(why)
         self._side_effects()
         program = None
         if not (self.missing or self.refused or self.fixed):
@@ -189,11 +194,7 @@ class _Capture:
     def _program(self, graph: Any) -> Program:
         self._arguments()
         with recording(self.recorder):
-            for node in graph.nodes:
-                if node.op == "call_function":
-                    self._lower(node)
-                elif node.op == "get_attr":
-                    self.held[node] = self._constant(getattr(self.exported.graph_module, node.target))
+            self._nodes(self.exported.graph_module)
             self._changes(graph)
         leaves, tree = self._results(graph)
         signature = tuple(name for name, value in self.given.items() if _has_tensors(value))
@@ -219,6 +220,23 @@ class _Capture:
         program = remove_dead_code(program)
         named_values(program)
         return program
+
+    def _nodes(self, graph: Any) -> None:
+        """Lower the nodes of the whole graph, or of one that an operator holds."""
+        for node in graph.graph.nodes:
+            if node.op == "call_function":
+                self._lower(node)
+            elif node.op == "get_attr":
+                found = getattr(graph, node.target)
+                self.held[node] = found if isinstance(found, torch.fx.GraphModule) else self._constant(found)
+
+    def _inside(self, graph: Any, given: Sequence[Any]) -> list[Any]:
+        """The results of a graph that an operator holds."""
+        places = [node for node in graph.graph.nodes if node.op == "placeholder"]
+        self.held.update(zip(places, given, strict=True))
+        self._nodes(graph)
+        (results,) = next(node for node in graph.graph.nodes if node.op == "output").args
+        return [self._argument(x) for x in (results if isinstance(results, (tuple, list)) else (results,))]
 
     def _arguments(self) -> None:
         nodes = {node.name: node for node in self.exported.graph.nodes if node.op == "placeholder"}
@@ -286,7 +304,7 @@ class _Capture:
             return
         source = _source(node)
         before = len(self.recorder.instructions)
-        fakes = tuple(a.meta["val"] if isinstance(a, torch.fx.Node) else a for a in node.args)
+        fakes = tuple(a.meta.get("val") if isinstance(a, torch.fx.Node) else a for a in node.args)
         picked = [user.args[1] for user in node.users if user.target is operator.getitem]
         wanted = frozenset(picked) if len(picked) == len(node.users) else None
         call = Call(self.recorder, node.meta["val"], fakes, self.sizes, self.draws, wanted)
@@ -294,7 +312,11 @@ class _Capture:
         kwargs = {key: self._argument(a) for key, a in node.kwargs.items() if key not in PLACED}
         try:
             with self.recorder.sourced(source):
-                self.held[node] = result = LOWERINGS[name](call, *args, **kwargs)
+                if name in HOLDING:
+                    result = HOLDING[name](self._inside, *args, **kwargs)
+                else:
+                    result = LOWERINGS[name](call, *args, **kwargs)
+                self.held[node] = result
         except TensoriaError as error:
             where = f", at {source}" if source.file else ""
             raise PortingError(f"{name}{where}: {error.message}", legal=error.legal) from error

@@ -18,6 +18,7 @@ from tensoria.programs.captured import Dynamic
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.trees import flatten
 from tensoria_torch.containers import plain
+from tensoria_torch.higher_order import inner_graphs
 from tensoria_torch.leaves import kept_whole
 from tensoria_torch.lowerings import IGNORED, LOWERINGS
 
@@ -99,7 +100,8 @@ def exported(
             made = made.run_decompositions({})
             _placed(made.graph, inside)
             for _ in range(3):
-                unknown = {node.target for node in made.graph.nodes if node.op == "call_function" and not _known(node)}
+                nodes = (node for part in inner_graphs(made.graph_module) for node in part.graph.nodes)
+                unknown = {node.target for node in nodes if node.op == "call_function" and not _known(node)}
                 if not unknown:
                     break
                 known = {**_further(), **torch.export.default_decompositions()}

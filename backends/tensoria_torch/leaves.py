@@ -78,7 +78,7 @@ def _ctc_loss(
 
 @contextlib.contextmanager
 def kept_whole() -> Iterator[None]:
-    """For the duration of a `with` block recurrent modules call these operators."""
+    """For the duration of a `with` block these operators are called in place of what export would take apart."""
     functions, pool = torch.nn.modules.rnn._VF, torch.max_pool1d
 
     def max_pool1d(
@@ -92,9 +92,17 @@ def kept_whole() -> Iterator[None]:
         )
         return torch.max_pool2d(x.unsqueeze(-2), size, steps, around, wide, ceil).squeeze(-2)
 
+    def gaussian_nll_loss(*args: Any, **kwargs: Any) -> Any:
+        # It asks for the sign of variances, and an answer that follows from numbers can not be exported.
+        asked, torch.any = torch.any, lambda *_: False
+        try:
+            return gaussian(*args, **kwargs)
+        finally:
+            torch.any = asked
+
     with LOCK:
         before = functions.lstm, functions.gru
-        losses = torch.ctc_loss
+        losses, gaussian = torch.ctc_loss, torch.nn.functional.gaussian_nll_loss
 
         def lstm(x: Any, *given: Any) -> Any:
             packed = isinstance(given[0], Tensor)  # then the second argument is the batch's sizes
@@ -106,11 +114,13 @@ def kept_whole() -> Iterator[None]:
 
         functions.lstm, functions.gru = lstm, gru
         torch.max_pool1d, torch.ctc_loss = max_pool1d, _ctc_loss
+        torch.nn.functional.gaussian_nll_loss = gaussian_nll_loss
         try:
             yield
         finally:
             functions.lstm, functions.gru = before
             torch.max_pool1d, torch.ctc_loss = pool, losses
+            torch.nn.functional.gaussian_nll_loss = gaussian
 
 
 Called = tuple[Any, tuple[Any, ...]]

@@ -38,6 +38,25 @@ def _negative_log(
     return (xp.divide(summed, total) if reduction == 1 else summed), total
 
 
+def _margins(call: Call, x: Array, target: Array, reduction: int = 1) -> Array:
+    """How far each class that is none of an example's own comes within 1 of each that is; -1 ends an example's list.
+
+    (PyTorch's own decomposition mixes the examples of a batch.)
+    """
+    classes, last = x.shape[-1], x.ndim - 1
+    places = xp.arange(classes, dtype=int64)
+    end = xp.min(xp.where(xp.equal(target, -1), places, classes), axis=-1, keepdims=True)
+    own = xp.less(places, end)
+    at = xp.where(own, target, 0)
+    score = xp.expand_dims(one(x, "take_along_axis", at, axis=last), axis=-1)
+    listed = xp.logical_and(xp.expand_dims(own, axis=-1), xp.equal(xp.expand_dims(at, axis=-1), places))
+    others = xp.logical_not(xp.any(listed, axis=-2, keepdims=True))
+    short = xp.add(xp.subtract(1.0, score), xp.expand_dims(x, axis=-2))
+    counted = xp.logical_and(xp.logical_and(xp.expand_dims(own, axis=-1), others), xp.greater(short, 0.0))
+    loss = xp.divide(xp.sum(xp.where(counted, short, 0.0), axis=(-2, -1)), classes)
+    return (loss, xp.mean(loss), xp.sum(loss))[reduction]
+
+
 # -- writing ----------------------------------------------------------------------------------------------------------
 
 
@@ -229,7 +248,7 @@ def _whole_median(call: Call, x: Array) -> Array:
 
 LOWERINGS: dict[str, Lowering] = {
     "nll_loss_forward.default": _negative_log, "nll_loss2d_forward.default": _negative_log,
-    "scatter.reduce": _scatter_by, "put.default": _put,
+    "multilabel_margin_loss.default": _margins, "scatter.reduce": _scatter_by, "put.default": _put,
     "searchsorted.Tensor": lambda call, edges, x, *, out_int32=False, **more: _place(edges, x, call.dtype, **more),
     "bucketize.Tensor": lambda call, x, edges, *, out_int32=False, right=False: _place(edges, x, call.dtype, right),
     "index_put.default": _index_put, "masked_scatter.default": _masked_scatter, "scatter_reduce.two": _scatter_reduce,
