@@ -44,7 +44,7 @@ def kind_of(work: Work, x: Operand) -> str:
     if made.operation in COMPARED:
         places = tuple(_places(work, of, x.type.ndim) for of in made.operands)
         return COMPARED[made.operation].get(places, "")
-    if made.operation == "logical_and":
+    if made.operation == "logical_and" or (made.operation == "bitwise_and" and x.type.dtype.kind == "bool"):
         kinds = [kind_of(work, of) for of in made.operands]
         if "true" in kinds:
             kinds.remove("true")
