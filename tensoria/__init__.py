@@ -1,15 +1,13 @@
 """One tensor type that knows what its axes mean, on NumPy, PyTorch and TensorFlow.
 
-The upper floors (calculus, decompositions, programs, porting) are imported when a name of theirs is first used.
+The upper floors (calculus, decompositions, programs, porting), random numbers and the algebra that no tensor has as
+a method are imported when a name of theirs is first used.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from tensoria import errors, random
-from tensoria.algebra.exterior import hodge
-from tensoria.algebra.factorisations import QR, SVD, Eig, EigH, Polar, eig, eigh, eigvals, polar, qr, svd
-from tensoria.algebra.forms import det, interior, wedge
+from tensoria import errors
 from tensoria.algebra.patterns import rearrange, reduce
 from tensoria.algebra.raising import inner
 from tensoria.discovery import available, use
@@ -204,6 +202,12 @@ from tensoria.spaces import Basis, ProductSpace, Space
 from tensoria.tensor import Tensor
 
 if TYPE_CHECKING:
+    from tensoria import limits as limits
+    from tensoria import mup as mup
+    from tensoria import random
+    from tensoria.algebra.exterior import hodge
+    from tensoria.algebra.factorisations import QR, SVD, Eig, EigH, Polar, eig, eigh, eigvals, polar, qr, svd
+    from tensoria.algebra.forms import det, interior, wedge
     from tensoria.calculus.connection import Connection
     from tensoria.calculus.covariant import covariant_derivative, divergence, laplace_beltrami
     from tensoria.calculus.curvature import (
@@ -242,6 +246,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 LATER: Final = {
+    "algebra.exterior": "hodge",
+    "algebra.factorisations": "QR SVD Eig EigH Polar eig eigh eigvals polar qr svd",
+    "algebra.forms": "det interior wedge",
     "calculus.connection": "Connection",
     "calculus.covariant": "covariant_derivative divergence laplace_beltrami",
     "calculus.curvature": "Curvature curvature einstein kretschmann ricci riemann scalar_curvature weyl",
@@ -272,8 +279,8 @@ LATER: Final = {
 _module_of = {name: module for module, names in LATER.items() for name in names.split()}
 
 
-FLOORS: Final = ("limits", "mup")
-"""Packages that are reached by their name, `tn.limits.nngp`, and imported then."""
+FLOORS: Final = ("limits", "mup", "random")
+"""Packages that are reached by their name, `tn.random.normal`, and imported then."""
 
 
 def __getattr__(name: str) -> Any:

@@ -16,8 +16,7 @@ import operator
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +28,9 @@ from tensoria.network import NetworkPlan, execute, plan_network, structural_path
 from tensoria.planner import plan_pair
 from tensoria.planning import Kernels, Pattern, equal_places, equation, labelled, runner, sizes_of
 from tensoria.structure import Cache, Structure
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "FORMS",

@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import copyreg
-import importlib.metadata
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tensoria.backend import Backend
 from tensoria.errors import BackendNotFoundError
+
+if TYPE_CHECKING:
+    import importlib.metadata
 
 __all__ = [
     "GROUP",
@@ -53,6 +55,8 @@ def available() -> tuple[str, ...]:
 def _registered() -> dict[str, importlib.metadata.EntryPoint]:
     global _entry_points
     if _entry_points is None:
+        import importlib.metadata  # costs as much as all of tensoria, and `import tensoria` needs no backend
+
         _entry_points = {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
     return _entry_points
 

@@ -8,7 +8,6 @@ finder at the end of `sys.meta_path`, fed by the entry points, makes them import
 from __future__ import annotations
 
 import functools
-import importlib.abc
 import importlib.machinery
 import inspect
 import sys
@@ -138,15 +137,18 @@ def _bound(function: Callable[..., Any], backend: str) -> Callable[..., Any]:
 # -- importing --------------------------------------------------------------------------------------------------------
 
 
-class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds `tensoria.<backend>` and its extensions for every registered backend."""
+class Finder:
+    """Finds and loads `tensoria.<backend>` and its extensions for every registered backend.
+
+    It has no base class, since `importlib.abc` imports a good part of the standard library.
+    """
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         root, _, rest = fullname.partition(".")
         backend, _, extension = rest.partition(".")
         if root != ROOT or backend not in available() or extension not in ("", *EXTENSIONS):
             return None
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=not extension)
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=not extension)  # type: ignore[arg-type]
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         backend, _, extension = spec.name.partition(".")[2].partition(".")

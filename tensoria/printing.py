@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-
 from tensoria.core import BaseTensor
 from tensoria.indices import PLAIN
 from tensoria.notation import latex
@@ -42,6 +40,8 @@ def as_latex(t: BaseTensor, symbol: str = "T") -> str:
 
 def as_html(t: BaseTensor) -> str:
     """A small table for notebooks: one row an axis, then the components."""
+    import html  # its table of entities is wanted here only
+
     rows = "".join(
         f"<tr><td>{html.escape(str(index))}</td><td>"
         f"{'plain' if index.basis is None else html.escape(repr(index.basis.space))}</td>"

@@ -7,7 +7,6 @@ for their import. Neither is imported by us.
 
 from __future__ import annotations
 
-import importlib.abc
 import importlib.machinery
 import sys
 from collections.abc import Callable, Sequence
@@ -107,7 +106,7 @@ WAITING: dict[str, Callable[[], None]] = {"einops": register_einops, "autoray": 
 """What is to be told to a library once it is imported."""
 
 
-class Registrar(importlib.abc.MetaPathFinder):
+class Registrar:
     """Finds the libraries that are waited for as the other finders do, with a word to say after their import."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
@@ -117,13 +116,16 @@ class Registrar(importlib.abc.MetaPathFinder):
             spec = None if finder is self else finder.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = Telling(spec.loader)
+                    spec.loader = Telling(spec.loader)  # type: ignore[assignment]
                 return spec
         return None
 
 
-class Telling(importlib.abc.Loader):
-    """A loader that tells a module of the tensor after another loader has loaded it."""
+class Telling:
+    """A loader that tells a module of the tensor after another loader has loaded it.
+
+    Neither class has a base: `importlib.abc` imports a good part of the standard library.
+    """
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader

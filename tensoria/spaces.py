@@ -12,11 +12,10 @@ equality is identity and costs nothing on hot paths.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
+import os
 import re
 import threading
-import uuid
 import weakref
 from collections.abc import Hashable, Sequence
 from typing import Any, Literal
@@ -53,6 +52,8 @@ def _frozen(matrix: Matrix) -> Matrix:
 def _digest(matrix: Matrix | None) -> str | None:
     if matrix is None:
         return None
+    import hashlib  # loads OpenSSL, which spaces without a metric do not need
+
     return hashlib.sha256(str(matrix.shape).encode() + np.ascontiguousarray(matrix + 0.0).tobytes()).hexdigest()
 
 
@@ -217,7 +218,7 @@ class Space(Structure):
         >>> Space.bond(3) is Space.bond(3)
         False
         """
-        token = uuid.uuid4().hex
+        token = os.urandom(16).hex()
         return _space(Space, f"{name}{next(_bonds)}", dimension, field, "fixed", None, True, False, False, token)
 
     # -- identity --------------------------------------------------------------------------------------------------

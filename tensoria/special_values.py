@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["acos", "divide", "expm1", "floor_divide", "log1p", "power", "tanh"]
+__all__ = ["acos", "divide", "divide_by_infinity", "expm1", "floor_divide", "log1p", "power", "tanh"]
 
 Array = Any
 Complex = Callable[[Array, Array], Array]
@@ -30,6 +30,19 @@ def divide(xp: Any, of: Complex, x: Array, y: Array, native: Array) -> Array:
     return xp.where(y == 0, of(xp.real(x) / nothing, xp.imag(x) / nothing), native)
 
 
+def divide_by_infinity(xp: Any, of: Complex, x: Array, y: Array, native: Array) -> Array:
+    """The quotient of complex numbers where the divisor is infinite: Smith's (1962), the way NumPy divides.
+
+    The operands are without derivatives, as in `divide`.
+    """
+    a, b, c, d = xp.real(x), xp.imag(x), xp.real(y), xp.imag(y)
+    real = xp.abs(c) >= xp.abs(d)  # the larger part of the divisor
+    ratio = xp.where(real, d, c) / xp.where(real, c, d)
+    scale = 1 / xp.where(real, c + d * ratio, d + c * ratio)
+    out = of(xp.where(real, a + b * ratio, a * ratio + b) * scale, xp.where(real, b - a * ratio, b * ratio - a) * scale)
+    return xp.where(xp.logical_or(xp.isinf(c), xp.isinf(d)), out, native)
+
+
 def power(xp: Any, of: Complex, x: Array, y: Array, native: Array) -> Array:
     """The power of complex numbers, as NumPy has it: to the power of zero one, and zero to others not above it NaN.
 
@@ -37,7 +50,11 @@ def power(xp: Any, of: Complex, x: Array, y: Array, native: Array) -> Array:
     """
     zero, above = x == 0, xp.real(y) > 0
     unknown = xp.full_like(xp.real(native), float("nan"))
-    out = xp.where(xp.logical_and(zero, xp.logical_not(above)), of(unknown, unknown), native)
+    nothing = xp.zeros_like(unknown)
+    at_zero = xp.where(above, of(nothing, nothing), of(unknown, unknown))
+    # The native zero to a finite power stays: it has a derivative.
+    known = xp.logical_and(above, xp.isfinite(xp.imag(y)))
+    out = xp.where(xp.logical_and(zero, xp.logical_not(known)), at_zero, native)
     finite = xp.logical_and(xp.isfinite(xp.real(x)), xp.isfinite(xp.imag(x)))
     one = xp.logical_and(y == 0, xp.logical_or(zero, xp.logical_not(finite)))
     return xp.where(one, xp.full_like(native, 1), out)

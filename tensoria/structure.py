@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 import threading
-import uuid
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -84,7 +84,7 @@ class Structure:
         return _recalled[key]
 
 
-_PROCESS = uuid.uuid4().hex
+_PROCESS = os.urandom(16).hex()
 _recalled: dict[str, Structure] = {}
 
 

@@ -3,16 +3,16 @@
 A `Tensor` is a native array with, possibly, labels on its last axes. Without labels it is an Array API array: its
 operators mean what they mean in NumPy. With labels it is a tensor in the mathematician's sense: `*` contracts an up
 with a down index of one name, `+` aligns by name, and what would depend on the basis is refused unless the basis is
-privileged. This file names the operations and holds the operators, whose hot paths are two comparisons and one
-allocation beyond the native call; each operation's idea has a file of its own below.
+privileged. This file names the operations and holds products and sums, whose hot paths are two comparisons and
+one allocation beyond the native call; each operation's idea has a file of its own below, and so have the other
+operators.
 """
 
 from __future__ import annotations
 
 import copy as copying
-import operator
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tensoria import contraction, indexing, printing
@@ -26,55 +26,28 @@ from tensoria.coordinatewise import (
     check_devices,
     check_matmul,
     is_scalar,
-    negative,
     scalar_product,
-    unary,
 )
 from tensoria.core import BaseTensor, adopt, kept, new, relabelled, require_labelled, same_backend, transposed
 from tensoria.discovery import backend_of, get
 from tensoria.domains import check_domain
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
-from tensoria.errors import AxisError, BackendError, ConversionError, ModeError
-from tensoria.indices import PLAIN, Axes, bare
+from tensoria.errors import AxisError, ConversionError, ModeError
+from tensoria.indices import PLAIN, Axes
 from tensoria.matching import PRODUCTS
 from tensoria.metric import conj, to_basis
+from tensoria.operators import Operators
 from tensoria.planning import SizeConflictError
 from tensoria.spaces import Basis, Space
-from tensoria.views import rebound, refresh, view
+from tensoria.views import view
 
 __all__ = ["Tensor"]
 
 _new = object.__new__
 
 
-def _in_place(operation: Callable[[Any, Any], Any], symbol: str) -> Callable[[Tensor, Any], Tensor]:
-    """An operator in place: it writes into the array's memory where it can; indices and data type never change."""
-
-    def method(self: Tensor, other: Any) -> Tensor:
-        if self._backend.immutable:
-            refresh(self)
-        result = operation(self, other)
-        if result._backend is not self._backend:
-            raise BackendError(
-                f"'{symbol}' would write what is on {result._backend.name} into a tensor on {self._backend.name}.",
-                legal="t = t + u",
-            )
-        if result._axes is not self._axes and bare(result._axes) is not bare(self._axes):
-            raise ModeError(f"'{symbol}' would change the indices {self._axes} to {result._axes}.", legal="t = t * u")
-        if result.dtype is not self.dtype or result.shape != self.shape:
-            raise ModeError(
-                f"'{symbol}' would change {self.dtype} {self.shape} to {result.dtype} {result.shape}.",
-                legal="t = t + u",
-            )
-        rebound(self, self._backend.overwrite(self._array, result._array))
-        self._axes = result._axes  # with the symmetries that the result has
-        return self
-
-    return method
-
-
-class Tensor(BaseTensor):
+class Tensor(Operators):
     """A tensor on any backend; `tensoria.asarray` and `tensoria.tensor` make one.
 
     Args:
@@ -231,7 +204,7 @@ class Tensor(BaseTensor):
         """The contraction of two of the tensor's indices, one up and one down (see `contraction.trace`)."""
         return contraction.trace(self, first.lstrip("^_"), second.lstrip("^_"))
 
-    # -- sums and coordinatewise operators ---------------------------------------------------------------------------
+    # -- sums -----------------------------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Tensor:
         if type(other) is Tensor and self._axes is other._axes and self._backend is other._backend:
@@ -266,106 +239,6 @@ class Tensor(BaseTensor):
 
     def __rsub__(self, other: Any) -> Tensor:
         return binary("subtract", self, other, swapped=True)
-
-    def __neg__(self) -> Tensor:
-        return negative(self)
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return scalar_product(self, other, divide=True)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return binary("divide", self, other, swapped=True)
-
-    def __floordiv__(self, other: Any) -> Tensor:
-        return binary("floor_divide", self, other)
-
-    def __rfloordiv__(self, other: Any) -> Tensor:
-        return binary("floor_divide", self, other, swapped=True)
-
-    def __mod__(self, other: Any) -> Tensor:
-        return binary("remainder", self, other)
-
-    def __rmod__(self, other: Any) -> Tensor:
-        return binary("remainder", self, other, swapped=True)
-
-    def __pow__(self, other: Any) -> Tensor:
-        return binary("pow", self, other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return binary("pow", self, other, swapped=True)
-
-    def __and__(self, other: Any) -> Tensor:
-        return binary("bitwise_and", self, other)
-
-    def __rand__(self, other: Any) -> Tensor:
-        return binary("bitwise_and", self, other, swapped=True)
-
-    def __or__(self, other: Any) -> Tensor:
-        return binary("bitwise_or", self, other)
-
-    def __ror__(self, other: Any) -> Tensor:
-        return binary("bitwise_or", self, other, swapped=True)
-
-    def __xor__(self, other: Any) -> Tensor:
-        return binary("bitwise_xor", self, other)
-
-    def __rxor__(self, other: Any) -> Tensor:
-        return binary("bitwise_xor", self, other, swapped=True)
-
-    def __lshift__(self, other: Any) -> Tensor:
-        return binary("bitwise_left_shift", self, other)
-
-    def __rlshift__(self, other: Any) -> Tensor:
-        return binary("bitwise_left_shift", self, other, swapped=True)
-
-    def __rshift__(self, other: Any) -> Tensor:
-        return binary("bitwise_right_shift", self, other)
-
-    def __rrshift__(self, other: Any) -> Tensor:
-        return binary("bitwise_right_shift", self, other, swapped=True)
-
-    def __lt__(self, other: Any) -> Tensor:
-        return binary("less", self, other)
-
-    def __le__(self, other: Any) -> Tensor:
-        return binary("less_equal", self, other)
-
-    def __gt__(self, other: Any) -> Tensor:
-        return binary("greater", self, other)
-
-    def __ge__(self, other: Any) -> Tensor:
-        return binary("greater_equal", self, other)
-
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        return binary("equal", self, other)
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return binary("not_equal", self, other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __invert__(self) -> Tensor:
-        return unary("bitwise_invert", self._backend.xp.bitwise_invert, self)
-
-    def __abs__(self) -> Tensor:
-        return unary("abs", self._backend.xp.abs, self)
-
-    __iadd__ = _in_place(operator.add, "+=")
-    __isub__ = _in_place(operator.sub, "-=")
-    __imul__ = _in_place(operator.mul, "*=")
-    __itruediv__ = _in_place(operator.truediv, "/=")
-    __ifloordiv__ = _in_place(operator.floordiv, "//=")
-    __imod__ = _in_place(operator.mod, "%=")
-    __ipow__ = _in_place(operator.pow, "**=")
-    __imatmul__ = _in_place(operator.matmul, "@=")
-    __iand__ = _in_place(operator.and_, "&=")
-    __ior__ = _in_place(operator.or_, "|=")
-    __ixor__ = _in_place(operator.xor, "^=")
-    __ilshift__ = _in_place(operator.lshift, "<<=")
-    __irshift__ = _in_place(operator.rshift, ">>=")
 
     # -- metric and basis -----------------------------------------------------------------------------------------
 

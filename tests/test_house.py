@@ -9,7 +9,9 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
 
@@ -47,7 +49,7 @@ algebra.raising algebra.symmetry
 algebra.*
 views keys
 indexing
-printing
+printing operators
 tensor
 making pytree
 namespace.refusals namespace.rules namespace.signatures
@@ -76,6 +78,7 @@ calculus.metric_field
 calculus.covariant calculus.curvature
 calculus.*
 programs.dimensions programs.trees
+programs.binding programs.size_notation
 programs.types programs.labels
 programs.operations.row
 programs.operations.elementwise
@@ -164,10 +167,12 @@ limits.reading.reader
 limits.reading.rules limits.reading.telling
 limits.reading.contractions
 limits.reading.movements
+limits.reading.reductions
+limits.reading.images
 limits.reading
 limits.kernels limits.prediction limits.empirical
 limits.kernels.session limits.kernels.progress
-limits.kernels.norms limits.kernels.particles
+limits.kernels.entries limits.kernels.norms limits.kernels.particles
 limits.kernels.covariance
 limits.kernels.tangents
 limits.kernels.kernel
@@ -201,10 +206,16 @@ def modules() -> dict[str, Path]:
 
 
 @cache
+def tree(name: str) -> ast.Module:
+    """A module's text, parsed."""
+    return ast.parse(modules()[name].read_text(encoding="utf-8"))
+
+
+@cache
 def imports(name: str) -> frozenset[str]:
     """What a module imports, at the top and inside of functions alike: full names of modules."""
     found = set()
-    for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(name)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -275,14 +286,82 @@ def test_every_line_of_the_order_is_in_use() -> None:
 # -- importing --------------------------------------------------------------------------------------------------------
 
 
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """What runs when a module is imported, in order; not what stands there for type checkers."""
+    for node in body:
+        if isinstance(node, ast.If):
+            if "TYPE_CHECKING" not in ast.unparse(node.test):
+                yield from statements([*node.body, *node.orelse])
+        elif isinstance(node, (ast.Try, ast.With)):
+            yield from statements(node.body)
+        else:
+            yield node
+
+
+@cache
+def steps(name: str) -> list[tuple[str, str, list[str]]]:
+    """What an import of a module does: modules of ours that it loads, what it takes of them, names that it binds."""
+    found = []
+    for node in statements(tree(name).body):
+        if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "tensoria":
+            found.append(("load", str(node.module).removeprefix("tensoria."), [alias.name for alias in node.names]))
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            bound = [node.name]
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            bound = [alias.asname or alias.name for alias in node.names]
+        else:
+            bound = [x.id for x in ast.walk(node) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)]
+        found.append(("bind", "", bound))
+    return found
+
+
+def import_first(name: str) -> None:
+    """Import a module into a process that has none of ours, by the text alone.
+
+    Raises:
+        AssertionError: a name is taken from a module that has not come to it yet.
+    """
+    begun: dict[str, set[str]] = {}
+    done: set[str] = set()
+
+    def load(name: str) -> None:
+        for parent in ("tensoria", *accumulate(name.split(".")[:-1], "{}.{}".format)):
+            if parent != name and parent not in begun:
+                load(parent)
+        if name in begun:
+            return
+        begun[name] = set()
+        for step, source, names in steps(name):
+            if step == "bind":
+                begun[name].update(names)
+                continue
+            load(source)
+            for taken in names:
+                inner = taken if source == "tensoria" else f"{source}.{taken}"
+                if inner in modules():
+                    load(inner)
+                else:
+                    there = source in done or taken in begun[source]
+                    assert there, f"tensoria.{name} takes {taken} from tensoria.{source}, which is being imported"
+        done.add(name)
+
+    load(name)
+
+
+def test_every_module_can_be_imported_first() -> None:
+    for name in modules():
+        import_first(name)
+
+
 def test_the_upper_floors_are_named_once_for_types_and_once_for_use() -> None:
-    tree = ast.parse(modules()["tensoria"].read_text(encoding="utf-8"))
-    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    (block,) = (node for node in tree("tensoria").body if isinstance(node, ast.If))
     typed = {
         node.module.removeprefix("tensoria."): {alias.name for alias in node.names}
         for node in block.body
-        if isinstance(node, ast.ImportFrom) and node.module is not None
+        if isinstance(node, ast.ImportFrom) and node.module not in (None, "tensoria")
     }
+    floors = [alias.name for node in block.body if getattr(node, "module", "") == "tensoria" for alias in node.names]
+    assert tuple(floors) == tn.FLOORS
     assert {module: set(names.split()) for module, names in tn.LATER.items()} == typed
     assert set(tn.__all__) <= set(dir(tn))
     for name in tn.__all__:
@@ -293,7 +372,7 @@ def test_the_upper_floors_are_imported_when_they_are_used() -> None:
     code = (
         "import sys, tensoria as tn; "
         "above = [m for m in sys.modules if m.split('.')[1:2] and m.split('.')[:2] in "
-        "[['tensoria', floor] for floor in ('calculus', 'decompositions', 'porting', 'programs')]]; "
+        "[['tensoria', floor] for floor in ('calculus', 'decompositions', 'porting', 'programs', 'random')]]; "
         "assert not above, above; tn.dim; assert 'tensoria.programs.dimensions' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -43,6 +43,7 @@ EDGES: dict[str, tuple[Callable[[Any], Any], list[float], list[float]]] = {
         [0.0, 0.0, 3.0, 4.0],
         [0, 0, 0.6, 0.8],
     ),
+    "the deviation of equals": (tn.std, [2.0, 2.0, 2.0], [0, 0, 0]),
     "another norm of 0": (lambda x: tn.linalg.vector_norm(x, ord=3), [0.0, 0.0], [0, 0]),
     "the sum of sizes at 0": (lambda x: tn.linalg.vector_norm(x, ord=1), [0.0, -2.0], [0, -1]),
     "the greatest size, twice": (lambda x: tn.linalg.vector_norm(x, ord=math.inf), [2.0, -2.0, 1.0], [0.5, -0.5, 0]),

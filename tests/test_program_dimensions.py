@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from tensoria import dim
 from tensoria.errors import ShapeError
-from tensoria.programs.dimensions import Dim, bind, evaluated, maximum, minimum, parsed
+from tensoria.programs.binding import bind
+from tensoria.programs.dimensions import Dim, evaluated, maximum, minimum
+from tensoria.programs.size_notation import parsed
 
 N, M = dim("n"), dim("m", lower=2, upper=50)
 OPERATIONS: dict[str, Any] = {

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from tensoria.dtypes import DType
-from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel
+from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel, rounding
 from tensoria_numpy import neural
 from tensoria_numpy.neural import KERNELS, NEEDS
 
 __all__ = ["DIALECT"]
 
 BINARY = {
-    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "floor_divide": "//", "remainder": "%", "pow": "**",
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "remainder": "%", "pow": "**",
     "equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
     "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^", "bitwise_left_shift": "<<",
     "bitwise_right_shift": ">>", "matmul": "@",
@@ -44,6 +44,11 @@ def argsort(x, axis, descending):
     # Reversed twice, so that equal components keep their order.
     order = np.flip(np.argsort(np.flip(x, axis=axis), axis=axis, stable=True), axis=axis)
     return x.shape[axis] - 1 - order
+''',
+    "floor_divide": '''
+def floor_divide(x, y):
+    """The quotient of real numbers rounded down, that of infinities too (Python's is NaN)."""
+    return np.where(np.isinf(x) | np.isinf(y), np.floor(x / y), x // y)
 ''',
     "cumulative": '''
 def cumulative(function, x, axis, start):
@@ -152,6 +157,7 @@ ROWS: dict[str, Row] = {
     "negative": "-{0}", "astype": "{0}.astype({dtype})", "stop_gradient": "{0}",
     "var": "np.var({0}, axis={axes}, ddof={correction}, keepdims={keepdims})",
     "count_nonzero": "np.count_nonzero({0}, axis={axes}, keepdims={keepdims})",
+    "floor_divide": rounding("{0} // {1}", "floor_divide", ("float",)),
     "argmax": "np.argmax({0}, axis={axis}, keepdims={keepdims})",
     "argmin": "np.argmin({0}, axis={axis}, keepdims={keepdims})",
     "cumulative_sum": _running("cumsum", 0), "cumulative_prod": _running("cumprod", 1),
@@ -203,7 +209,7 @@ ROWS.update({name: kernel(function, *NEEDS.get(name, ())) for name, function in 
 DIALECT = Dialect(
     imports="import numpy as np",
     rows=ROWS,
-    scalars=frozenset({*BINARY, "maximum", "minimum", "where", "setitem"} - {"matmul"}),
+    scalars=frozenset({*BINARY, "floor_divide", "maximum", "minimum", "where", "setitem"} - {"matmul"}),
     dtype=_dtype,
     size="{0}.shape[{axis}]",
     literal="{dtype}({number})",

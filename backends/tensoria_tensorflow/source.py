@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from tensoria.dtypes import DType
 from tensoria.programs.operations.indexing import At, Cut
-from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel, number
+from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel, number, rounding
 from tensoria.programs.types import Shape
-from tensoria_tensorflow import neural
+from tensoria_tensorflow import composed, neural
 from tensoria_tensorflow.control import CONTROL
 from tensoria_tensorflow.images import rows
 from tensoria_tensorflow.neural import KERNELS, NEEDS
@@ -16,7 +16,7 @@ from tensoria_tensorflow.neural import KERNELS, NEEDS
 __all__ = ["DIALECT"]
 
 BINARY = {
-    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "remainder": "%", "equal": "==", "not_equal": "!=",
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "equal": "==", "not_equal": "!=",
     "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "bitwise_and": "&", "bitwise_or": "|",
     "bitwise_xor": "^",
 }  # fmt: skip
@@ -38,141 +38,6 @@ SHORT = frozenset(("int8", "int16", "uint8", "uint16", "uint32", "uint64"))
 """The other whole numbers; arithmetic modulo 2**64 restricts to theirs."""
 COUNTED = frozenset(("int32", "int64", "float32", "float64"))
 """The data types that tf.range has kernels for."""
-
-PRELUDE = {
-    "size": '''
-def size(x, axis):
-    """The size of an axis: a number, or a tensor while a tf.function traces and does not know it."""
-    return tf.shape(x)[axis] if x.shape[axis] is None else x.shape[axis]
-''',
-    "signbit": '''
-def signbit(x):
-    """Whether the sign bit is set."""
-    return tf.bitcast(x, {2: tf.int16, 4: tf.int32, 8: tf.int64}[x.dtype.size]) < 0
-''',
-    "logaddexp": '''
-def logaddexp(x, y):
-    """Logarithm of a sum of exponentials; equal terms apart, whose difference is no number if they are infinite."""
-    gap = tf.where(x == y, tf.zeros_like(x), tf.abs(x - y))
-    return tf.where(x == y, x / 2 + y / 2 + 0.6931471805599453, tf.maximum(x, y) + tf.math.log1p(tf.exp(-gap)))
-''',
-    "variance": '''
-def variance(x, axis, correction, keepdims):
-    """Squares of the distances from the mean, summed and divided by their number without the correction."""
-    count = tf.cast(tf.reduce_prod(tf.gather(tf.shape(x), axis)), x.dtype)
-    squares = tf.square(x - tf.reduce_mean(x, axis=axis, keepdims=True))
-    return tf.reduce_sum(squares, axis=axis, keepdims=keepdims) / (count - correction)
-''',
-    "argsort": '''
-def argsort(x, axis, direction):
-    """Positions that bring an axis in order, equal components in the order in which they are; NaN is infinite."""
-    if x.dtype.is_floating:
-        x = tf.where(tf.math.is_nan(x), tf.constant(float("inf"), x.dtype), x)
-    return tf.cast(tf.argsort(x, axis=axis, direction=direction, stable=True), tf.int64)
-''',
-    "gather": '''
-def gather(x, positions, axis):
-    """The slices at positions along an axis; negative ones count from the end."""
-    return tf.gather(x, tf.where(positions < 0, positions + tf.shape(x, positions.dtype)[axis], positions), axis=axis)
-''',
-    "gather_nd": '''
-def gather_nd(x, positions, axes):
-    """The components at positions along several axes, in front of the other axes."""
-    x = tf.transpose(x, [*axes, *(n for n in range(x.shape.rank) if n not in axes)])
-    positions = [tf.where(p < 0, p + tf.shape(x, p.dtype)[n], p) for n, p in enumerate(positions)]
-    zero = sum(map(tf.zeros_like, positions))
-    return tf.gather_nd(x, tf.stack([p + zero for p in positions], axis=-1))
-''',
-    "numbered": '''
-def numbered(x):
-    """The places of x, counted along its flattened axes."""
-    return tf.reshape(tf.range(tf.size(x)), tf.shape(x))
-''',
-    "assigned": '''
-def assigned(x, places, value):
-    """A copy of x with a value at places, which are counted along its flattened axes."""
-    value = tf.broadcast_to(value, tf.shape(places))
-    flat, places, value = tf.reshape(x, [-1]), tf.reshape(places, [-1, 1]), tf.reshape(value, [-1])
-    return tf.reshape(tf.tensor_scatter_nd_update(flat, places, value), tf.shape(x))
-''',
-    "added": '''
-def added(x, places, value):
-    """A copy of x with a value added at places, as often as one occurs."""
-    value = tf.broadcast_to(value, tf.shape(places))
-    flat, places, value = tf.reshape(x, [-1]), tf.reshape(places, [-1, 1]), tf.reshape(value, [-1])
-    return tf.reshape(tf.tensor_scatter_nd_add(flat, places, value), tf.shape(x))
-''',
-    "svd": '''
-def svd(x, full_matrices):
-    """Singular vectors as columns, values, vectors as rows."""
-    s, u, v = tf.linalg.svd(x, full_matrices=full_matrices)
-    return u, s, tf.linalg.adjoint(v)
-''',
-    "slogdet": '''
-def slogdet(x):
-    """Sign and logarithm of the size of the determinant, the latter real."""
-    sign, logarithm = tf.linalg.slogdet(x)
-    return sign, tf.math.real(logarithm)
-''',
-    "eigh": '''
-def eigh(x):
-    """Eigenvalues, which are real, and eigenvectors of a Hermitian matrix."""
-    w, v = tf.linalg.eigh(x)
-    return tf.math.real(w), v
-''',
-    "solve": '''
-def solve(a, b):
-    """Solutions of linear equations; leading axes broadcast."""
-    lead = tf.broadcast_dynamic_shape(tf.shape(a)[:-2], tf.shape(b)[:-2])
-    a, b = (tf.broadcast_to(x, tf.concat([lead, tf.shape(x)[-2:]], axis=0)) for x in (a, b))
-    return tf.linalg.solve(a, b)
-''',
-    "counted": '''
-def counted(x, s, rtol, eps):
-    """Which singular values are above rtol (by default max(M, N) times the precision) times the largest one."""
-    if rtol is None:
-        rtol = tf.cast(tf.reduce_max(tf.shape(x)[-2:]), s.dtype) * eps
-    return s > tf.reduce_max(s, axis=-1, keepdims=True) * rtol
-''',
-    "pinv": '''
-def pinv(x, rtol, eps):
-    """Pseudo-inverse, without the singular values that do not count."""
-    s, u, v = tf.linalg.svd(x)
-    keep = counted(x, s, rtol, eps)
-    inverse = tf.where(keep, 1 / tf.where(keep, s, tf.ones_like(s)), tf.zeros_like(s))
-    return tf.matmul(v * tf.cast(inverse, x.dtype)[..., tf.newaxis, :], u, adjoint_b=True)
-''',
-    "matrix_rank": '''
-def matrix_rank(x, rtol, eps):
-    """Number of singular values that count."""
-    keep = counted(x, tf.linalg.svd(x, compute_uv=False), rtol, eps)
-    return tf.math.count_nonzero(keep, axis=-1)
-''',
-    "cross": '''
-def cross(x, y, axis):
-    """Product of vectors in three dimensions along an axis."""
-    (x1, x2, x3), (y1, y2, y3) = tf.unstack(x, 3, axis), tf.unstack(y, 3, axis)
-    return tf.stack([x2 * y3 - x3 * y2, x3 * y1 - x1 * y3, x1 * y2 - x2 * y1], axis)
-''',
-    "matrix_power": '''
-def matrix_power(x, n):
-    """Integer power of square matrices."""
-    if n < 0:
-        return matrix_power(tf.linalg.inv(x), -n)
-    if n == 0:
-        return tf.zeros_like(x) + tf.eye(tf.shape(x)[-1], dtype=x.dtype)
-    half = matrix_power(tf.matmul(x, x), n // 2) if n > 1 else None
-    return x if half is None else tf.matmul(half, x) if n % 2 else half
-''',
-    "fourier": '''
-def fourier(function, x, count, axis):
-    """A transform of the last axis along another one, which is cut or filled with zeros to a number of components."""
-    order = [*(n for n in range(x.shape.rank) if n != axis), axis]
-    x = tf.transpose(x, order)[..., :count]
-    x = tf.pad(x, [*[[0, 0]] * (x.shape.rank - 1), [0, count - tf.shape(x)[-1]]])
-    return tf.transpose(function(x), sorted(range(len(order)), key=order.__getitem__))
-''',
-}
 
 
 # -- components -------------------------------------------------------------------------------------------------------
@@ -320,6 +185,8 @@ def _variance(call: Call) -> str:
 def _position(name: str) -> Row:
     def row(call: Call) -> str:
         text = f"tf.{name}({call.typed[0]}, axis={call.of('axis')})"
+        if _kind(call) == "float":
+            text = f"{call.writer.need('place')}(tf.{name}, {call.typed[0]}, {call.of('axis')})"
         return f"tf.expand_dims({text}, {call.of('axis')})" if call.of("keepdims") else text
 
     return row
@@ -616,7 +483,8 @@ ROWS: dict[str, Row] = {
     "log2": "tf.math.log({0}) * 1.4426950408889634", "log10": "tf.math.log({0}) * 0.4342944819032518",
     "signbit": _needed("signbit", "signbit({0})"), "bitwise_invert": "~{0}",
     "pow": _by_kind("{0} ** {1}", uint="tf.cast(tf.cast({0}, tf.int64) ** tf.cast({1}, tf.int64), {own})"),
-    "floor_divide": _by_kind("{0} // {1}", float="tf.round(({0} - {0} % {1}) / {1})"),
+    "floor_divide": rounding(_operator("//"), "floor_divide", ("int", "uint", "float")),
+    "remainder": rounding(_operator("%"), "remainder", ("int", "uint")),
     "maximum": _beside("tf.maximum({0}, {1})"), "minimum": _beside("tf.minimum({0}, {1})"),
     "where": _beside("tf.where({0}, {1}, {2})"), "hypot": _hypot, "copysign": _copysign,
     "logaddexp": _needed("logaddexp", "logaddexp({0}, {1})"), "astype": _astype,
@@ -667,12 +535,12 @@ ROWS.update(rows(ROWS))
 DIALECT = Dialect(
     imports="import tensorflow as tf",
     rows=ROWS,
-    scalars=frozenset({*BINARY, "pow", "floor_divide", "maximum", "minimum", "where"}),
+    scalars=frozenset({*BINARY, "pow", "floor_divide", "remainder", "maximum", "minimum", "where"}),
     dtype=_dtype,
     size="size({0}, {axis})",
     literal="tf.constant({number}, {dtype})",
     array="tf.cast({array}, {dtype})",
-    prelude={**PRELUDE, **neural.PRELUDE},
+    prelude={**composed.PRELUDE, **neural.PRELUDE},
     functions={"min": "tf.minimum", "max": "tf.maximum"},
     control=CONTROL,
     passes=frozenset(("layout", "rows")),

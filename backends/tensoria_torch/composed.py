@@ -18,6 +18,23 @@ def prod(x, axes, keepdim):
     return x
 
 
+def sign(x):
+    """The sign of real numbers; of NaN, NaN."""
+    return torch.where(torch.isnan(x), x, torch.sign(x))
+
+
+def floor_divide(x, y):
+    """The quotient rounded down: of whole numbers by zero it is zero, of infinities it is infinite."""
+    if x.is_floating_point():
+        return torch.where(torch.isinf(x) | torch.isinf(y), torch.floor(x / y), torch.div(x, y, rounding_mode="floor"))
+    return torch.where(y == 0, 0, torch.div(x, torch.where(y == 0, 1, y), rounding_mode="floor"))
+
+
+def remainder(x, y):
+    """The rest of a division of whole numbers that is rounded down; by zero it is zero."""
+    return torch.where(y == 0, 0, x % torch.where(y == 0, 1, y))
+
+
 def cumulative(function, x, axis, start):
     """Sums or products up to each component, with the empty one first."""
     first = x.new_full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), start)
@@ -51,8 +68,10 @@ def assigned_reversed(x, key, axes, value):
 
 
 COMPOSED: Mapping[str, Callable[..., Any]] = {
-    function.__name__: function for function in (prod, cumulative, assigned, places, added, assigned_reversed)
-}
+    function.__name__: function for function in (
+        prod, sign, floor_divide, remainder, cumulative, assigned, places, added, assigned_reversed,
+    )
+}  # fmt: skip
 """The functions by name."""
 PRELUDE = {name: inspect.getsource(function) for name, function in COMPOSED.items()}
 """Their text."""

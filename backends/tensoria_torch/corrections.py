@@ -305,7 +305,9 @@ def _remainder(x1: Any, x2: Any, /) -> Array:
 
 def _std(x: Array, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Array:
     """PyTorch's takes a correction that is no integer; array_api_compat's does not pass it on."""
-    return torch.sqrt(base.var(x, axis=axis, correction=correction, keepdims=keepdims))
+    variance = base.var(x, axis=axis, correction=correction, keepdims=keepdims)
+    none = variance == 0  # where the derivative is zero, as that of a norm is
+    return torch.where(none, variance, torch.sqrt(torch.where(none, 1, variance)))
 
 
 # -- distinct components ----------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensoria.dtypes import DType
 from tensoria.programs.operations.indexing import Cut
-from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel, number
+from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel, number, rounding
 from tensoria.programs.types import Literal
 from tensoria_torch import composed, neural
 from tensoria_torch.neural import KERNELS, NEEDS
@@ -15,7 +15,6 @@ BINARY = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "equal": "==", "not_equal": "!=", "less": "<",
     "less_equal": "<=", "greater": ">", "greater_equal": ">=", "bitwise_and": "&", "bitwise_or": "|",
     "bitwise_xor": "^", "bitwise_left_shift": "<<", "bitwise_right_shift": ">>", "pow": "**", "matmul": "@",
-    "floor_divide": "//", "remainder": "%",
 }  # fmt: skip
 """Operations that are operators."""
 SAME = (
@@ -40,6 +39,12 @@ def _sum(call: Call) -> str:
     keep = ", keepdim=True" if call.of("keepdims") else ""
     short = f", dtype={dtype}" if _short(call.result.dtype) else ""
     return f"torch.sum({call.typed[0]}, dim={call.axes}{short}{keep})"
+
+
+def _sign(call: Call) -> str:
+    if call.types[0].dtype.kind == "float":
+        return f"{call.writer.need('sign')}({call.typed[0]})"
+    return f"torch.sgn({call.typed[0]})"
 
 
 def _short(of: DType) -> bool:
@@ -296,13 +301,15 @@ ROWS: dict[str, Row] = {
     **{name: f"{{0}} {sign} {{1}}" for name, sign in BINARY.items()},
     **{name: f"torch.{name}({{all}})" for name in SAME},
     **{name: _whole(name) for name in ("ceil", "floor", "trunc")},
-    "round": _round, "conj": _conj, "real": _real, "sign": "torch.sgn({0})", "negative": "-{0}",
+    "round": _round, "conj": _conj, "real": _real, "sign": _sign, "negative": "-{0}",
     "bitwise_invert": "~{0}", "astype": "{0}.to({dtype})", "stop_gradient": "{0}.detach()",
     "sum": _over(_sum), "prod": _prod, "mean": _over(_reduction("torch.mean({0}, dim={axes}{keep})")),
     "max": _over(_minmax("amax")), "min": _over(_minmax("amin")),
     "var": _reduction("torch.var({0}, dim={axes}, correction={correction}{keep})"),
     "all": _logical("all"), "any": _logical("any"),
     "count_nonzero": _reduction("torch.sum({0} != 0, dim={axes}{keep})"),
+    "floor_divide": rounding("{0} // {1}", "floor_divide", ("int", "uint", "float")),
+    "remainder": rounding("{0} % {1}", "remainder", ("int", "uint")),
     "argmax": _argument("argmax"), "argmin": _argument("argmin"),
     "cumulative_sum": _running("cumsum", 0), "cumulative_prod": _running("cumprod", 1),
     "sort": _order("sort", "torch.sort({0}, dim={axis}, descending={down}, stable=True).values"),
@@ -344,7 +351,7 @@ ROWS.update({name: kernel(function, *NEEDS.get(name, ())) for name, function in 
 DIALECT = Dialect(
     imports="import torch",
     rows=ROWS,
-    scalars=frozenset({*BINARY, "where", "setitem", "maximum", "minimum"} - {"matmul"}),
+    scalars=frozenset({*BINARY, "floor_divide", "remainder", "where", "setitem", "maximum", "minimum"} - {"matmul"}),
     dtype=_dtype,
     size="{0}.shape[{axis}]",
     literal="torch.tensor({number}, dtype={dtype}{placed})",

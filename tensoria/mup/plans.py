@@ -31,7 +31,9 @@ from tensoria.limits.widths import SYMBOL, Widened, widened
 from tensoria.mup.models import Models, Rate
 from tensoria.mup.roles import Role, roles
 from tensoria.mup.tables import OPTIMISERS, TABLES, Row, row
-from tensoria.programs.dimensions import Size, bind, dim, parsed
+from tensoria.programs.binding import bind
+from tensoria.programs.dimensions import Size, dim
+from tensoria.programs.size_notation import parsed
 
 __all__ = ["Entry", "Plan", "Readout", "from_json", "models_of", "plan", "trained_names"]
 

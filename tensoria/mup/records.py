@@ -18,7 +18,8 @@ from typing import Any
 from tensoria.discovery import available, get
 from tensoria.errors import BackendError, FileError, LimitError
 from tensoria.mup.plans import Plan, from_json
-from tensoria.programs.dimensions import Dim, bind
+from tensoria.programs.binding import bind
+from tensoria.programs.dimensions import Dim
 
 __all__ = ["base_of", "load", "read_base_shapes", "recorded"]
 

@@ -24,7 +24,7 @@ from tensoria.dtypes import DType
 from tensoria.errors import BackendError, DTypeError, TracingError
 from tensoria.indices import Axes
 from tensoria.planning import Pattern
-from tensoria.programs.dimensions import bind
+from tensoria.programs.binding import bind
 from tensoria.programs.evaluation import evaluate, sized
 from tensoria.programs.trees import Tree, flatten, unflatten
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Value, regions

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, Union
 
 from tensoria.errors import ShapeError
 
-__all__ = ["Call", "Dim", "Size", "bind", "dim", "evaluated", "maximum", "minimum", "parsed", "product"]
+__all__ = ["Call", "Dim", "Size", "Symbol", "dim", "evaluated", "maximum", "minimum", "product"]
 
 _NAME = re.compile(r"[^\W\d]\w*\Z")
 _INFINITY = math.inf
@@ -372,63 +372,6 @@ def _extreme(which: str, a: Size, b: Size) -> Size:
     return _call(which, *sorted((a, b), key=str))
 
 
-def bind(shapes: Iterable[tuple[tuple[Size, ...], tuple[int, ...], str]]) -> dict[str, int]:
-    """The sizes that symbols have, from expressions and the integers that they stand for.
-
-    Args:
-        shapes: a declared shape, the actual one, and what it is the shape of (for errors).
-
-    Raises:
-        ShapeError: a size contradicts its expression or its symbol's bounds, or nothing determines a symbol.
-
-    >>> n = dim("n")
-    >>> bind([((n, 4), (3, 4), "x"), ((2 * n + 1,), (7,), "y")])
-    {'n': 3}
-    """
-    sizes: dict[str, int] = {}
-    origin: dict[str, str] = {}
-    waiting: list[tuple[Size, int, str]] = []
-    for declared, actual, what in shapes:
-        if len(declared) != len(actual):
-            raise ShapeError(f"{what} has the shape {tuple(actual)}, and {declared} is declared.")
-        waiting += [(d, a, f"axis {axis} of {what}") for axis, (d, a) in enumerate(zip(declared, actual, strict=True))]
-    while waiting:
-        left = [item for item in waiting if not _settle(*item, sizes, origin)]
-        if len(left) == len(waiting):
-            size, found, place = left[0]
-            raise ShapeError(f"{place} is {found}, declared as {size}: this does not determine its symbols.")
-        waiting = left
-    return sizes
-
-
-def _settle(declared: Size, actual: int, what: str, sizes: dict[str, int], origin: dict[str, str]) -> bool:
-    """Hold an actual size against its expression, solving it for the one symbol that is not known yet."""
-    unknown = [s for s in declared.symbols() if s.name not in sizes] if isinstance(declared, Dim) else []
-    if not unknown:
-        if (wanted := evaluated(declared, sizes)) != actual:
-            shown = f"{declared} = {wanted}" if isinstance(declared, Dim) else str(declared)
-            known = ", ".join(f"{s.name} = {sizes[s.name]} from {origin[s.name]}" for s in _symbols(declared))
-            raise ShapeError(f"{what} is {actual}, declared as {shown}{f' ({known})' if known else ''}.")
-        return True
-    assert isinstance(declared, Dim)
-    (symbol, *others) = unknown
-    linear = [c for monomial, c in declared._terms if monomial == (symbol,)]
-    plain = all(symbol not in m or m == (symbol,) for m, _ in declared._terms) and not others
-    if not plain or not linear or any(isinstance(atom, Call) for m, _ in declared._terms for atom in m):
-        return False
-    value, rest = divmod(actual - declared.evaluate({**sizes, symbol.name: 0}), linear[0])
-    low, high = symbol.bounds()
-    if rest or not low <= value <= high:
-        limits = f"{symbol.lower} <= {symbol.name}" + ("" if symbol.upper is None else f" <= {symbol.upper}")
-        raise ShapeError(f"{what} is {actual}, declared as {declared} with {limits}.")
-    sizes[symbol.name], origin[symbol.name] = value, what
-    return True
-
-
-def _symbols(size: Size) -> list[Symbol]:
-    return sorted(size.symbols(), key=lambda s: s.order) if isinstance(size, Dim) else []
-
-
 # -- normal form ------------------------------------------------------------------------------------------------------
 
 
@@ -545,83 +488,8 @@ def _compared(a: Dim, b: Any, sign: str) -> Any:
 
 
 def _undecided(question: str, size: Dim) -> ShapeError:
-    names = ", ".join(s.name for s in _symbols(size))
+    names = ", ".join(s.name for s in sorted(size.symbols(), key=lambda s: s.order))
     return ShapeError(
         f"{question} depends on the size of {names}, which is not known while tracing.",
         legal=f"tn.dim({names.split(', ')[0]!r}, lower=..., upper=...) bounds it, or trace with that axis fixed",
     )
-
-
-# -- reading them again -----------------------------------------------------------------------------------------------
-
-_TOKEN = re.compile(r"\s*(?:(\d+)|([^\W\d]\w*)|([()*+,-]))")
-
-
-def parsed(text: str, symbols: Mapping[str, Dim]) -> Size:
-    """An expression read from what `str` printed.
-
-    Args:
-        text: the expression.
-        symbols: the sizes that it may name.
-
-    Raises:
-        ShapeError: the text is no such expression.
-
-    >>> n = dim("n")
-    >>> parsed("3 + 2*n*floordiv(n, 4)", {"n": n}) == 3 + 2 * n * (n // 4)
-    True
-    """
-    tokens: list[str] = []
-    position = 0
-    while position < len(text.rstrip()):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise ShapeError(f"{text!r} is no size.", notation=text, span=(position, position + 1))
-        tokens.append(match[0].strip())
-        position = match.end()
-    tokens.append("")
-    size, rest = _sum(tokens, 0, symbols, text)
-    if tokens[rest]:
-        raise ShapeError(f"{text!r} is no size: {tokens[rest]!r} is left over.")
-    return size
-
-
-def _sum(tokens: list[str], at: int, symbols: Mapping[str, Dim], text: str) -> tuple[Size, int]:
-    sign = 1
-    if tokens[at] == "-":
-        sign, at = -1, at + 1
-    total, at = _term(tokens, at, symbols, text)
-    total = sign * total
-    while tokens[at] in ("+", "-"):
-        sign = 1 if tokens[at] == "+" else -1
-        term, at = _term(tokens, at + 1, symbols, text)
-        total = total + sign * term
-    return total, at
-
-
-def _term(tokens: list[str], at: int, symbols: Mapping[str, Dim], text: str) -> tuple[Size, int]:
-    total, at = _factor(tokens, at, symbols, text)
-    while tokens[at] == "*":
-        factor, at = _factor(tokens, at + 1, symbols, text)
-        total = total * factor
-    return total, at
-
-
-_CALLS: dict[str, Callable[[Size, Size], Size]] = {
-    "floordiv": lambda a, b: a // b, "mod": lambda a, b: a % b, "min": minimum, "max": maximum,
-}  # fmt: skip
-
-
-def _factor(tokens: list[str], at: int, symbols: Mapping[str, Dim], text: str) -> tuple[Size, int]:
-    token = tokens[at]
-    if token.isdigit():
-        return int(token), at + 1
-    if token in _CALLS and tokens[at + 1] == "(":
-        a, at = _sum(tokens, at + 2, symbols, text)
-        if tokens[at] == ",":
-            b, at = _sum(tokens, at + 1, symbols, text)
-            if tokens[at] == ")":
-                return _CALLS[token](a, b), at + 1
-    elif token in symbols:
-        return symbols[token], at + 1
-    raise ShapeError(f"{text!r} is no size: {token or 'its end'!r} was not expected.")

@@ -23,12 +23,13 @@ from tensoria.planning import Pattern
 from tensoria.programs import archives
 from tensoria.programs.archives import Array
 from tensoria.programs.base import BaseProgram, P
-from tensoria.programs.dimensions import Dim, Size, Symbol, dim, parsed
+from tensoria.programs.dimensions import Dim, Size, Symbol, dim
 from tensoria.programs.labels import axes_data, axes_from, pattern_data, pattern_from
 from tensoria.programs.operations import OPERATIONS
 from tensoria.programs.operations.indexing import At, Cut
 from tensoria.programs.passes.inlining import region
 from tensoria.programs.recorder import Recorder, SymbolicArray
+from tensoria.programs.size_notation import parsed
 from tensoria.programs.trees import NAMED, Tree
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Source, Type, Value, assigned
 

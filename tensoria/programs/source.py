@@ -26,9 +26,21 @@ from tensoria.programs.dimensions import Dim, Size, Symbol
 from tensoria.programs.operations.indexing import At, Cut
 from tensoria.programs.passes import Chosen, lowered, stored
 from tensoria.programs.statements import Statement, last_uses, nested
-from tensoria.programs.types import Instruction, Operand, Region, Source, Type, Value, assigned
+from tensoria.programs.types import Instruction, Literal, Operand, Region, Source, Type, Value, assigned
 
-__all__ = ["CONTROL", "Call", "ClassStyle", "Dialect", "Row", "Rows", "Writer", "compiled", "kernel", "written"]
+__all__ = [
+    "CONTROL",
+    "Call",
+    "ClassStyle",
+    "Dialect",
+    "Row",
+    "Rows",
+    "Writer",
+    "compiled",
+    "kernel",
+    "rounding",
+    "written",
+]
 
 
 @dataclass(frozen=True)
@@ -470,6 +482,25 @@ def kernel(function: Callable[..., Any], *needs: str) -> Row:
     return row
 
 
+def rounding(plain: Row, function: str, kinds: tuple[str, ...]) -> Row:
+    """The row of a division that rounds, or of its rest.
+
+    Args:
+        plain: the row of the framework's own operator.
+        function: that of the prelude which knows about zero and infinities.
+        kinds: the kinds of data types that need it; whole numbers do where the divisor may be zero.
+    """
+
+    def row(call: Call) -> str:
+        divisor = call.instruction.operands[1]
+        safe = isinstance(divisor, Literal) and divisor.number != 0 and divisor.dtype.kind in ("int", "uint")
+        if safe or call.types[0].dtype.kind not in kinds:
+            return plain(call) if callable(plain) else plain.format(*call.texts)
+        return f"{call.writer.need(function)}({', '.join(call.typed)})"
+
+    return row
+
+
 def number(value: complex) -> str:
     """A number as a Python expression.
 
@@ -509,7 +540,7 @@ def _module(
 ) -> str:  # fmt: skip
     writer = Writer(dialect, backend)
     writer.frozen = frozen | {value for name, value in program.parameters.items() if name not in program.trainable}
-    body = writer.function(program, name=identifier(program.name))
+    body = writer.function(program, name=_callable(program, dialect))
     lines = [f'"""The program {program.name!r}, written for {backend} by tensoria."""', "", dialect.imports, ""]
     for needed in writer.needed:
         lines += ["", dialect.prelude[needed].strip("\n"), ""]
@@ -533,6 +564,12 @@ def _module(
 def _loaded(dialect: Dialect, value: Value, path: str, layouts: Mapping[str, tuple[int, ...]]) -> str:
     order = f".transpose({', '.join(map(str, layouts[path]))})" if path in layouts else ""
     return dialect.array.format(array=f"arrays[{path!r}]{order}", dtype=dialect.dtype(value.type.dtype))
+
+
+def _callable(program: P, dialect: Dialect) -> str:
+    """What the program's function is called: not like a function of the prelude, which it may call."""
+    name = identifier(program.name)
+    return f"{name}_" if name in dialect.prelude or name == "load" else name
 
 
 def identifier(name: str) -> str:
@@ -570,7 +607,7 @@ def compiled(
         exec(code, module)
         if arrays:
             module["load"](arrays, **({"device": device} if dialect.device else {}))
-        function: Callable[..., Any] = module[identifier(program.name)]
+        function: Callable[..., Any] = module[_callable(program, dialect)]
         return function
 
     return make, text

@@ -522,9 +522,11 @@ add = binary("add", "numeric", raw.AddV2, "Sum.")
 subtract = binary("subtract", "numeric", raw.Sub, "Difference.")
 multiply = binary("multiply", "numeric", raw.Mul, "Product.")
 def _divide_complex(x: Array, y: Array) -> Array:
-    """TensorFlow's quotient by zero is NaN."""
+    """TensorFlow's quotients by zero and by infinity are NaN."""
     native = raw.RealDiv(x=x, y=y)
-    return special_values.divide(_CORRECTING, _complex, tf.stop_gradient(x), tf.stop_gradient(y), native)
+    x, y = tf.stop_gradient(x), tf.stop_gradient(y)
+    native = special_values.divide_by_infinity(_CORRECTING, _complex, x, y, native)
+    return special_values.divide(_CORRECTING, _complex, x, y, native)
 
 
 def _power_complex(x: Array, y: Array) -> Array:

@@ -11,6 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tensoria.errors import ShapeError
+
 from .. import kernels
 from ..kernels import raw, read
 from .data_types import common
@@ -228,5 +230,8 @@ def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
     place = axis_of(axis, rank(x))
     count = static(x)[place]
     if count is None:
-        raise ValueError(f"unstack: the length of axis {place} is unknown at trace time")
+        raise ShapeError(
+            f"unstack: the length of axis {place} says how many results there are, and TensorFlow traces without it.",
+            legal="give the size in the input_signature, or tn.scan over the axis",
+        )
     return tuple(kernels.unpack(x, count, place))

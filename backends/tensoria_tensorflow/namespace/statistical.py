@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from .. import kernels
-from ..kernels import EagerTensor, cast, ints, raw, read
+from ..kernels import EagerTensor, cast, ints, raw, read, select
 from .data_types import COMPONENT, DEFAULTS, HALVES, KINDS, astype, check, to_dtype
 from .elementwise import abs as absolute
 from .elementwise import conj
@@ -108,7 +108,10 @@ def var(x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bo
 
 def std(x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Array:
     """The square root of the variance."""
-    return raw.Sqrt(x=var(x, axis=axis, correction=correction, keepdims=keepdims))
+    variance = var(x, axis=axis, correction=correction, keepdims=keepdims)
+    zero = raw.ZerosLike(x=variance)
+    none = raw.Equal(x=variance, y=zero)  # where the derivative is zero, as that of a norm is
+    return select(none, zero, raw.Sqrt(x=select(none, raw.OnesLike(x=variance), variance)))
 
 
 def _running(

@@ -8,6 +8,7 @@ from tensoria.dtypes import bool_, int8
 from tensoria.errors import PortingError
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.programs.standard import cast
+from tensoria.programs.standard.reductions import deviation
 from tensoria_torch.lowerings.call import Call, Lowering, of_one, one, positions, xp
 
 __all__ = ["LOWERINGS"]
@@ -67,7 +68,7 @@ def _var(root: bool) -> Lowering:
     def lower(call: Call, x: Array, axis: Any = None, *, correction: Any = None, keepdim: bool = False) -> Array:
         given = 1.0 if correction is None else float(correction)
         found = one(x, "var", axes=positions(axis, x.ndim), keepdims=keepdim, correction=given)
-        return one(found, "sqrt") if root else found
+        return deviation(found) if root else found
 
     return lower
 

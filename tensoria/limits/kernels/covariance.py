@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tensoria.backend import Array
-from tensoria.dtypes import int64
 from tensoria.limits.expectation import duals
 from tensoria.limits.kernels import norms, particles
-from tensoria.limits.kernels.session import Session
+from tensoria.limits.kernels.entries import same_entries, same_rows
+from tensoria.limits.kernels.session import Mode, Session
 from tensoria.limits.reading.expressions import Expression, nonlinearity, variable
 from tensoria.limits.reading.families import unsupported
 from tensoria.limits.reading.nodes import (
@@ -38,10 +38,8 @@ from tensoria.limits.reading.nodes import (
     Weigh,
 )
 
-__all__ = ["LINEAR", "Covariance", "Mode", "Scaled", "combined", "factors_of", "times"]
+__all__ = ["LINEAR", "Covariance", "Scaled", "combined", "factors_of", "times"]
 
-Mode = tuple[int, int, bool]
-"""The runs of both families, and whether each example meets itself only."""
 Scaled = tuple[Array, float]
 """An array and a number to multiply it by: numbers are gathered, so that large arrays are gone over once."""
 LINEAR = (Sum, Scale, Weigh, Place, Map, Mix, Detached)
@@ -119,15 +117,11 @@ class Covariance:
                 self._pairs[key] = self._of(a, b, mode)
         return self._pairs[key]
 
-    def lead(self, mode: Mode) -> int:
-        """How many axes of examples an array has."""
-        return 1 if mode[2] else 2
-
     def _turned(self, found: Scaled | None, a: Node, b: Node, mode: Mode) -> Scaled | None:
         """E[a b] from E[b a] of one run."""
         if found is None:
             return None
-        lead, m, n = self.lead(mode), len(b.sizes), len(a.sizes)
+        lead, m, n = self.session.lead(mode), len(b.sizes), len(a.sizes)
         order = (*range(lead), *range(lead + m, lead + m + n), *range(lead, lead + m))
         if lead == 2:
             order = (1, 0, *order[2:])
@@ -173,20 +167,20 @@ class Covariance:
 
     def moved(self, a: Node, b: Node, found: Array, mode: Mode, side: int) -> Array:
         """What a linear node along finite axes makes of a covariance of what it is made of."""
-        s, lead = self.session, self.lead(mode)
+        s, lead = self.session, self.session.lead(mode)
         run = mode[side]
         before, after = (0, len(b.sizes)) if side == 0 else (len(b.sizes), 0)
         k = lead + before
         if isinstance(a, Weigh):
             weight = s.placed(s.family(a.value, run), 1, a.places, len(a.sizes))
-            return found * self.beside(weight, mode, side, before, after)
+            return found * self.session.beside(weight, mode, side, before, after)
         if isinstance(a, Place):
             return self._placed(found, a, lead, before, after)
         if isinstance(a, Map):
             return a.apply(s, run, found, k)
         assert isinstance(a, Mix)
         found = s.stretched(found, a.x.sizes, k, run)
-        value = self.beside(s.family(a.value, run), mode, side, 0, 0)
+        value = self.session.beside(s.family(a.value, run), mode, side, 0, 0)
         others = [("other", n) for n in range(before + after)]
         labels = (others[:before], a.of_x, others[before:])
         numbers = {label: n for n, label in enumerate(dict.fromkeys([*a.of_value, *itertools.chain(*labels)]))}
@@ -199,13 +193,6 @@ class Covariance:
     def _placed(self, found: Array, a: Place, lead: int, before: int, after: int) -> Array:
         places = [*range(before), *(before + n for n in a.places), *(before + len(a.sizes) + n for n in range(after))]
         return self.session.placed(found, lead, places, before + len(a.sizes) + after)
-
-    def beside(self, array: Array, mode: Mode, side: int, before: int, after: int) -> Array:
-        """What is known of one run, as it stands beside covariances: with the other side's axes of size 1."""
-        shape = tuple(array.shape)
-        first = shape[:1] if mode[2] else ((shape[0], 1) if side == 0 else (1, shape[0]))
-        wanted = (*first, *(1,) * before, *shape[1:], *(1,) * after)
-        return array if wanted == shape else self.session.backend.reshape(array, wanted)
 
     def added(self, arrays: Sequence[Array]) -> Array | None:
         """Their sum."""
@@ -230,60 +217,7 @@ class Covariance:
         if found is None:
             return None
         factor *= found[1] * a.matrix.number * b.matrix.number * a.count
-        return self.same_rows(a, b, found[0], mode), factor
-
-    def same_rows(self, a: MatMul, b: MatMul, found: Array, mode: Mode) -> Array:
-        """A covariance of the factors, taken where both products have the same matrix of the family."""
-        s, lead = self.session, self.lead(mode)
-        pairs = self._meeting(a, b)
-        simple = not a.of_matrix and not b.of_matrix
-        if simple and a.of_x == a.out and b.of_x == b.out:
-            return found
-        found = s.stretched(found, a.x.sizes, lead, mode[0])
-        found = s.stretched(found, b.x.sizes, lead + len(a.x.sizes), mode[1])
-        left = [("a", n) for n in a.of_x]
-        right = [("b", n) for n in b.of_x]
-        arrays, terms = [found], [[*left, *right]]
-        sums = {}
-        for m, n, size in pairs:
-            inside = ("a", m) in left and ("b", n) in right and m not in a.out and n not in b.out
-            if inside:  # both are summed: the diagonal
-                sums["b", n] = ("a", m)
-                continue
-            arrays.append(s.eye(size))
-            terms.append([("a", m), ("b", n)])
-        for label, position, size in self._positions(a, b):
-            arrays.append(s.backend.get_item(s.eye(size), position))
-            terms.append([label])
-        terms = [[sums.get(label, label) for label in term] for term in terms]
-        out = [*(("a", n) for n in a.out), *(("b", n) for n in b.out)]
-        numbers = {label: n for n, label in enumerate(dict.fromkeys(itertools.chain(*terms)))}
-        return s.contracted(arrays, [[numbers[x] for x in term] for term in terms], [numbers[x] for x in out])
-
-    def _meeting(self, a: MatMul, b: MatMul) -> list[tuple[int, int, int]]:
-        """For each finite axis of the parameter its labels in both uses, where it is free in both."""
-        mine, theirs = iter(zip(a.of_matrix, a.matrix.sizes, strict=True)), iter(b.of_matrix)
-        out = []
-        for p, q in zip(a.matrix.fixed, b.matrix.fixed, strict=True):
-            m, size = next(mine) if p is None else (None, 0)
-            n = next(theirs) if q is None else None
-            if m is not None and n is not None:
-                out.append((m, n, self.session.size(size, 0)))
-        return out
-
-    def _positions(self, a: MatMul, b: MatMul) -> list[tuple[tuple[str, int], int, int]]:
-        """Axes of the parameter that are free in one use and taken at a position in the other."""
-        mine = iter(zip(a.of_matrix, a.matrix.sizes, strict=True))
-        theirs = iter(zip(b.of_matrix, b.matrix.sizes, strict=True))
-        out = []
-        for p, q in zip(a.matrix.fixed, b.matrix.fixed, strict=True):
-            m = next(mine) if p is None else None
-            n = next(theirs) if q is None else None
-            if m is not None and q is not None:
-                out.append((("a", m[0]), q, self.session.size(m[1], 0)))
-            if n is not None and p is not None:
-                out.append((("b", n[0]), p, self.session.size(n[1], 0)))
-        return out
+        return same_rows(self.session, a, b, found[0], mode), factor
 
     def initials(self, a: Initial | Gathered, b: Initial | Gathered, mode: Mode, with_mean: bool) -> Array | None:
         """The covariance of a parameter's entries: where they are the same one, its variance."""
@@ -294,58 +228,14 @@ class Covariance:
             variance = 0.0
         if not mean and not variance:
             return None
-        same = self._same(a, b, mode) if variance else None
+        same = same_entries(self.session, a, b, mode) if variance else None
         if same is None:
             if not mean:
                 return None
-            shape = (1,) * (self.lead(mode) + len(a.sizes) + len(b.sizes))
+            shape = (1,) * (self.session.lead(mode) + len(a.sizes) + len(b.sizes))
             return self.session.backend.reshape(self.session.number(mean), shape)
         same = same * variance
         return same + mean if mean else same
-
-    def _same(self, a: Initial | Gathered, b: Initial | Gathered, mode: Mode) -> Array | None:
-        """1 where two families have the same entry of the parameter, 0 elsewhere; None if nowhere."""
-        s, xp, lead = self.session, self.session.backend.xp, self.lead(mode)
-        if isinstance(a, Initial) and isinstance(b, Initial):
-            parts: list[tuple[Array, list[int]]] = []
-            m = n = 0
-            for p, q in zip(a.fixed, b.fixed, strict=True):
-                if p is not None and q is not None:
-                    if p != q:
-                        return None
-                elif p is None and q is None:
-                    parts.append((s.eye(s.size(a.sizes[m], mode[0])), [m, len(a.sizes) + n]))
-                elif p is None:
-                    assert q is not None
-                    parts.append((s.backend.get_item(s.eye(s.size(a.sizes[m], mode[0])), q), [m]))
-                else:
-                    parts.append((s.backend.get_item(s.eye(s.size(b.sizes[n], mode[1])), p), [len(a.sizes) + n]))
-                m, n = m + (p is None), n + (q is None)
-            count = len(a.sizes) + len(b.sizes)
-            total = s.backend.reshape(s.number(1.0), (1,) * (lead + count))
-            for array, places in parts:
-                shape = (*(1,) * lead, *tuple(array.shape))
-                total = total * s.placed(s.backend.reshape(array, shape), lead, places, count)
-            if a.fresh and not mode[2]:
-                if mode[0] != mode[1]:
-                    return None
-                eye = s.eye(s.runs[mode[0]].count)
-                total = total * s.backend.reshape(eye, (*tuple(eye.shape), *(1,) * count))
-            return total
-        left, right = (self._indices(x, run) for x, run in zip((a, b), mode[:2], strict=True))
-        first = self.beside(left, mode, 0, 0, len(b.sizes))
-        second = self.beside(right, mode, 1, len(a.sizes), 0)
-        return s.floats(xp.equal(first, second))
-
-    def _indices(self, x: Initial | Gathered, run: int) -> Array:
-        s = self.session
-        if isinstance(x, Gathered):
-            found = s.family(x.indices, run)
-            size = s.size(x.of.sizes[0], run)
-            return s.backend.xp.where(s.backend.xp.less(found, 0), found + size, found)
-        if x.sizes:
-            return s.backend.reshape(s.backend.arange_like(s.size(x.sizes[0], run), int64, s.like), (1, -1))
-        return s.backend.reshape(s.backend.asarray(x.fixed[0], int64, s.backend.device(s.like), None), (1,))
 
     # -- means ----------------------------------------------------------------------------------------------------
 
@@ -387,7 +277,8 @@ class Covariance:
         first, second = self.mean(a, mode[0]), self.mean(b, mode[1])
         if first is None or second is None:
             return None
-        return self.beside(first, mode, 0, 0, len(b.sizes)) * self.beside(second, mode, 1, len(a.sizes), 0)
+        s = self.session
+        return s.beside(first, mode, 0, 0, len(b.sizes)) * s.beside(second, mode, 1, len(a.sizes), 0)
 
     def variance(self, g: Node, run: int) -> Array:
         """E[g^2] of every member of a family, with one axis of examples; of what vanishes, 0."""
@@ -424,7 +315,7 @@ class Covariance:
             if mean is None:
                 return None
             place = (mode, 0, 0, len(b.sizes)) if left else (mode, 1, len(a.sizes), 0)
-            return self.beside(mean, *place)
+            return self.session.beside(mean, *place)
         if len(left) == len(right) == 1:
             x, y = left[0], right[0]
             if not isinstance(x, (Nonlin, Quadratic, Product)) and not isinstance(y, (Nonlin, Quadratic, Product)):
@@ -456,7 +347,7 @@ class Covariance:
     def _wick(self, xs: Sequence[tuple[Node, int]], a: Node, b: Node, mode: Mode) -> Array | None:
         """A moment of Gaussian vectors with mean zero: the sum over pairings (Isserlis 1918)."""
         if not xs:
-            ones = (1,) * (self.lead(mode) + len(a.sizes) + len(b.sizes))
+            ones = (1,) * (self.session.lead(mode) + len(a.sizes) + len(b.sizes))
             return self.session.backend.reshape(self.session.number(1.0), ones)
         if len(xs) % 2:
             return None
@@ -485,7 +376,7 @@ class Covariance:
             return None
         found = self.session.diagonal(found, 1, x.sizes, run)
         before, after = (0, len(b.sizes)) if side == 0 else (len(a.sizes), 0)
-        return self.beside(found, mode, side, before, after)
+        return self.session.beside(found, mode, side, before, after)
 
     def _expected(self, factors: Sequence[Node], run: int, whole: Node) -> Array | None:
         """E of a product of functions at the same member."""
@@ -525,13 +416,13 @@ class Covariance:
         self.require_gaussian(v)
         c = self.of(u, v, mode)
         if c is None or u.power < 0 or v.power < 0:
-            c = s.backend.reshape(s.number(0.0), (1,) * (self.lead(mode) + len(x.sizes) + len(y.sizes)))
+            c = s.backend.reshape(s.number(0.0), (1,) * (self.session.lead(mode) + len(x.sizes) + len(y.sizes)))
         variances = self.variance(u, mode[0]), self.variance(v, mode[1])
         if u is v and mode[0] == mode[1] and not mode[2] and c.shape[0] == c.shape[1] > 1:
             # Those on the diagonal, so that the correlation of an example with itself is 1 to the last digit.
             variances = (s.diagonal(s.itself(c), 1, u.sizes, mode[0]),) * 2
-        a = self.beside(variances[0], mode, 0, 0, len(y.sizes))
-        b = self.beside(variances[1], mode, 1, len(x.sizes), 0)
+        a = self.session.beside(variances[0], mode, 0, 0, len(y.sizes))
+        b = self.session.beside(variances[1], mode, 1, len(x.sizes), 0)
         phi, psi = _function(x), _function(y)
         self._note(x, y)
         if self.paired is not None and isinstance(x, Nonlin) and isinstance(y, Nonlin) and x.tree == y.tree:

@@ -107,7 +107,7 @@ def expected(of: Any, left: Sequence[Node], right: Sequence[Node], a: Node, b: N
         found = joint.integrand(nodes[0][part], nodes[1][part])
         total = found if total is None else total + found
     assert total is not None
-    shape = [*(1,) * of.lead(mode), *s.shape(a.sizes, mode[0]), *s.shape(b.sizes, mode[1])]
+    shape = [*(1,) * of.session.lead(mode), *s.shape(a.sizes, mode[0]), *s.shape(b.sizes, mode[1])]
     return s.backend.reshape(total, tuple(shape))
 
 
@@ -160,7 +160,7 @@ class _Joint:
         rows, columns = s.shape(first.sizes, r), s.shape(second.sizes, q)
         if found is None:
             found = s.number(0.0)
-        lead = (1,) * self.of.lead(mode)
+        lead = (1,) * self.of.session.lead(mode)
         found = s.backend.xp.broadcast_to(found, (*lead, *rows, *columns))
         return s.backend.reshape(found, (math.prod(rows), math.prod(columns)))
 

@@ -117,9 +117,9 @@ class _Draw:
             found = s.number(0.0)
         means = self.of.mean(first, r), self.of.mean(second, q)
         if means[0] is not None and means[1] is not None:
-            found = found - self.of.beside(means[0], (r, q, self.aligned), 0, 0, len(second.sizes)) * self.of.beside(
-                means[1], (r, q, self.aligned), 1, len(first.sizes), 0
-            )
+            mode = (r, q, self.aligned)
+            one = s.beside(means[0], mode, 0, 0, len(second.sizes))
+            found = found - one * s.beside(means[1], mode, 1, len(first.sizes), 0)
         shape = (*s.shape(first.sizes, r), *s.shape(second.sizes, q))
         if self.aligned:
             found = backend.xp.broadcast_to(found, (self.counts[r], *shape))

@@ -22,7 +22,10 @@ from tensoria.programs.dimensions import Size, evaluated
 from tensoria.programs.evaluation import evaluate, sized
 from tensoria.programs.types import Instruction
 
-__all__ = ["Run", "Session"]
+__all__ = ["Mode", "Run", "Session"]
+
+Mode = tuple[int, int, bool]
+"""The runs of both families, and whether each example meets itself only."""
 
 
 @dataclass(frozen=True)
@@ -289,3 +292,16 @@ class Session:
             return self.backend.reshape(self.number(0.0), (1,) * (1 + len(out)))
         found = self.stretched(self.stretched(found, a.sizes, 1, run), b.sizes, 1 + len(a.sizes), run)
         return self.contracted([found], [[*places[0], *places[1]]], out)
+
+    # -- beside covariances ---------------------------------------------------------------------------------------
+
+    def lead(self, mode: Mode) -> int:
+        """How many axes of examples an array has."""
+        return 1 if mode[2] else 2
+
+    def beside(self, array: Array, mode: Mode, side: int, before: int, after: int) -> Array:
+        """What is known of one run, as it stands beside covariances: with the other side's axes of size 1."""
+        shape = tuple(array.shape)
+        first = shape[:1] if mode[2] else ((shape[0], 1) if side == 0 else (1, shape[0]))
+        wanted = (*first, *(1,) * before, *shape[1:], *(1,) * after)
+        return array if wanted == shape else self.backend.reshape(array, wanted)

@@ -17,7 +17,8 @@ from collections.abc import Collection, Sequence
 from fractions import Fraction
 
 from tensoria.backend import Array
-from tensoria.limits.kernels.covariance import LINEAR, Covariance, Mode, Scaled, combined, times
+from tensoria.limits.kernels.covariance import LINEAR, Covariance, Scaled, combined, times
+from tensoria.limits.kernels.session import Mode
 from tensoria.limits.reading.expressions import Expression, applied, literal, nonlinearity, rays, scalar, variable
 from tensoria.limits.reading.families import Families, unsupported
 from tensoria.limits.reading.nodes import (

@@ -21,7 +21,7 @@ from tensoria.programs.standard.operands import (
     promote,
 )
 
-__all__ = ["FUNCTIONS", "accumulator"]
+__all__ = ["FUNCTIONS", "accumulator", "deviation"]
 
 Array = SymbolicArray
 Axis = int | tuple[int, ...] | None
@@ -47,8 +47,16 @@ def _reduction(name: str, **more: Any) -> Callable[..., Array]:
     return function
 
 
+def deviation(variance: Array) -> Array:
+    """The square root of a variance, whose derivative at zero is zero, as that of a norm is."""
+    zero, unit = (operand(value, variance) for value in (0.0, 1.0))
+    none = one(variance, "equal", zero)
+    return one(none, "where", variance, one(one(none, "where", unit, variance), "sqrt"))
+
+
 def _std(x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Array:
-    return one(one(x, "var", axes=axes_of(axis, x.ndim), keepdims=keepdims, correction=correction), "sqrt")
+    variance = one(x, "var", axes=axes_of(axis, x.ndim), keepdims=keepdims, correction=correction)
+    return deviation(variance)
 
 
 def _arg(name: str) -> Callable[..., Array]:
