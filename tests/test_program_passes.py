@@ -213,3 +213,40 @@ def test_passes_look_into_choices_and_loops_and_share_nothing_with_what_is_aroun
 def test_a_pass_that_is_not_there_is_refused() -> None:
     with pytest.raises(TracingError, match="dead code"):
         traced([]).compile("numpy", passes=["inlining"])
+
+
+def test_a_number_that_changes_nothing_is_left_out_and_one_that_changes_a_sign_is_not() -> None:
+    x, n, b = tn.asarray([-0.0, 1.0]), tn.asarray([1, 2]), tn.asarray([True, False])
+
+    def some(x: Tensor, n: Tensor, b: Tensor) -> list[Tensor]:
+        return [x * 1.0, 1.0 * x, x / 1.0, n + 0, 0 + n, n - 0, n * 1, b & True, tn.logical_or(b, tn.asarray(False))]
+
+    program = tn.trace(some, x, n, b)
+    assert not program.optimised().instructions, str(program.optimised())
+    kept = tn.trace(lambda x, n: [x + 0.0, 1.0 / x, 0 - n, n / 1, tn.ones(3, dtype=tn.float64)[:, None] * x], x, n)
+    assert len(kept.optimised().instructions) >= 5
+    for found, before in zip(kept.optimised().run(x, n), kept.run(x, n), strict=True):
+        np.testing.assert_array_equal(found.array, before.array)
+        np.testing.assert_array_equal(np.signbit(found.array), np.signbit(before.array))
+
+
+def test_what_is_looked_up_at_all_places_in_order_is_there_already() -> None:
+    x = tn.asarray(random.standard_normal((3, 4)))
+
+    def looked_up(x: Tensor) -> Tensor:
+        rows, columns = (tn.arange(size) for size in x.shape)
+        return x[tn.reshape(rows, (-1, 1, 1, 1)), tn.reshape(columns, (1, 1, 1, -1))]
+
+    program = tn.trace(looked_up, x, dynamic={"x": ("rows", "columns")})
+    assert [made.operation for made in program.optimised().instructions] == ["reshape"]
+    np.testing.assert_array_equal(program.optimised().run(x).array, looked_up(x).array)
+    others: list[Callable[[Tensor], Tensor]] = [
+        lambda x: x[tn.arange(3)[None, :], tn.arange(4)[:, None]],  # columns before rows
+        lambda x: x[tn.arange(3), tn.arange(3)],  # the diagonal
+        lambda x: x[tn.arange(2)[:, None], tn.arange(4)],  # not all rows
+        lambda x: x[tn.arange(2, -1, -1)[:, None], tn.arange(4)],  # from the last one to the first
+    ]
+    for function in others:
+        program = tn.trace(function, x)
+        np.testing.assert_array_equal(program.optimised().run(x).array, function(x).array)
+        assert "getitem" in [made.operation for made in program.optimised().instructions]

@@ -113,6 +113,49 @@ def test_what_is_alike_is_one_class_and_what_is_called_twice_is_one_object(tmp_p
     assert set(torch_model.state_dict()) == set(module.state_dict())
 
 
+class Turned(torch.nn.Module):
+    """What it is given is seen with another axis, as angles are by the heads of every layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
+
+    def forward(self, x: Any, angles: Any) -> Any:
+        seen = angles.unsqueeze(1)
+        query = self.query(x).view(2, 3, 2, 2).transpose(1, 2)
+        key = self.key(x).view(2, 3, 2, 2).transpose(1, 2)
+        mixed = torch.matmul(query * seen - query, (key * seen + key).transpose(2, 3))
+        return x + mixed.sum(dim=(1, 2))[:, :, None]
+
+
+class Layers(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList([Turned(), Turned()])
+
+    def forward(self, x: Any, angles: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x, angles)
+        return x
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_that_see_an_argument_alike_are_one_class_and_values_are_called_after_modules(
+    kind: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    module, args = Layers().eval(), (torch.randn(2, 3, 4), torch.randn(2, 3, 2))
+    program = tn.port(module, args)
+    program.save(tmp_path / "weights")
+    text = program.source(kind)
+    classes = [node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+    assert classes == ["Linear", "Turned", "Layers"], text
+    assert "        query = " in text
+    assert "        key = " in text
+    model = module_of(text)["load"](tmp_path / "weights")
+    close(model(*(native(x, kind) for x in args)), module(*args))
+
+
 BLOCK = '''"""A transformer block, as it is written for PyTorch."""
 
 import math

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +13,7 @@ from across import native, values
 
 import tensoria as tn
 from tensoria.errors import DTypeError, ShapeError, TracingError
+from tensoria.programs.program import Program
 from tensoria.tensor import Tensor
 
 V = tn.Space("V", 3, metric=[[2, 1, 0], [1, 3, 1], [0, 1, 4]])
@@ -238,3 +241,54 @@ def test_tensors_in_an_object_are_no_results() -> None:
     with pytest.raises(TracingError, match=r"returns a Held, whose tensors would not be results.*\n.*a dictionary"):
         tn.trace(lambda x: [Held(x * 2)], x)
     assert tn.trace(lambda x: {"x": x, "kind": Held(3), "of": float}, x).run(x)["of"] is float
+
+
+@dataclass(frozen=True)
+class State:
+    """Tensors by name, what is no tensor, and what follows from both."""
+
+    position: Tensor
+    velocity: Tensor
+    mass: float = 2.0
+    energy: Any = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "energy", tn.sum(self.velocity**2) * self.mass / 2)
+
+    def moved(self, step: Tensor) -> State:
+        return State(self.position + self.velocity * step, self.velocity, self.mass)
+
+
+def test_a_dataclass_that_holds_tensors_is_an_argument_and_a_result(tmp_path: Path) -> None:
+    state, step = State(tn.asarray([1.0, 2.0]), tn.asarray([3.0, 4.0]), 3.0), tn.asarray(0.5)
+    p = tn.trace(lambda states, step: {"next": [s.moved(step) for s in states]}, [state, state], step)
+    assert [x.name for x in p.inputs][:3] == ["states_0_position", "states_0_velocity", "states_0_energy"]
+    assert not p.arrays
+    other = State(tn.asarray([10.0, 20.0]), tn.asarray([0.0, 2.0]), 3.0)
+    for found in (p.run([other, state], step)["next"], tn.load(_saved(p, tmp_path)).run([other, state], step)["next"]):
+        assert isinstance(found[0], State)
+        np.testing.assert_array_equal(found[0].position.array, [10.0, 21.0])
+        assert found[0].mass == 3.0
+        assert float(found[0].energy) == 6.0
+        np.testing.assert_array_equal(found[1].position.array, [2.5, 4.0])
+    with pytest.raises(TracingError):
+        p.run([State(other.position, other.velocity, 4.0), state], step)  # another number is another program
+
+
+def _saved(p: Program, folder: Path) -> Path:
+    p.save(folder / "program.safetensors")
+    return folder / "program.safetensors"
+
+
+def test_a_named_tuple_is_of_its_own_type_while_the_function_runs() -> None:
+    class Pair(NamedTuple):
+        a: Tensor
+        b: Tensor
+
+        def swapped(self) -> Pair:
+            return Pair(self.b, self.a)
+
+    p = tn.trace(lambda pair: pair.swapped(), Pair(tn.asarray(1.0), tn.asarray(2.0)))
+    found = p.run(Pair(tn.asarray(3.0), tn.asarray(4.0)))
+    assert isinstance(found, Pair)
+    assert (float(found.a), float(found.b)) == (4.0, 3.0)

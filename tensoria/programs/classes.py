@@ -24,9 +24,10 @@ from tensoria.errors import BackendError, TracingError
 from tensoria.programs.base import BaseProgram
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.neutral import DIALECT
-from tensoria.programs.parts import Part, parts
-from tensoria.programs.passes import Chosen, lowered, stored
+from tensoria.programs.parts import Part, parts, where_used
+from tensoria.programs.passes import Chosen, lowered, remove_dead_code, stored
 from tensoria.programs.source import Call, ClassStyle, Dialect, Row, Writer, identifier, written
+from tensoria.programs.statements import numbered, renamed
 from tensoria.programs.trees import Tree
 from tensoria.programs.types import Instruction, Operand, Region, Source, Value, regions
 
@@ -202,7 +203,7 @@ class _ClassWriter:
         inputs, own = self._read(part, instructions, inside)
         written = _Written(self.style.method, inputs, [], self._returned(part, inside))
         names = self._named(part, instructions, written, own)
-        lines = self._body(part, instructions, written, names)
+        lines = self._body(part, instructions, written, names, self.taken)
         self._keep(part, written, lines)
         return written
 
@@ -278,18 +279,19 @@ class _ClassWriter:
                 wanted = "h"
                 if made.operation == INSIDE:
                     wanted = re.sub(r"\[.*", "", str(made.attributes["function"]).removeprefix("self.")).split(".")[0]
-                names[value] = _numbered(wanted, taken)
+                names[value] = numbered(wanted, taken)
                 taken.add(names[value])
         for made in instructions:
             for region in regions(made).values():
                 for value in _inner(region):
-                    names[value] = _numbered("h", taken)
+                    names[value] = numbered("h", taken)
                     taken.add(names[value])
         return names
 
     def _body(
-        self, part: Part, instructions: Sequence[Instruction], written: _Written, names: dict[Value | str, str]
-    ) -> list[str]:
+        self, part: Part, instructions: Sequence[Instruction], written: _Written, names: dict[Value | str, str],
+        taken: set[str],
+    ) -> list[str]:  # fmt: skip
         """A method."""
         writer = self.writer
         writer.names, writer.symbols, writer.loose = names, set(), True
@@ -313,6 +315,7 @@ class _ClassWriter:
             result = _tree(self.program.output_tree, iter(returned))
         else:
             result = ", ".join(returned)
+        *lines, result = renamed([*lines, result], taken)
         lines, result = _folded(lines, result)
         sizes = [names.get(symbol, symbol) for symbol in written.sizes]
         head = f"def {{method}}({', '.join(['self', *arguments, *sizes])}):"
@@ -410,7 +413,7 @@ class _ClassWriter:
             if path.rpartition(".")[2].isdigit():
                 name = f"{name}Item" if name.endswith("s") else name
         name = identifier(name)
-        return _numbered(name, {*self.texts.values(), *self.taken})
+        return numbered(name, {*self.texts.values(), *self.taken})
 
 
 @dataclass(frozen=True, eq=False)
@@ -476,19 +479,13 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-def _numbered(name: str, taken: set[str]) -> str:
-    name = re.sub(r"\W", "_", name)
-    count, base = 1, name
-    while name in taken:
-        count += 1
-        name = f"{base}{count}"
-    return name
-
-
 def _places(tree: Tree, place: str = "") -> list[str]:
     """How each tensor of a nested argument is reached."""
     if tree.kind == "leaf":
         return [place]
+    if tree.kind == "object":
+        fields = zip(tree.keys[1:], tree.children, strict=True)
+        return [x for key, child in fields for x in _places(child, f"{place}.{key}")]
     keys = tree.keys if tree.kind == "dict" else range(len(tree.children))
     return [x for key, child in zip(keys, tree.children, strict=True) for x in _places(child, f"{place}[{key!r}]")]
 
@@ -500,8 +497,9 @@ def _tree(tree: Tree, leaves: Any) -> str:
     if tree.kind == "static":
         return repr(tree.value)
     inside = [_tree(child, leaves) for child in tree.children]
-    if tree.kind == "dict":
-        return "{" + ", ".join(f"{key!r}: {x}" for key, x in zip(tree.keys, inside, strict=True)) + "}"
+    if tree.kind in ("dict", "object"):
+        keys = tree.keys if tree.kind == "dict" else tree.keys[1:]
+        return "{" + ", ".join(f"{key!r}: {x}" for key, x in zip(keys, inside, strict=True)) + "}"
     if tree.kind == "list":
         return f"[{', '.join(inside)}]"
     return ", ".join(inside) if len(inside) > 1 else f"({inside[0]},)" if inside else "()"
@@ -567,4 +565,5 @@ def program_source(program: BaseProgram, backend: str, form: str | None, passes:
     layouts: dict[str, tuple[int, ...]] = {}
     if dialect.stores:
         made, layouts = stored(made)
+    made = remove_dead_code(dataclasses.replace(made, instructions=where_used(made.instructions)))
     return _ClassWriter(made, dialect, dialect.classes, backend, layouts).text("weights.safetensors")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import keyword
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ from tensoria.programs.operations.indexing import At, Cut
 from tensoria.programs.passes.inlining import region
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.size_notation import parsed
-from tensoria.programs.trees import Tree
+from tensoria.programs.trees import NAMED, Tree
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Source, Type, Value, assigned
 
 __all__ = ["load", "save"]
@@ -360,6 +361,11 @@ def _attribute(given: Any, sizes: Mapping[str, Dim]) -> Any:
 def _tree(given: Any, sizes: Mapping[str, Dim]) -> Tree:
     if given["kind"] == "static":
         return Tree("static", value=_attribute(given["value"], sizes))
-    if given["kind"] not in ("leaf", "list", "tuple", "namedtuple", "dict"):
+    if given["kind"] not in ("leaf", "list", "tuple", "namedtuple", "object", "dict"):
         raise FileError(f"{given['kind']!r} is no kind of container.")
-    return Tree(given["kind"], tuple(given["keys"]), tuple(_tree(child, sizes) for child in given["children"]))
+    keys, children = tuple(given["keys"]), tuple(_tree(child, sizes) for child in given["children"])
+    if given["kind"] in NAMED:
+        words = [key for key in keys if isinstance(key, str) and key.isidentifier() and not keyword.iskeyword(key)]
+        if not words or len(keys) != len(words) or len(set(words[1:])) != len(children):
+            raise FileError(f"{keys!r} is no name of a type with those of its {len(children)} fields.")
+    return Tree(given["kind"], keys, children)

@@ -8,17 +8,20 @@ be one call: everything that it needs is there before, and nothing of it is need
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tensoria.programs.types import Instruction, Value
+from tensoria.programs.types import Instruction, Operand, Source, Value
 
-__all__ = ["Item", "Part", "parts"]
+__all__ = ["Item", "Part", "parts", "where_used"]
 
 Item: TypeAlias = "Instruction | Part"
+MOVEMENTS = ("reshape", "expand_dims", "squeeze")
+"""Operations that cost nothing."""
 AGAIN = re.compile(r"@\d+")
 
 
@@ -182,3 +185,38 @@ def _sorted(part: Part) -> Part | None:
         waiting.remove(ready)
     part.items = [items[n] for n in order]
     return None
+
+
+# -- what is shared ---------------------------------------------------------------------------------------------------
+
+
+def where_used(instructions: Sequence[Instruction]) -> tuple[Instruction, ...]:
+    """The instructions with those that only move components once in each module that uses them, where it does.
+
+    What two modules of a kind do alike was computed once; if the first one did it for the others, they would differ.
+    """
+    makers = {value: made for made in instructions for value in made.results}
+    out: list[Instruction] = []
+    known: dict[tuple[Value, str, int], Value] = {}
+
+    def here(x: Operand, source: Source) -> Operand:
+        made = makers.get(x) if isinstance(x, Value) else None
+        if made is None or made.operation not in MOVEMENTS:
+            return x
+        module = made.source.module
+        if module != source.module and (not module or source.module.startswith(f"{module}.")):
+            return x  # what is around a module gives it to all inside
+        key = made.results[0], source.module, source.call
+        if key not in known:
+            near = dataclasses.replace(made.source, module=source.module, call=source.call, kind=source.kind)
+            value = Value(made.results[0].type, made.results[0].name)
+            operands = tuple(here(of, near) for of in made.operands)
+            out.append(Instruction(made.operation, operands, made.attributes, (value,), near))
+            known[key] = value
+        return known[key]
+
+    for made in instructions:
+        if made.operation not in MOVEMENTS:
+            made = dataclasses.replace(made, operands=tuple(here(x, made.source) for x in made.operands))
+        out.append(made)
+    return tuple(out)

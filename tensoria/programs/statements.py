@@ -8,17 +8,22 @@ one into its memory); what has a name is deleted after its last use, or all valu
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from tensoria.programs.types import Source
 
-__all__ = ["Statement", "last_uses", "nested"]
+__all__ = ["Statement", "last_uses", "nested", "numbered", "renamed"]
 
 WIDTH: Final = 100
 """So many characters an expression may have that holds another one."""
+NAMELESS = re.compile(r"(?<![.\w])h\d*\b")
+"""The names of values that have none."""
+MOVES = {"reshape", "transpose", "permute", "permute_dims", "expand_dims", "unsqueeze", "squeeze"}
+"""Functions and methods that leave a value's components as they are."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,44 @@ def last_uses(statements: Sequence[Statement], kept: set[str]) -> list[list[str]
         if name not in kept:
             out[number].append(name)
     return out
+
+
+def renamed(lines: list[str], taken: set[str]) -> list[str]:
+    """Lines whose values without a name are called after the module whose result they are, or counted without gaps."""
+    found = dict.fromkeys(name for line in lines for name in NAMELESS.findall(line))
+    wanted = {}
+    for line in lines:
+        name, _, text = line.partition(" = ")
+        if name in found and name not in wanted:
+            wanted[name] = _called_after(text, taken) or "h"
+    used = {name for line in lines for name in re.findall(r"(?<![.\w])[^\W\d]\w*", line)} - set(found)
+    names: dict[str, str] = {}
+    for name in found:
+        names[name] = numbered(wanted.get(name, "h"), {*taken, *used, *names.values()})
+    return [NAMELESS.sub(lambda match: names[match.group()], line) for line in lines]
+
+
+def _called_after(text: str, taken: set[str]) -> str:
+    """The module whose result an expression only moves; empty if it does more."""
+    node: Any = ast.parse(text, mode="eval").body
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        above = node.func.value
+        if isinstance(above, ast.Name) and above.id == "self":
+            return node.func.attr
+        if node.func.attr not in MOVES:
+            return ""
+        node = node.args[0] if isinstance(above, ast.Name) and above.id in taken and node.args else above
+    return ""
+
+
+def numbered(name: str, taken: set[str]) -> str:
+    """A name, with a number if it is taken."""
+    name = re.sub(r"\W", "_", name)
+    count, base = 1, name
+    while name in taken:
+        count += 1
+        name = f"{base}{count}"
+    return name
 
 
 def _named(text: str) -> list[str]:

@@ -137,7 +137,7 @@ def _require_open(name: str, tree: Tree) -> None:
     if not isinstance(tree.value, type) and any(is_leaf(part) for part in held.values()):
         raise TracingError(
             f"{name} returns a {type(tree.value).__name__}, whose tensors would not be results.",
-            legal="a dictionary, a list, a tuple or a named tuple of them",
+            legal="a dictionary, a list, a tuple, a named tuple or a dataclass of them",
         )
 
 

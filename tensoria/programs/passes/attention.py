@@ -236,9 +236,9 @@ def _by_matrices(work: Work, made: Instruction) -> Any:
     """softmax(scale q k^T + mask) v as products of matrices, with the same axes before them."""
     weights, value = made.operands
     soft = work.maker(weights, "softmax")
-    before = work.maker(weights, "reshape")
-    if soft is None and before is not None and before.operands[0].type.shape[-2:] == weights.type.shape[-2:]:
-        soft = work.maker(before.operands[0], "softmax")
+    moved = work.maker(weights, "reshape")
+    if moved is not None and moved.operands[0].type.shape[-2:] == weights.type.shape[-2:]:
+        soft = work.maker(moved.operands[0], "softmax")
     if soft is None or min(x.type.ndim for x in (weights, value, *soft.results)) < 2:
         return None
     scores = soft.operands[0]

@@ -42,9 +42,9 @@ def kind_of(work: Work, x: Operand) -> str:
     if made.operation == "logical_not" and first is not None:
         return {"triangle": "ahead", "ahead": "triangle", "zero": "true", "true": "zero"}.get(kind_of(work, first), "")
     if made.operation in COMPARED:
-        places = tuple(_places(work, of, x.type.ndim) for of in made.operands)
-        return COMPARED[made.operation].get(places, "")
-    if made.operation == "logical_and":
+        left, right = (_places(work, of, x.type.ndim) for of in made.operands)
+        return COMPARED[made.operation].get((left, right), "")
+    if made.operation == "logical_and" or (made.operation == "bitwise_and" and x.type.dtype.kind == "bool"):
         kinds = [kind_of(work, of) for of in made.operands]
         if "true" in kinds:
             kinds.remove("true")
