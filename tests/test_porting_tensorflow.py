@@ -406,6 +406,36 @@ def test_saved_models_and_keras_files_are_models_too(tmp_path: Path) -> None:
         tn.port(str(tmp_path / "nothing"), (x,))
 
 
+def test_a_model_without_variables_is_built_first() -> None:
+    model = keras.Sequential([layers.Normalization(mean=[1.0] * 3, variance=[2.0] * 3), layers.Dense(2)])
+    x = tf.random.normal((4, 3))
+    close(tn.port(model, (x,)).run(x, backend="numpy"), model(x), 1e-6)
+    with pytest.raises(PortingError, match="Dense can not be called with these arguments"):
+        tn.port(layers.Dense(2), (tf.zeros((0,)),) * 7)
+
+
+def test_a_folder_with_several_signatures_names_them(tmp_path: Path) -> None:
+    class Served(tf.Module):
+        """Two functions, and none that is called."""
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 2])])
+        def first(self, x: Any) -> Any:
+            return {"y": tf.sin(x)}
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 2]), tf.TensorSpec([])])
+        def second(self, x: Any, scale: Any) -> Any:
+            return {"y": x * scale}
+
+    served = Served()
+    signatures = {"first": served.first, "second": served.second}
+    tf.saved_model.save(served, tmp_path / "two", signatures=signatures)
+    x, scale = tf.ones((3, 2)), tf.constant(2.0)
+    program = tn.port(tmp_path / "two", (), {"signature": "second", "x": x, "scale": scale})
+    close(program.run(x=x, scale=scale, backend="numpy"), 2 * x, 1e-6)
+    with pytest.raises(PortingError, match="no signature 'serving_default'; it has first, second"):
+        tn.port(tmp_path / "two", (x,))
+
+
 def test_a_saved_function_keeps_its_variables_and_structure(tmp_path: Path) -> None:
     class Served(tf.Module):
         """Returns a dictionary."""

@@ -98,6 +98,8 @@ def exported(
         kwargs = {**kwargs, "training": train}
     elif train:
         raise PortingError(f"{_name(model)} takes no argument training, so it has one mode.", legal="train=False")
+    if _is_layer(model) and not model.built:
+        _built(model, run, args, kwargs)
     given = named(names, args, kwargs)
     leaves, tree = flatten(tuple(given.values()), _is_tensor)
     paths = tuple(path for name, part in zip(given, tree.children, strict=True) for path in part.names(name))
@@ -135,6 +137,15 @@ def exported(
     )
 
 
+def _built(model: Any, run: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Call a layer that has no variables yet: what is made while a graph is traced has no numbers."""
+    try:
+        run(*args, **kwargs)
+    except Exception as error:
+        what = f"{_name(model)} can not be called with these arguments: {type(error).__name__}: {_reason(error)}"
+        raise PortingError(what) from error
+
+
 def _opened(model: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Callable[..., Any], list[str]]:
     """A model, the function that runs it, and the names of its positional arguments."""
     if isinstance(model, (str, os.PathLike)):
@@ -146,7 +157,12 @@ def _opened(model: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Callable[..., A
         else:
             model = tf.saved_model.load(path)
             if not callable(model) or "signature" in kwargs:
-                found = model.signatures[kwargs.get("signature", "serving_default")]
+                wanted, kept = kwargs.get("signature", "serving_default"), list(model.signatures)
+                if wanted not in kept:
+                    legal = f"kwargs={{'signature': {kept[0]!r}}}" if kept else None
+                    what = f"{path} has no signature {wanted!r}; it has {', '.join(kept) or 'none'}."
+                    raise PortingError(what, legal=legal)
+                found = model.signatures[wanted]
                 run = functools.partial(_signature, found, model)
                 return model, run, sorted(found.structured_input_signature[1])
             kept = getattr(model.__call__, "concrete_functions", ())

@@ -24,6 +24,7 @@ from tensoria.programs.passes.recurrence import recurrent
 from tensoria.programs.recorder import Recorder, SymbolicArray, current, recording
 from tensoria.programs.types import Type, Value
 from tensoria_tensorflow.lowerings.call import Array, one, own_dtype, xp
+from tensoria_tensorflow.lowerings.deferred import DEFERRED
 from tensoria_tensorflow.lowerings.held import Counter, TensorList, WrittenList
 from tensoria_tensorflow.lowerings.lists import LISTS, ReadError, ReadList
 from tensoria_tensorflow.lowerings.randomness import RANDOM
@@ -448,5 +449,6 @@ class _Loop:
 CONTROL: dict[str, Callable[..., list[Any]]] = {
     "PartitionedCall": _called, "StatefulPartitionedCall": _called, "If": _if, "StatelessIf": _if, "Case": _case,
     "StatelessCase": _case, "While": _while, "StatelessWhile": _while, **LISTS, **RANDOM,
+    **DEFERRED,
 }  # fmt: skip
 """Operations that hold functions, lists, variables or random numbers."""

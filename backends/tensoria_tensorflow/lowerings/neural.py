@@ -11,9 +11,20 @@ from tensoria.errors import ShapeError
 from tensoria.planning import pattern
 from tensoria.programs.dimensions import Dim, Size, maximum
 from tensoria.programs.standard import cast, getitem
-from tensoria_tensorflow.lowerings.call import Array, Call, Known, Lowering, literal_like, one, whole, xp
+from tensoria_tensorflow.lowerings.call import (
+    Array,
+    Call,
+    Known,
+    Lowering,
+    literal_like,
+    one,
+    ordered,
+    turned,
+    whole,
+    xp,
+)
 
-__all__ = ["LOWERINGS"]
+__all__ = ["LOWERINGS", "dilated", "same_padding"]
 
 Pairs = tuple[tuple[Size, Size], ...]
 
@@ -21,20 +32,13 @@ Pairs = tuple[tuple[Size, Size], ...]
 # -- products ---------------------------------------------------------------------------------------------------------
 
 
-def _turned(x: Array, transposed: bool, conjugate: bool = False) -> Array:
-    if not transposed:
-        return x
-    x = xp.permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
-    return one(x, "conj") if conjugate and x.dtype.kind == "complex" else x
-
-
 def _matmul(call: Call, a: Array, b: Array) -> Array:
-    return one(_turned(a, call.attribute("transpose_a")), "matmul", _turned(b, call.attribute("transpose_b")))
+    return one(turned(a, call.attribute("transpose_a")), "matmul", turned(b, call.attribute("transpose_b")))
 
 
 def _batched(call: Call, a: Array, b: Array) -> Array:
-    first = _turned(a, call.attribute("adj_x"), conjugate=True)
-    return cast(one(first, "matmul", _turned(b, call.attribute("adj_y"), conjugate=True)), call.dtype)
+    first = turned(a, call.attribute("adj_x"), conjugate=True)
+    return cast(one(first, "matmul", turned(b, call.attribute("adj_y"), conjugate=True)), call.dtype)
 
 
 def _einsum(call: Call, *xs: Array) -> Array:
@@ -80,12 +84,19 @@ def _padding(
 ) -> Pairs:  # fmt: skip
     """How much is added before and behind each axis of space."""
     kind = call.attribute("padding")
-    if kind == "VALID":
-        return ((0, 0),) * len(window)
     if kind == "EXPLICIT":
         given = call.attribute("explicit_paddings")
         pairs = [(int(given[2 * n]), int(given[2 * n + 1])) for n in range(len(letters))]
         return tuple(pair for pair, letter in zip(pairs, letters, strict=True) if letter not in "NC")
+    return same_padding(call, sizes, window, strides, dilation)
+
+
+def same_padding(
+    call: Call, sizes: Sequence[Size], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
+) -> Pairs:
+    """What the padding `SAME` or `VALID` adds before and behind each axis."""
+    if call.attribute("padding") == "VALID":
+        return ((0, 0),) * len(window)
     return tuple(_same(*given) for given in zip(sizes, window, strides, dilation, strict=True))
 
 
@@ -146,19 +157,32 @@ def _depthwise(call: Call, x: Array, kernel: Array) -> Array:
     letters = _layout(call)
     window = _window(kernel, 2)
     strides, dilation = _spatial(call, "strides", letters), _spatial(call, "dilations", letters)
-    channels, times = kernel.shape[2:]
-    kernel = xp.reshape(kernel, (*window, 1, channels * times))
     around = _padding(call, letters, _space(x, letters), window, strides, dilation)
     x, around = _surrounded(x, letters, around, 0.0)
     return one(
-        x, "convolution", kernel, strides=strides, dilation=dilation, padding=around,
-        groups=channels, numbers=(letters, "HWIO", letters),
+        x, "convolution", _by_channel(kernel), strides=strides, dilation=dilation, padding=around,
+        groups=kernel.shape[2], numbers=(letters, "HWIO", letters),
     )  # fmt: skip
 
 
-def _ordered(x: Array, source: str, target: str) -> Array:
-    """Axes named by the letters of one word in the order of another."""
-    return x if source == target else xp.permute_dims(x, tuple(source.index(letter) for letter in target))
+def _by_channel(kernel: Array) -> Array:
+    """The kernel of a convolution of each channel alone, as one of groups."""
+    *window, channels, times = kernel.shape
+    return xp.reshape(kernel, (*window, 1, channels * times))
+
+
+def dilated(call: Call, x: Array, kernel: Array, dilation: tuple[int, ...], around: Pairs) -> Array:
+    """The convolution that an operation is, with its kernel's components further apart."""
+    letters = _layout(call)
+    space = letters.replace("N", "").replace("C", "")
+    x, around = _surrounded(x, letters, around, 0.0)
+    groups = _channels(x, letters) // int(kernel.shape[-2])
+    if call.operation.type == "DepthwiseConv2dNative":
+        groups, kernel = int(kernel.shape[-2]), _by_channel(kernel)
+    return one(
+        x, "convolution", kernel, strides=(1,) * len(space), dilation=dilation, padding=around, groups=groups,
+        numbers=(letters, space + "IO", letters),
+    )  # fmt: skip
 
 
 def _transposed(call: Call, shape: Known, kernel: Array, x: Array) -> Array:
@@ -204,13 +228,13 @@ def _pooled(operation: str) -> Lowering:
         ones = (1,) * len(window)
         space = letters.replace("N", "").replace("C", "")
         around = _padding(call, letters, _space(x, letters), window, strides, ones)
-        x = _ordered(x, letters, "NC" + space)
+        x = ordered(x, letters, "NC" + space)
         if operation == "max_pool":
             x, around = _surrounded(x, "NC" + space, around, -np.inf)
             found = one(x, operation, window=window, strides=strides, padding=around, dilation=ones)
         else:
             found = _means(x, window, strides, around)
-        return _ordered(found, "NC" + space, letters)
+        return ordered(found, "NC" + space, letters)
 
     return lower
 
@@ -254,51 +278,6 @@ def _normalised(call: Call, x: Array, scale: Array, offset: Array, mean: Array, 
     return (cast(found, kind), mine, unbiased, *(None,) * (count - 3))
 
 
-def _resized(method: str) -> Lowering:
-    def lower(call: Call, x: Array, size: Known) -> Array:
-        corners, half = call.attribute("align_corners"), call.attribute("half_pixel_centers")
-        images = _ordered(x, "NHWC", "NCHW")
-        if method != "nearest":
-            images = cast(images, call.dtype)
-        sizes = whole(size)
-        steps: list[float] = []
-        for n, m in zip(images.shape[2:], sizes, strict=True):
-            if isinstance(m, Dim) or isinstance(n, Dim):
-                ratio = _ratio(n, m)
-                if corners or ratio is None:
-                    raise ShapeError(f"images are resized from {n} to {m}.")
-                steps.append(ratio)
-            else:
-                steps.append((n - 1) / (m - 1) if corners and m > 1 else n / m)
-        if method == "nearest" and corners:
-            # Rounded to the nearest position.
-            found = _nearest_corners(images, sizes, steps)
-        else:
-            rule = "corners" if corners else "half_pixel" if half else "asymmetric"
-            found = one(images, "resize", sizes=tuple(sizes), method=method, rule=rule, steps=tuple(steps))
-        return _ordered(found, "NCHW", "NHWC")
-
-    return lower
-
-
-def _nearest_corners(x: Array, sizes: Sequence[int], steps: Sequence[float]) -> Array:
-    for axis, (m, step) in enumerate(zip(sizes, steps, strict=True), 2):
-        places = np.floor(np.arange(m, dtype=np.float32) * np.float32(step) + np.float32(0.5)).astype(np.int64)
-        x = one(x, "take", x.recorder.constant(np.minimum(places, int(x.shape[axis]) - 1)), axis=axis)
-    return x
-
-
-def _ratio(n: Size, m: Size) -> float | None:
-    """n / m where one is a multiple of the other, whatever the open size is."""
-    if m % n == 0 if isinstance(m % n, int) else False:
-        times = m // n
-        return 1 / times if isinstance(times, int) else None
-    if n % m == 0 if isinstance(n % m, int) else False:
-        times = n // m
-        return float(times) if isinstance(times, int) else None
-    return None
-
-
 # -- activations along an axis, and losses ----------------------------------------------------------------------------
 
 
@@ -320,17 +299,6 @@ def _sparse_entropy(call: Call, x: Array, labels: Array) -> tuple[Array, Array]:
     return xp.negative(getitem(own, (slice(None), 0))), xp.subtract(xp.exp(logs), cast(hit, x.dtype))
 
 
-# -- linear algebra ---------------------------------------------------------------------------------------------------
-
-
-def _solve(call: Call, a: Array, b: Array) -> Array:
-    return one(_turned(a, call.attribute("adjoint"), conjugate=True), "linalg.solve", b)
-
-
-def _inverse(call: Call, a: Array) -> Array:
-    return one(_turned(a, call.attribute("adjoint"), conjugate=True), "linalg.inv")
-
-
 LOWERINGS: dict[str, Lowering] = {
     "MatMul": _matmul, "BatchMatMul": _batched, "BatchMatMulV2": _batched, "BatchMatMulV3": _batched,
     "Einsum": _einsum, "Conv2D": _convolution, "Conv3D": _convolution, "DepthwiseConv2dNative": _depthwise,
@@ -338,11 +306,8 @@ LOWERINGS: dict[str, Lowering] = {
     "MaxPool": _pooled("max_pool"), "MaxPoolV2": _pooled("max_pool"), "MaxPool3D": _pooled("max_pool"),
     "AvgPool": _pooled("mean_pool"), "AvgPool3D": _pooled("mean_pool"),
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _normalised),
-    "ResizeBilinear": _resized("linear"), "ResizeNearestNeighbor": _resized("nearest"),
     "Softmax": _along("softmax"), "LogSoftmax": _along("log_softmax"),
     "SoftmaxCrossEntropyWithLogits": _entropy, "SparseSoftmaxCrossEntropyWithLogits": _sparse_entropy,
-    "Cholesky": lambda call, x: one(x, "linalg.cholesky", upper=False), "MatrixInverse": _inverse,
-    "MatrixDeterminant": lambda call, x: one(x, "linalg.det"), "MatrixSolve": _solve,
 }  # fmt: skip
 """The lowerings of this chapter, by TensorFlow's name."""
 HOST: dict[str, tuple[int, ...]] = {

@@ -197,9 +197,9 @@ class _Step:
             return place is not None and self._sum(made.operands[0], place, into)
         if made.operation not in ("matmul", "linear") or not self.known(made.operands[1]):
             return False
-        kind = {self.slice: into.given, self.hidden: into.own}.get(made.operands[0])  # type: ignore[call-overload]
-        if kind is None or made.operands[1].type.ndim != 2:
+        if made.operands[0] not in (self.slice, self.hidden) or made.operands[1].type.ndim != 2:
             return False
+        kind = into.given if made.operands[0] is self.slice else into.own
         kind.append(_Part(made.operands[1], block, made.operation == "linear"))
         into.biases += [_Part(bias, block) for bias in made.operands[2:]]
         return all(map(self.known, made.operands[2:]))
@@ -244,7 +244,7 @@ class _Before:
             if three and n == 2:
                 if len(gate.biases) > 1 or len(gates[3].biases) > 1:
                     return None
-                pair = [*(gate.biases or [None]), *(gates[3].biases or [None])]
+                pair = [next(iter(gate.biases), None), next(iter(gates[3].biases), None)]
             if len(pair) > 2:
                 return None
             for side, part in zip(biases, [*pair, None, None][:2], strict=True):
