@@ -65,7 +65,8 @@ def _built(
     if tree.operation == "variable":
         return variables[tree.number]
     if tree.operation == "scalar":
-        return scalars[tree.number]
+        known: Placed = scalars[tree.number]
+        return known
     if tree.operation == "literal":
         return number_as(float(tree.number))
     operands = [_built(f, of, variables, scalars, whole) for of in tree.operands]
