@@ -80,8 +80,8 @@ def convolution(reader: Reader, made: Instruction, views: Sequence[View]) -> Vie
     counts = dict(zip(of_out, made.results[0].type.shape, strict=True))
     groups = attributes["groups"]
     if groups != 1:
-        x = _grouped(reader, x, made.operands[0].type, of_x.index("C"), groups)  # type: ignore[union-attr]
-        filters = made.operands[1].type  # type: ignore[union-attr]
+        x = _grouped(reader, x, made.operands[0].type, of_x.index("C"), groups)
+        filters = made.operands[1].type
         kernel = _grouped(reader, kernel, filters, of_kernel.index("O"), groups)
         of_x, of_kernel, of_out = of_x.replace("C", "GC"), of_kernel.replace("O", "GO"), of_out.replace("C", "GC")
     terms: list[View] = []
