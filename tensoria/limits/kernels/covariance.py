@@ -467,7 +467,7 @@ class Covariance:
         Raises:
             LimitError: a parameter's entries are not, and are summed over finitely many.
         """
-        for g in particles.gaussians(x).values():
+        for g in particles.gaussians([x]):
             if not g.gaussian:
                 names = ", ".join(sorted(g.sources))
                 raise unsupported(
