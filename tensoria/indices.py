@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import threading
 import weakref
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 from tensoria.errors import AxisError, NotationError, ShapeError, SpaceError
@@ -107,6 +107,11 @@ class Axes(Structure):
     """The labelled axes of a tensor, in order: an interned tuple of indices.
 
     They are the *last* axes of the array; anonymous axes, if any, lead. No name occurs twice.
+
+    >>> import tensoria as tn
+    >>> t = tn.tensor([[1.0, 2.0], [3.0, 4.0]], "^i _j", i=tn.Space("V", 2), j=tn.Space("W", 2))
+    >>> len(t.axes), [index.name for index in t.axes], "i" in t.axes, t.axes["j"]
+    (2, ['i', 'j'], True, _j:W(2))
     """
 
     indices: tuple[Index, ...]
@@ -127,6 +132,19 @@ class Axes(Structure):
 
     def __repr__(self) -> str:
         return f"Axes({self})"
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[Index]:
+        return iter(self.indices)
+
+    def __contains__(self, of: object) -> bool:
+        return of in self.position or of in self.indices
+
+    def __getitem__(self, of: int | str) -> Index:
+        """The index of that name, or at that position."""
+        return self.indices[self.find(of) if isinstance(of, str) else of]
 
     def find(self, name: str) -> int:
         """The position of a name among the labelled axes.
