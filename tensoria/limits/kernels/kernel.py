@@ -107,8 +107,8 @@ class InfiniteWidth:
         """The neural tangent kernel in the limit: the sum over all parameters of df(x)/dw df(x')/dw.
 
         Args:
-            width: n, where the kernel grows like a power of n, as in the standard parametrization; `ntk_powers`
-                has the powers themselves.
+            width: how many neurons, where the kernel grows like a power of n, as in the standard parametrization;
+                `ntk_powers` has the powers themselves (n counts parts of the width, where some sizes are such parts).
             X1, X2, output, diagonal, block, progress, dtype, backend: as for `nngp`.
 
         Raises:
@@ -265,11 +265,14 @@ class InfiniteWidth:
                 legal="width=n gives it at a width; ntk_powers the coefficients; a learning rate of the order "
                 f"n^-{top} makes it finite",
             )
+        unit = self.widened.unit
+        if width is not None and width % unit:
+            raise LimitError(f"the width is a multiple of {unit}, not {width}.")
         total = None
         for power, array in evaluated(powers).items():
             if width is None and power < 0:
                 continue
-            part = array if power == 0 or width is None else array * float(width) ** float(power)
+            part = array if power == 0 or width is None else array * (width / unit) ** float(power)
             total = part if total is None else total + part
         return total
 

@@ -40,7 +40,7 @@ FAR: Final = 3.95
 class Normalised(norms.Side):
     """A function of a family, linear on both sides of zero, times a power of a norm of that family."""
 
-    variable: Node  # type: ignore[assignment]
+    variable: Node
     tree: Expression
     degree: int
     number: float

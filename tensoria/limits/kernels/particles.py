@@ -50,17 +50,40 @@ LIMIT: Final = 4096
 """So many Gaussian numbers are drawn jointly at most: their covariance is factorised."""
 
 
-def gaussians(x: Node, found: dict[int, Node] | None = None) -> dict[int, Node]:
-    """The Gaussian families that a node is made of, and parameters that are not Gaussian, which keep their law."""
-    found = {} if found is None else found
+def gaussians(factors: Sequence[Node]) -> list[Node]:
+    """The Gaussian families that nodes are made of, and parameters that are not, which keep their law.
+
+    Several selections of one family, such as the positions of windows, are drawn as that family.
+    """
+    found: dict[int, Node] = {}
+    for x in factors:
+        _gather(x, found)
+    parts: dict[int, list[Map]] = {}
+    for x in found.values():
+        if isinstance(x, Map) and x.gaussian:
+            parts.setdefault(id(x.x), []).append(x)
+    for maps in parts.values():
+        base = maps[0].x
+        if len(maps) > 1 and (id(base) in found or sum(map(_members, maps)) >= _members(base)):
+            for x in maps:
+                del found[id(x)]
+            found[id(base)] = base
+    return list(found.values())
+
+
+def _members(x: Node) -> int:
+    """How many members a family has, open sizes left out."""
+    return math.prod(size for size in x.sizes if isinstance(size, int))
+
+
+def _gather(x: Node, found: dict[int, Node]) -> None:
     if isinstance(x, Constant):
-        return found
+        return
     if x.gaussian or isinstance(x, (Initial, Gathered)):
         found[id(x)] = x
-        return found
+        return
     for inner in x.below():
-        gaussians(inner, found)
-    return found
+        _gather(inner, found)
 
 
 def expected(of: Any, left: Sequence[Node], right: Sequence[Node], a: Node, b: Node, mode: Any, points: int) -> Array:
@@ -100,11 +123,8 @@ class Draw:
         self.runs = list(dict.fromkeys(runs))
         self.variables: list[tuple[Node, int]] = []
         for run in self.runs:
-            found: dict[int, Node] = {}
-            for factors, at in ((left, mode[0]), (right, mode[1])):
-                for x in factors if at == run else ():
-                    gaussians(x, found)
-            self.variables += [(x, run) for x in found.values()]
+            factors = [x for of, at in ((left, mode[0]), (right, mode[1])) for x in of if at == run]
+            self.variables += [(x, run) for x in gaussians(factors)]
         self.counts = {run: self.session.runs[run].count for run in self.runs}
         self.lengths = [math.prod(self.session.shape(x.sizes, run)) for x, run in self.variables]
         own = [1 if self.aligned else self._examples(x, run) for x, run in self.variables]
@@ -162,7 +182,9 @@ class Draw:
     @property
     def widest(self) -> int:
         """So many numbers has one point at most."""
-        return max(1, *(math.prod(self.session.shape(x.sizes, run)) * self.counts[run] for x, run in self.variables))
+        sizes = [math.prod(self.session.shape(x.sizes, run)) * self.counts[run] for x, run in self.variables]
+        most: int = max([1, *sizes])
+        return most
 
     def average(self, points: int) -> Array:
         """The mean over all points, in groups."""

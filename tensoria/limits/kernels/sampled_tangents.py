@@ -30,17 +30,9 @@ from tensoria.limits.reading.nodes import (
     Weigh,
 )
 
-__all__ = ["Slopes", "variables"]
+__all__ = ["Slopes"]
 
 Known = dict[tuple[int, int], Array]
-
-
-def variables(factors: Sequence[Node]) -> list[Node]:
-    """The Gaussian families that a product is a function of."""
-    found: dict[int, Node] = {}
-    for x in factors:
-        gaussians(x, found)
-    return list(found.values())
 
 
 class Slopes(Draw):
@@ -51,7 +43,7 @@ class Slopes(Draw):
         left, right: the factors.
         a, b: the families that they are factors of, whose axes the result has.
         mode: the runs.
-        tangents: T of the `variables` of the left and of the right, where it is not zero, by their numbers.
+        tangents: T of the `gaussians` of the left and of the right, where it is not zero, by their numbers.
     """
 
     def __init__(
@@ -59,7 +51,7 @@ class Slopes(Draw):
         tangents: dict[tuple[int, int], Array],
     ) -> None:  # fmt: skip
         super().__init__(of, left, right, a, b, mode)
-        self.sides = variables(left), variables(right)
+        self.sides = gaussians(left), gaussians(right)
         self.directions = tuple(
             [math.prod(self.session.shape(x.sizes, run)) for x in side]
             for side, run in zip(self.sides, mode[:2], strict=True)
@@ -101,7 +93,8 @@ class Slopes(Draw):
         counts = [self.counts[run] for run in self.mode[:2]]
         own = [sum(of) * m * count for of, m, count in zip(self.directions, inner, counts, strict=True)]
         pairs = counts[0] * (1 if self.aligned else counts[1])
-        return max(super().widest, *own, pairs * members[0] * sum(self.directions[1]))
+        most: int = max([super().widest, *own, pairs * members[0] * sum(self.directions[1])])
+        return most
 
     def _summed(self, known: Known) -> Array:
         s, backend = self.session, self.session.backend

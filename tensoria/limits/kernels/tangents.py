@@ -19,6 +19,7 @@ from fractions import Fraction
 from tensoria.backend import Array
 from tensoria.limits.kernels import norm_tangents, sampled_tangents
 from tensoria.limits.kernels.covariance import LINEAR, Covariance, Scaled, combined, connected, factors_of, times
+from tensoria.limits.kernels.particles import gaussians
 from tensoria.limits.kernels.session import Mode
 from tensoria.limits.reading.expressions import derived
 from tensoria.limits.reading.families import Families, unsupported
@@ -182,8 +183,8 @@ class Tangents:
         c = self.covariance
         left, right = factors_of(a), factors_of(b)
         by_power: dict[Fraction, dict[tuple[int, int], Array]] = {}
-        for m, u in enumerate(sampled_tangents.variables(left)):
-            for n, v in enumerate(sampled_tangents.variables(right)):
+        for m, u in enumerate(gaussians(left)):
+            for n, v in enumerate(gaussians(right)):
                 for power, found in self.of(u, v, mode).items():
                     by_power.setdefault(power, {})[m, n] = times(found)
         if not by_power:
@@ -205,7 +206,7 @@ class Tangents:
                     _shown(x), "the tangent kernel of a nonlinear function of the network's Gaussian output is random",
                     x.where, "analyse the output before the function",
                 )  # fmt: skip
-            if x.power or any(u.power > 0 for u in sampled_tangents.variables(factors_of(x))):
+            if x.power or any(u.power > 0 for u in gaussians(factors_of(x))):
                 raise unsupported(
                     _shown(x), "it is a function of what grows with the width", x.where,
                     "a multiplier or a variance that is smaller by that power",

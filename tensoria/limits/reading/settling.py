@@ -63,9 +63,11 @@ def _built(
 ) -> Node | Placed | None:
     """The tree put together again from its variables, as reading does, so that norms are seen; None if it can not."""
     if tree.operation == "variable":
-        return variables[tree.number]
+        variable: Node = variables[tree.number]
+        return variable
     if tree.operation == "scalar":
-        return scalars[tree.number]
+        known: Placed = scalars[tree.number]
+        return known
     if tree.operation == "literal":
         return number_as(float(tree.number))
     operands = [_built(f, of, variables, scalars, whole) for of in tree.operands]
