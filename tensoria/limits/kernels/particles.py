@@ -183,8 +183,7 @@ class Draw:
     def widest(self) -> int:
         """So many numbers has one point at most."""
         sizes = [math.prod(self.session.shape(x.sizes, run)) * self.counts[run] for x, run in self.variables]
-        most: int = max([1, *sizes])
-        return most
+        return int(max([1, *sizes]))
 
     def average(self, points: int) -> Array:
         """The mean over all points, in groups."""

@@ -93,8 +93,7 @@ class Slopes(Draw):
         counts = [self.counts[run] for run in self.mode[:2]]
         own = [sum(of) * m * count for of, m, count in zip(self.directions, inner, counts, strict=True)]
         pairs = counts[0] * (1 if self.aligned else counts[1])
-        most: int = max([super().widest, *own, pairs * members[0] * sum(self.directions[1])])
-        return most
+        return int(max([super().widest, *own, pairs * members[0] * sum(self.directions[1])]))
 
     def _summed(self, known: Known) -> Array:
         s, backend = self.session, self.session.backend

@@ -63,8 +63,8 @@ def _built(
 ) -> Node | Placed | None:
     """The tree put together again from its variables, as reading does, so that norms are seen; None if it can not."""
     if tree.operation == "variable":
-        variable: Node = variables[tree.number]
-        return variable
+        of: Node = variables[tree.number]
+        return of
     if tree.operation == "scalar":
         known: Placed = scalars[tree.number]
         return known
