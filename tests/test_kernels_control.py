@@ -70,7 +70,18 @@ def test_a_loop_of_a_known_number_of_steps_is_read() -> None:
 
         return tn.while_loop(more, body, (tn.asarray(1), tn.tanh(x[:, 0] @ U)))[1] @ v
 
+    def stored(x: Any, U: Any, W: Any, v: Any) -> Any:
+        """Vectors are looked up at the counter of the loop."""
+        inputs = tn.permute_dims(x, (1, 0, 2)) @ U
+
+        def body(state: Any) -> Any:
+            t, h = state
+            return t + 1, tn.tanh(h @ W + tn.squeeze(tn.take(inputs, tn.reshape(t, (1,)), axis=0), axis=0))
+
+        return tn.while_loop(lambda state: state[0] < 4, body, (tn.asarray(1), tn.tanh(inputs[0])))[1] @ v
+
     same(read(looped), read(recurrent))
+    same(read(stored), read(recurrent))
 
 
 @pytest.mark.parametrize("of", ["a number", "data", "a moment"])
@@ -158,3 +169,20 @@ def test_gated_layers_of_keras_have_the_kernel_of_wide_networks(kind: str) -> No
     # The readout is Gaussian, so its variance over networks is the kernel's; 4 standard errors, and 1/n.
     found = model.simulate(X[:2], width=128, seeds=100).nngp
     assert (abs(found.mean.reshape(2, 2) - kernel) < 4 * found.error.reshape(2, 2) + kernel.max() / 64).all()
+
+
+def test_rows_that_are_taken_are_those_of_an_embedding() -> None:
+    n, batch = tn.dim("n"), tn.dim("batch")
+    laws = {"E": Law(1.0, distribution="uniform"), "v": Law(1.0, -1)}  # type: ignore[arg-type]
+
+    def table(look: Callable[..., Any]) -> Any:
+        p = tn.trace(
+            lambda i, E, v: tn.relu(look(E, i)) @ v, np.array([0, 1]), np.ones((5, 4)), np.ones(4),
+            dynamic={"i": (batch,), "E": (None, n), "v": (n,)},
+        )  # fmt: skip
+        return tn.limits.analyse(p, widths=("n",), laws=laws).nngp(np.array([0, 3, 3])).array
+
+    found = table(lambda E, i: tn.take(E, i, axis=0))
+    np.testing.assert_array_equal(found, table(lambda E, i: E[i]))
+    # u uniform on (-sqrt 3, sqrt 3): E relu(u)^2 = 1/2, (E relu(u))^2 = 3/16.
+    np.testing.assert_allclose(found, np.where(np.array([[1, 0, 0], [0, 1, 1], [0, 1, 1]]), 1 / 2, 3 / 16), rtol=5e-3)

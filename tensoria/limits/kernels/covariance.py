@@ -348,10 +348,9 @@ class Covariance:
         return particles.expected(self, left, right, a, b, mode, self.points)
 
     def _sampled(self, group: Sequence[tuple[Node, int]]) -> None:
-        """Note that functions are computed by samples, and refuse what is not Gaussian."""
+        """Note that functions are computed by samples."""
         for x, _ in group:
             self.tiers[self.named(x)] = "D"
-            self.require_gaussian(x)
 
     def named(self, x: Node) -> str:
         """What a function is called where it is reported."""
@@ -421,15 +420,12 @@ class Covariance:
 
     def _single_mean(self, x: Node, run: int) -> Array:
         (g,) = x.variables  # type: ignore[attr-defined]
-        self.require_gaussian(g)
         return duals.mean(self.session.backend, _function(x), self.variance(g, run))
 
     def dual(self, x: Node, y: Node, mode: Mode) -> Array:
         """E[phi(u) psi(v)] of functions of one Gaussian vector each."""
         s = self.session
         u, v = (of.variables[0] if isinstance(of, Nonlin) else of for of in (x, y))
-        self.require_gaussian(u)
-        self.require_gaussian(v)
         c = self.of(u, v, mode)
         if c is None or u.power < 0 or v.power < 0:
             c = s.backend.reshape(s.number(0.0), (1,) * (self.session.lead(mode) + len(x.sizes) + len(y.sizes)))
@@ -461,28 +457,12 @@ class Covariance:
                 if name not in self.tiers:
                     self.tiers[name] = duals.tier(_function(of), _function(of))
 
-    def require_gaussian(self, x: Node) -> None:
-        """Raise unless everything that a family is made of is Gaussian.
-
-        Raises:
-            LimitError: a parameter's entries are not, and are summed over finitely many.
-        """
-        for g in particles.gaussians([x]):
-            if not g.gaussian:
-                names = ", ".join(sorted(g.sources))
-                raise unsupported(
-                    "a function of a vector that is not Gaussian",
-                    f"the entries of {names} are not normal, and sums of finitely many of them have no Gaussian limit",
-                    x.where, "tn.limits.expanded(tp, X).program.limit() takes their exact law by particles; laws= with "
-                    "normal entries, or analyse(..., gaussian=True), takes them as such",
-                )  # fmt: skip
-
     def _plain(self, x: Node, run: int) -> bool:
         """Whether a node is a function of one centred Gaussian vector, without other numbers."""
         if not _single(x):
             return False
         g = x.variables[0] if isinstance(x, Nonlin) else x
-        return not self._offset(g, run)
+        return g.gaussian and not self._offset(g, run)
 
 
 def _single(x: Node) -> bool:

@@ -15,8 +15,12 @@ from typing import Any, Final
 import numpy as np
 
 from tensoria.backend import Array
+from tensoria.limits.kernels.entries import same_entries
 from tensoria.limits.kernels.lattice import gaussian
 from tensoria.limits.kernels.session import Session
+from tensoria.limits.language.nonlinearity import traced
+from tensoria.limits.laws import Law
+from tensoria.limits.quantiles import quantile
 from tensoria.limits.reading.expressions import nonlinearity
 from tensoria.limits.reading.families import unsupported
 from tensoria.limits.reading.nodes import (
@@ -47,7 +51,7 @@ LIMIT: Final = 4096
 
 
 def gaussians(factors: Sequence[Node]) -> list[Node]:
-    """The Gaussian families that nodes are made of, and leaves that are not Gaussian, which have to be refused.
+    """The Gaussian families that nodes are made of, and parameters that are not, which keep their law.
 
     Several selections of one family, such as the positions of windows, are drawn as that family.
     """
@@ -95,6 +99,19 @@ def expected(of: Any, left: Sequence[Node], right: Sequence[Node], a: Node, b: N
     return Draw(of, left, right, a, b, mode).average(points)
 
 
+def _law(x: Node) -> Law:
+    of = x.of if isinstance(x, Gathered) else x
+    assert isinstance(of, Initial)
+    return of.law
+
+
+def _normal(session: Session, x: Node, y: Node, mode: Any) -> Array | None:
+    """The covariance of the normal variables that entries of parameters are functions of."""
+    if isinstance(x, (Initial, Gathered)) and isinstance(y, (Initial, Gathered)) and x.sources == y.sources:
+        return same_entries(session, x, y, mode)
+    return None
+
+
 class Draw:
     """One joint distribution, and functions of it."""
 
@@ -110,7 +127,7 @@ class Draw:
             self.variables += [(x, run) for x in gaussians(factors)]
         self.counts = {run: self.session.runs[run].count for run in self.runs}
         self.lengths = [math.prod(self.session.shape(x.sizes, run)) for x, run in self.variables]
-        own = [1 if self.aligned else self.counts[run] for _, run in self.variables]
+        own = [1 if self.aligned else self._examples(x, run) for x, run in self.variables]
         self.blocks = [n * m for n, m in zip(own, self.lengths, strict=True)]
         total = sum(self.blocks)
         if total > LIMIT:
@@ -130,26 +147,32 @@ class Draw:
         size = xp.sqrt(xp.where(values > 0, values, xp.zeros_like(values)))
         return xp.flip(vectors * xp.expand_dims(size, axis=-2), axis=-1)  # the directions of largest variance first
 
+    def _examples(self, x: Node, run: int) -> int:
+        """For how many examples a family is drawn: entries of a parameter are the same for all."""
+        return 1 if isinstance(x, Initial) and not x.gaussian and not x.fresh else self.counts[run]
+
     def _block(self, x: tuple[Node, int], y: tuple[Node, int]) -> Array:
         s, backend = self.session, self.session.backend
         (first, r), (second, q) = x, y
-        found = self.of.of(first, second, (r, q, self.aligned))
+        plain = first.gaussian and second.gaussian
+        mode = (r, q, self.aligned)
+        found = self.of.of(first, second, mode) if plain else _normal(s, first, second, mode)
         m, n = math.prod(s.shape(first.sizes, r)), math.prod(s.shape(second.sizes, q))
         if found is None or first.power < 0 or second.power < 0:
             found = s.number(0.0)
         means = self.of.mean(first, r), self.of.mean(second, q)
-        if means[0] is not None and means[1] is not None:
-            mode = (r, q, self.aligned)
+        if plain and means[0] is not None and means[1] is not None:
             one = s.beside(means[0], mode, 0, 0, len(second.sizes))
             found = found - one * s.beside(means[1], mode, 1, len(first.sizes), 0)
         shape = (*s.shape(first.sizes, r), *s.shape(second.sizes, q))
         if self.aligned:
             found = backend.xp.broadcast_to(found, (self.counts[r], *shape))
             return backend.reshape(found, (self.counts[r], m, n))
-        found = backend.xp.broadcast_to(found, (self.counts[r], self.counts[q], *shape))
-        found = backend.reshape(found, (self.counts[r], self.counts[q], m, n))
+        counts = self._examples(first, r), self._examples(second, q)
+        found = backend.xp.broadcast_to(found, (*counts, *shape))
+        found = backend.reshape(found, (*counts, m, n))
         found = backend.xp.permute_dims(found, (0, 2, 1, 3))
-        return backend.reshape(found, (self.counts[r] * m, self.counts[q] * n))
+        return backend.reshape(found, (counts[0] * m, counts[1] * n))
 
     @property
     def name(self) -> str:
@@ -203,9 +226,14 @@ class Draw:
         start = 0
         for (x, run), size in zip(self.variables, self.blocks, strict=True):
             part = drawn[..., start : start + size]
-            part = backend.reshape(part, (count, self.counts[run], *s.shape(x.sizes, run)))
+            examples = self.counts[run] if self.aligned else self._examples(x, run)
+            part = backend.reshape(part, (count, examples, *s.shape(x.sizes, run)))
             mean = self.of.mean(x, run)
-            known[id(x), run] = part if mean is None else part + xp.expand_dims(mean, axis=0)
+            entry = quantile(_law(x)) if not x.gaussian and x.power >= 0 else None
+            if entry is not None:
+                known[id(x), run] = traced(entry, 1, 0).evaluate(backend, [part])
+            else:
+                known[id(x), run] = part if mean is None else part + xp.expand_dims(mean, axis=0)
             start += size
         return known
 

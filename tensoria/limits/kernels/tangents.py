@@ -191,7 +191,6 @@ class Tangents:
             return {}
         self._require_sampled(a, b)
         for x in (*left, *right):
-            c.require_gaussian(x)
             c.tiers[c.named(x)] = "D"
         out: Powers = {}
         for power, tangents in by_power.items():
@@ -267,9 +266,7 @@ class Tangents:
                     x.where, "analyse the output before the function",
                 )  # fmt: skip
             out = []
-            for of in x.variables:
-                self.covariance.require_gaussian(of)
-            if not all(of.gaussian for of in x.variables):
+            if not all(_affine(of) for of in x.variables):
                 raise unsupported(
                     _shown(x), "the tangent kernel of a function of sums of functions over a finite axis is not there",
                     x.where, "tp.simulate(..., ntk=True) estimates it",
@@ -303,10 +300,17 @@ def _mixing(x: Node) -> bool:
     """Whether a family is more than a product of functions of one Gaussian member each."""
     return any(
         isinstance(of, Quadratic) or (isinstance(of, LINEAR) and not of.gaussian)
-        or (isinstance(of, Nonlin) and not all(v.gaussian for v in of.variables))
+        or (isinstance(of, Nonlin) and not all(_affine(v) for v in of.variables))
         or (isinstance(of, Nonlin) and sum(constant(v) is None for v in of.variables) > 1)
         for of in factors_of(x)
     )  # fmt: skip
+
+
+def _affine(x: Node) -> bool:
+    """Whether a family is Gaussian, or a linear combination of parameters that keep their law."""
+    if x.gaussian or isinstance(x, (Initial, Gathered)):
+        return True
+    return isinstance(x, LINEAR) and all(_affine(of) for of in x.below())
 
 
 def _shown(x: Node) -> str:
