@@ -48,6 +48,19 @@ def test_blocks_of_any_size_make_the_same_kernel(block: int) -> None:
     np.testing.assert_allclose(tp.ntk(MANY, block=block).array, tp.ntk(MANY).array, rtol=1e-12)
 
 
+def test_entries_of_parameters_make_no_block_smaller() -> None:
+    """Their covariances are the same for all examples; those of pixels are not."""
+    assert perceptron("relu", 1.5, 0.3, 1, inputs=64).block == 512
+
+    def pixels(x: Any, kernel: Any, v: Any) -> Any:
+        return tn.mean(tn.relu(x @ kernel), axis=1) @ v  # a vector for each of 64 pixels, and their mean
+
+    ones = [tn.asarray(np.ones(shape)) for shape in ((2, 64, 3), (3, 8), (8, 1))]
+    sizes: dict[str, Any] = {"x": ("batch", None, None), "kernel": (None, "n"), "v": ("n", None)}
+    p = tn.trace(pixels, *ones, dynamic=sizes)
+    assert tn.limits.analyse(p, widths=("n",), laws={"kernel": ONE, "v": ONE}).block == 2048 // 64
+
+
 def test_progress_tells_how_many_blocks_are_done(tp: Any, capsys: pytest.CaptureFixture[str]) -> None:
     seen: list[tuple[int, int]] = []
     tp.nngp(MANY, block=3, progress=lambda done, total: seen.append((done, total)))

@@ -248,8 +248,12 @@ def test_two_widths_do_not_tell_a_line_from_a_parabola() -> None:
 def test_widths_are_increasing_sizes(widths: Any) -> None:
     with pytest.raises(LimitError, match="two or more sizes in increasing order"):
         widened(nn_linear, (torch.ones(2, 3),), widths=widths)
-    with pytest.raises(LimitError, match="has one width"):
-        widened(3)
+
+
+@pytest.mark.parametrize("model", [3, nn.Linear(3, 3)])
+def test_a_model_instead_of_what_makes_it_has_one_width(model: Any) -> None:
+    with pytest.raises(LimitError, match=r"has one width.*\n.*a function of the width"):
+        widened(model, (torch.ones(2, 3),))
 
 
 def test_powers_are_found_and_told_from_what_is_none() -> None:

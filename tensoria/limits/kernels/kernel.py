@@ -20,7 +20,20 @@ from tensoria.limits.language.classification import Classification
 from tensoria.limits.prediction import Prediction, flow, posterior
 from tensoria.limits.reading.contractions import ancestry
 from tensoria.limits.reading.families import unsupported
-from tensoria.limits.reading.nodes import BATCH, Coordinate, Initial, MatMul, Matrix, Node, View
+from tensoria.limits.reading.nodes import (
+    BATCH,
+    Coordinate,
+    Detached,
+    Initial,
+    Map,
+    MatMul,
+    Matrix,
+    Node,
+    Place,
+    Scale,
+    Sum,
+    View,
+)
 from tensoria.limits.reading.reader import Reading
 from tensoria.limits.reading.telling import classified, in_order, told
 from tensoria.limits.scaling import powers
@@ -316,7 +329,12 @@ class InfiniteWidth:
     @cached_property
     def block(self) -> int:
         """How many examples are computed at a time if nobody says so: their covariances have at most 2^22 numbers."""
-        sizes = [[n for n in x.sizes if isinstance(n, int)] for x in in_order(self.reading)]
+        alike: set[Node] = set()
+        for x in in_order(self.reading):
+            linear = isinstance(x, (Sum, Scale, Map, Place, Detached)) and all(y in alike for y in x.below())
+            if linear or (isinstance(x, Initial) and not x.fresh):
+                alike.add(x)  # parameters: their covariance has one number for all examples
+        sizes = [[n for n in x.sizes if isinstance(n, int)] for x in in_order(self.reading) if x not in alike]
         members = max((math.prod(of) for of in sizes), default=1)
         return max(1, min(BLOCK, int(math.sqrt(ENTRIES) / max(members, 1))))
 
