@@ -217,7 +217,7 @@ class Unified:
 
     def _open_size(self, sizes: Sequence[Any], what: str) -> Any:
         """A size with open sizes of data in it, as a batch of heads: each coefficient is affine in the width."""
-        terms = [dict(size.terms) if isinstance(size, Dim) else {(): size} for size in sizes]
+        terms: list[dict[Any, int]] = [dict(size.terms) if isinstance(size, Dim) else {(): size} for size in sizes]
         if any(of.keys() != terms[0].keys() for of in terms):
             raise self._refused(f"{what} is {', '.join(map(str, sizes))}")
         parts = [
