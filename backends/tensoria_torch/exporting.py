@@ -104,6 +104,8 @@ def exported(
             _placed(made.graph, inside)
             for _ in range(3):
                 unknown = {node.target for node in made.graph.nodes if node.op == "call_function" and not _known(node)}
+                if not unknown:
+                    break
                 known = {**_further(), **torch.export.default_decompositions()}
                 table = {of: known[of] for of in unknown if of in known}
                 if not table:
