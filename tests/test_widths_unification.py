@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import tensoria as tn
-from tensoria.errors import LimitError
+from tensoria.errors import LimitError, PortingError
 from tensoria.limits.laws import Drawn, Law, law_of, power_law
 from tensoria.limits.widths import Widened, widened
 
@@ -281,3 +281,43 @@ def test_laws_are_checked() -> None:
                 {"variance": 1.0, "distribution": "constant"}):
         with pytest.raises(LimitError):
             Law(**bad)
+
+
+class Heads(nn.Module):
+    """PyTorch's attention, which merges examples and heads in one axis."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(n, n // 8, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        return self.attention(x, x, x, need_weights=False)[0]
+
+
+def test_sizes_are_affine_beside_open_sizes_of_data() -> None:
+    examples = lambda n: (torch.ones(3, 2, n),)  # noqa: E731
+    of = widened(Heads, examples, widths=(16, 32, 64), dynamic={"x": ("batch", None, None)})
+    shapes = {str(value.type.shape[0]) for value in of.program.values() if value.type.ndim == 4}
+    assert "batch" in shapes
+    assert any("n" in str(size) and "batch" in str(size) for made in of.program.instructions
+               for value in made.results for size in value.type.shape)  # fmt: skip
+
+
+def test_a_model_is_no_function_of_the_width() -> None:
+    for call in (widened, tn.limits.analyse):
+        with pytest.raises(LimitError, match="a Linear of torch has one width"):
+            call(nn.Linear(3, 4), (torch.ones(2, 3),))
+
+
+def test_widths_that_do_not_fit_are_refused_with_the_line(capfd: pytest.CaptureFixture[str]) -> None:
+    class Wrong(nn.Module):
+        def __init__(self, n: int) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(5, n), nn.Linear(64, 1)
+
+        def forward(self, x: Any) -> Any:
+            return self.b(self.a(x))
+
+    with pytest.raises(PortingError, match=r"at the width 128: .*, at .*test_widths_unification.py:\d+"):
+        tn.limits.analyse(Wrong, (torch.ones(2, 5),))
+    assert "Traceback" not in capfd.readouterr().err  # PyTorch would print its own frames, three times

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 import operator
+import os
 import re
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+import tensoria
 from tensoria.errors import PortingError, TensoriaError
 from tensoria.programs.captured import Dynamic
 from tensoria.programs.dimensions import Dim
@@ -92,7 +96,7 @@ def exported(
     positional = tuple(list(large.values())[: len(args)])
     named = {name: large[name] for name in kwargs}
     try:
-        with warnings.catch_warnings(), kept_whole():
+        with warnings.catch_warnings(), kept_whole(), _without_log():
             warnings.simplefilter("ignore")
             made = torch.export.export(module, positional, named, strict=False, dynamic_shapes=shapes)
             _keep_gradient_guards(made.graph_module)
@@ -114,8 +118,32 @@ def exported(
     except Exception as error:
         first = str(error).strip().split("\n")[0]
         what = f"PyTorch does not export {type(module).__name__}: {type(error).__name__}: {first}"
-        raise PortingError(what) from error
+        raise PortingError(what.rstrip(".") + _line_of(error)) from error
     return made
+
+
+def _line_of(error: Exception) -> str:
+    """The last line of a model's own code that an error went through, if there is one."""
+    ours = (os.path.dirname(torch.__file__), os.path.dirname(tensoria.__file__), os.path.dirname(__file__))
+    library = os.path.dirname(os.__file__)
+    own = [
+        f"{of.filename}:{of.lineno}" for of in traceback.extract_tb(error.__traceback__)
+        if not of.filename.startswith((*ours, "<"))
+        and ("site-packages" in of.filename or not of.filename.startswith(library))
+    ]  # fmt: skip
+    return f", at {own[-1]}" if own else ""
+
+
+@contextlib.contextmanager
+def _without_log() -> Iterator[None]:
+    """A block in which PyTorch does not print what it raises anyway, with all frames of its own."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def open_axes(dynamic: Dynamic, given: Mapping[str, Any]) -> Iterator[tuple[str, Any, Sequence[Any]]]:

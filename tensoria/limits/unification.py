@@ -16,7 +16,7 @@ import numpy as np
 from tensoria.errors import LimitError
 from tensoria.limits.laws import power_law
 from tensoria.programs.base import BaseProgram
-from tensoria.programs.dimensions import Dim, dim
+from tensoria.programs.dimensions import Dim, dim, product
 from tensoria.programs.program import Program
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Source, Type, Value
 
@@ -210,7 +210,7 @@ class Unified:
         if all(size == first for size in sizes):
             return first
         if any(isinstance(size, Dim) for size in sizes):
-            raise self._refused(f"{what} is {', '.join(map(str, sizes))}")
+            return self._open_size(sizes, what)
         slope = Fraction(sizes[1] - first) / (self.counts[1] - self.counts[0])
         rest = first - slope * self.counts[0]
         listed = ", ".join(f"{size} at {n}" for size, n in zip(sizes, self.widths, strict=True))
@@ -227,6 +227,17 @@ class Unified:
             self.unit = unit
             return first
         return int(slope) * self.symbol + int(rest)
+
+    def _open_size(self, sizes: Sequence[Any], what: str) -> Any:
+        """A size with open sizes of data in it, as a batch of heads: each coefficient is affine in the width."""
+        terms: list[dict[Any, int]] = [dict(size.terms) if isinstance(size, Dim) else {(): size} for size in sizes]
+        if any(of.keys() != terms[0].keys() for of in terms):
+            raise self._refused(f"{what} is {', '.join(map(str, sizes))}")
+        parts = [
+            product((self._size([of[monomial] for of in terms], what), Dim([(monomial, 1)]) if monomial else 1))
+            for monomial in terms[0]
+        ]
+        return sum(parts[1:], parts[0])
 
     def _scalar(self, numbers: Sequence[Any], position: int | str | None) -> None:
         """A number that is c n^e."""

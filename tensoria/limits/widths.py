@@ -32,7 +32,7 @@ from tensoria.programs.program import Program
 from tensoria.programs.trace import trace
 from tensoria.programs.types import Value
 
-__all__ = ["SYMBOL", "Widened", "widened"]
+__all__ = ["SYMBOL", "Widened", "refuse_model", "widened"]
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,7 @@ def widened(
         raise LimitError(
             f"a {type(make_model).__name__} has one width.", legal="a function of the width that makes the model"
         )
+    refuse_model(make_model)
     numbers = _checked_widths(widths)
     captures = [_captured(make_model, args, kwargs, n, dynamic) for n in numbers]
     unit = 1
@@ -204,6 +205,19 @@ def widened(
         trained=captures[0].trained,
         rigid=captures[0].rigid,
     )
+
+
+def refuse_model(make_model: Any) -> None:
+    """See that what makes models is no model, which could be called with a number as well.
+
+    Raises:
+        LimitError: it is one.
+    """
+    if (known := _backend_of(make_model)) is not None:
+        raise LimitError(
+            f"a {type(make_model).__name__} of {known.name} has one width.",
+            legal="a function of the width that makes the model, as lambda n: ...",
+        )
 
 
 def _checked_widths(widths: Sequence[Any]) -> tuple[int, ...]:
