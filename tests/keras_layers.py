@@ -254,7 +254,8 @@ OPEN = frozenset((
 """Layers of one tensor whose inner axes may stay open, and that compute something of their sizes."""
 REFUSED = {
     "StringLookup": "table", "TextVectorization": "text", "Hashing": "text", "IntegerLookup": "table",
-"Resizing-lanczos3": "ScaleAndTranslate",
+    "Resizing-lanczos3": "ScaleAndTranslate", "UpSampling2D-lanczos5": "ScaleAndTranslate",
+    "HashedCrossing": "SparseCross",
     "Resizing-antialias": "ScaleAndTranslate",
 }  # fmt: skip
 """Layers that are not ported, and what the refusal says."""
