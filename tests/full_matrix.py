@@ -1,9 +1,9 @@
 """Everything that every run of the tests has no time for, by one command, as a table.
 
-`python tests/full_matrix.py` runs all real architectures, trained too, on every backend, and prints a line for each
-model and test: the table in docs/porting.md comes from it. `python tests/full_matrix.py limits` runs all tests of
-infinite width and of muP, and prints a line for each file: the table in docs/limits.md. Further arguments are pytest's
-(`-k llama`).
+`python tests/full_matrix.py` runs all real architectures, trained too, and all layers of Keras on every backend, and
+prints a line for each model and test: the tables in docs/porting.md come from it. `python tests/full_matrix.py limits`
+runs all tests of infinite width and of muP, and prints a line for each file: the table in docs/limits.md. Further
+arguments are pytest's (`-k llama`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ LIMITS = ("test_widths_*.py", "test_limits_*.py", "test_kernels_*.py", "test_mup
 class Models:
     """For each model and test the outcome on every backend, as pytest reports it."""
 
-    files = ("test_porting_transformers.py", "test_porting_generation.py")
+    files = (
+        "test_porting_transformers.py",
+        "test_porting_generation.py",
+        "test_porting_tensorflow.py",
+        "test_porting_keras_layers.py",
+    )
 
     def __init__(self) -> None:
         self.rows: dict[str, list[str]] = {}
@@ -35,9 +40,11 @@ class Models:
         found = CASE.search(report.nodeid)
         if found is None or (report.when != "call" and report.passed):
             return
-        backend, _, name = found[2].partition("-")
+        parts = found[2].split("-")
+        backend = next((part for part in parts if part in BACKENDS), "")
+        name = "-".join(part for part in parts if part != backend)
         self.failed += report.failed
-        outcome = f"{backend} {report.outcome} {report.duration:.1f} s"
+        outcome = f"{backend} {report.outcome} {report.duration:.1f} s".strip()
         self.rows.setdefault(f"{name}: {found[1].removeprefix('test_').replace('_', ' ')}", []).append(outcome)
 
     def lines(self) -> list[str]:
