@@ -155,23 +155,30 @@ limits.expectation.duals limits.expectation.exact limits.expectation.particles
 limits.expectation.*
 limits.outer limits.simulation limits.variables
 limits.theorem
-limits.tensor_program
-limits.amp limits.spectra limits.mean_field limits.training
+limits.quantiles limits.tensor_program
+limits.amp limits.spectra limits.mean_field limits.training.tape
+limits.training limits.training.optimizers limits.training.scaling
+limits.training.kernel_regime
+limits.training.unrolled
 limits.tracing
 limits.reading.expressions
 limits.reading.nodes
 limits.reading.families
-limits.reading.axes
+limits.reading.components
+limits.reading.settling limits.reading.axes
 limits.reading.reader
 limits.reading.rules limits.reading.telling
 limits.reading.contractions
 limits.reading.movements
 limits.reading.reductions
 limits.reading.images
+limits.reading.control
 limits.reading
 limits.kernels limits.prediction limits.empirical
 limits.kernels.session limits.kernels.progress
-limits.kernels.entries limits.kernels.norms limits.kernels.particles
+limits.kernels.entries limits.kernels.norms limits.kernels.lattice
+limits.kernels.norm_tangents limits.kernels.particles
+limits.kernels.sampled_tangents
 limits.kernels.covariance
 limits.kernels.tangents
 limits.kernels.kernel

@@ -246,14 +246,7 @@ def test_the_tangents_of_a_function_of_the_output_are_random() -> None:
     assert "random" in message
 
 
-def test_an_input_layer_that_is_not_gaussian_has_another_limit() -> None:
-    uniform = {"U": Law(1.0, distribution="uniform")}
-    message = refused(lambda x, U, v: tn.relu(x @ U) @ v, uniform)
-    assert "not normal" in message
-    assert "gaussian=True" in message
-
-
-def test_pytorchs_default_input_layer_is_refused_or_taken_as_gaussian() -> None:
+def test_pytorchs_default_input_layer_keeps_its_law_unless_it_is_taken_as_gaussian() -> None:
     torch = pytest.importorskip("torch")
 
     def make(n: int) -> Any:
@@ -263,19 +256,42 @@ def test_pytorchs_default_input_layer_is_refused_or_taken_as_gaussian() -> None:
     example = (torch.tensor(X),)
     tp = tn.limits.analyse(make, example)
     assert "0.weight" in str(tp)
-    for call in (lambda: tp.nngp(X), lambda: tp.ntk(X, width=64), lambda: tp.nngp(X, diagonal=True)):
-        with pytest.raises(LimitError, match=r"0\.bias.* not normal|0\.weight.* not normal"):
-            call()
-    taken = tn.limits.analyse(make, example, gaussian=True)
+    assert any("universality" in note for note in tp.notes())
+    rng, count = np.random.default_rng(0), 1_000_000
+
+    def tanh(relu: Any) -> Any:
+        z = np.linalg.cholesky(relu / 3) @ rng.normal(size=(2, count))
+        return np.tanh(z) @ np.tanh(z).T / count / 3
+
     # Uniform on (-1/sqrt(4), 1/sqrt(4)) has the variance 1/12; hidden layers have 1/(3 n), their biases vanish.
+    h = np.maximum(X @ rng.uniform(-0.5, 0.5, (4, count)) + rng.uniform(-0.5, 0.5, count), 0)
+    np.testing.assert_allclose(tp.nngp(X).array, tanh(h @ h.T / count), rtol=0.01)
+    np.testing.assert_allclose(tp.nngp(X, diagonal=True).array, tp.nngp(X).array.diagonal(), rtol=0.01)
+    np.testing.assert_allclose(tp.nngp(X, X[:1]).array, tp.nngp(X).array[:, :1], rtol=0.01)
+    taken = tn.limits.analyse(make, example, gaussian=True)
     given = np.array([[q if i == j else X[0] @ X[1] for j, q in enumerate((X[i] ** 2).sum() for i in (0, 1))]
                       for i in (0, 1)]) / 12 + 1 / 12  # fmt: skip
     size = np.sqrt(np.outer(given.diagonal(), given.diagonal()))
     angle = np.arccos(np.clip(given / size, -1, 1))
     relu = size * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
-    z = np.linalg.cholesky(relu / 3) @ np.random.default_rng(0).normal(size=(2, 1_000_000))
-    np.testing.assert_allclose(taken.nngp(X).array, np.tanh(z) @ np.tanh(z).T / 1e6 / 3, rtol=0.01)
-    assert any("universality" in note for note in tp.notes())
+    np.testing.assert_allclose(taken.nngp(X).array, tanh(relu), rtol=0.01)
+
+
+def test_the_tangent_kernel_keeps_the_law_of_an_input_layer() -> None:
+    """One hidden layer: E phi'(x u) phi'(y u) x y + E phi phi, with u uniform, beside an integral on a grid."""
+    n, batch = tn.dim("n"), tn.dim("batch")
+    sizes = {"x": (batch, None), "U": (None, n), "v": (n,)}
+    ones = np.ones((2, 2)), np.ones((2, 4)), np.ones(4)
+    p = tn.trace(lambda x, U, v: tn.tanh(x @ U) @ v / root(v.shape[0]), *ones, dynamic=sizes)
+    laws = {"U": Law(1.0, distribution="uniform"), "v": ONE}
+    tp = tn.limits.analyse(p, widths=("n",), laws=laws)
+    x = X[:, :2]
+    u = 3**0.5 * (2 * (np.arange(1000) + 0.5) / 1000 - 1)
+    h = np.tanh(x[:, 0, None, None] * u[:, None] + x[:, 1, None, None] * u).reshape(2, -1)
+    slopes = 1 - h**2
+    expected = (h @ h.T + (slopes @ slopes.T) * (x @ x.T)) / h.shape[1]
+    np.testing.assert_allclose(tp.ntk(x).array, expected, rtol=2e-3)
+    np.testing.assert_allclose(tp.ntk(x, diagonal=True).array, expected.diagonal(), rtol=2e-3)
 
 
 def test_functions_of_matrices_are_refused() -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import tensoria as tn
-from tensoria.errors import LimitError
 from tensoria.limits.laws import Law
 
 torch = pytest.importorskip("torch")
@@ -27,9 +26,9 @@ RECURRENT = {"net.weight_ih*": Law(0.5), "net.weight_hh*": READOUT, "net.bias*":
 class Pooled(nn.Module):  # type: ignore[misc]
     """A convolution, the largest of each window, and the mean over positions."""
 
-    def __init__(self, n: int, window: int, padding: int, groups: int = 1) -> None:
+    def __init__(self, n: int, window: int, padding: int) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(2, n, 2, padding=1, groups=groups)
+        self.stem = nn.Conv2d(2, n, 2, padding=1)
         self.pool = nn.MaxPool2d(window, stride=2, padding=padding)
         self.readout = nn.Linear(n, OUTPUTS, bias=False)
         self.double()
@@ -41,10 +40,10 @@ class Pooled(nn.Module):  # type: ignore[misc]
 class Recurrent(nn.Module):  # type: ignore[misc]
     """The last state of a recurrent layer of PyTorch."""
 
-    def __init__(self, n: int, kind: str) -> None:
+    def __init__(self, n: int, kind: str, outputs: int = OUTPUTS) -> None:
         super().__init__()
         self.net = getattr(nn, kind)(3, n, batch_first=True)
-        self.readout = nn.Linear(n, OUTPUTS, bias=False)
+        self.readout = nn.Linear(n, outputs, bias=False)
         self.double()
 
     def forward(self, x: Any) -> Any:
@@ -77,7 +76,39 @@ def test_gates_of_recurrent_layers_are_those_of_wide_networks(kind: str) -> None
     assert distance(analysed(lambda n: Recurrent(n, kind), SEQUENCES), SEQUENCES, 128, 40) < 4
 
 
-def test_convolutions_in_groups_are_refused_with_their_reason() -> None:
-    with pytest.raises(LimitError, match="a convolution in 2 groups: its matrix is made of blocks") as error:
-        analysed(lambda n: Pooled(n, 2, 0, groups=2), IMAGES)
-    assert "groups=1" in str(error.value)
+@pytest.mark.parametrize("kind", ["GRU", "LSTM"])
+def test_tangents_of_gates_are_those_of_wide_networks(kind: str) -> None:
+    tp = analysed(lambda n: Recurrent(n, kind, outputs=2), SEQUENCES)
+    tp.points = 1 << 13
+    found = tp.simulate(SEQUENCES, width=96, seeds=16, ntk=True)
+    assert found.ntk.distance(tp.ntk(SEQUENCES, width=96).array) < 4
+
+
+def maximum(x: Any, a: Any, v: Any) -> Any:
+    return tn.max(x @ a, axis=1) @ v
+
+
+def rectified(x: Any, a: Any, v: Any) -> Any:
+    h = tn.relu(x @ a)
+    return tn.relu(h[:, 0] - h[:, 1] * h[:, 2]) @ v
+
+
+def gated(x: Any, a: Any, v: Any) -> Any:
+    h = x @ a
+    return (tn.tanh(h[:, 0] + h[:, 1]) * tn.mean(tn.relu(h), axis=1)) @ v
+
+
+@pytest.mark.parametrize("function", [maximum, rectified, gated])
+def test_standard_errors_cover_what_many_points_find(function: Any) -> None:
+    ones = [tn.asarray(np.ones(shape)) for shape in ((2, 3, 3), (3, 8), (8,))]
+    program = tn.trace(function, *ones, dynamic={"x": ("batch", None, None), "a": (None, "n"), "v": ("n",)})
+    tp = tn.limits.analyse(program, widths=("n",), laws={"a": Law(1.0), "v": READOUT})
+    x = np.random.default_rng(3).normal(size=(4, 3, 3))
+    tp.points = 1 << 18
+    exact = tp.nngp(x).array
+    far = max(tp.errors.values())
+    for points in (1 << 10, 1 << 12, 1 << 14):
+        tp.points = points
+        away = np.abs(tp.nngp(x).array - exact).max()
+        (error,) = tp.errors.values()
+        assert away < 4 * np.hypot(error, far)

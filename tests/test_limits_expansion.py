@@ -99,3 +99,57 @@ def test_what_has_no_vector_of_its_own_is_refused() -> None:
 
     with pytest.raises(LimitError, match="the output, it is a number that is known in the limit"):
         tn.limits.expanded(analysed(twice, "UWv"), X)
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "truncated normal"])
+def test_an_input_layer_keeps_its_law_in_kernels_too(distribution: str) -> None:
+    """A sum of two entries is not Gaussian: beside an integral over both, on a grid of midpoints."""
+    n, batch = tn.dim("n"), tn.dim("batch")
+    sizes = {"x": (batch, None), "U": (None, n), "v": (n,)}
+    p = tn.trace(lambda x, U, v: tn.abs(x @ U) @ v, np.ones((3, 2)), np.ones((2, 4)), np.ones(4), dynamic=sizes)
+    law = Law(0.5, distribution=distribution)
+    model = tn.limits.analyse(p, widths=("n",), laws={"U": law, "v": LAWS["v"]})
+    found = tn.limits.expanded(model, X)
+    limit = found.program.limit(particles=2**17)
+    u = (np.arange(2000) + 0.5) / 2000
+    if distribution == "uniform":
+        entries, weights = 0.5**0.5 * 3**0.5 * (2 * u - 1), np.ones(2000) / 2000
+    else:
+        weights = np.exp(-0.5 * (4 * u - 2) ** 2)
+        weights /= weights.sum()
+        entries = (4 * u - 2) * (0.5 / (weights @ (4 * u - 2) ** 2)) ** 0.5
+    h = abs(X[:, 0, None, None] * entries[:, None] + X[:, 1, None, None] * entries)
+    exact = np.einsum("iab,jab,a,b->ij", h, h, weights, weights, optimize=True)
+    for i in range(3):
+        for j in range(i, 3):
+            e = limit.covariance(found.outputs[0][i], found.outputs[0][j])
+            assert abs(float(e) - exact[i, j]) < 4 * e.error + 1e-6
+    np.testing.assert_allclose(model.nngp(X).array, exact, atol=4 * max(model.errors.values()))
+    normal = tn.limits.analyse(p, widths=("n",), laws={"U": Law(0.5), "v": LAWS["v"]}).nngp(X).array
+    np.testing.assert_allclose(np.diag(exact), np.diag(normal), rtol=1e-5)  # the square of a modulus sees the variance
+    assert abs(exact - normal).max() > 1e-3
+
+
+def test_a_dropout_mask_is_written_out_for_every_example() -> None:
+    def net(x: Any, U: Any, mask: Any, v: Any) -> Any:
+        return tn.relu(tn.relu(x @ U) * mask) @ v
+
+    n, batch = tn.dim("n"), tn.dim("batch")
+    sizes = {"x": (batch, None), "U": (None, n), "mask": (batch, n), "v": (n,)}
+    p = tn.trace(net, np.ones((3, 2)), np.ones((2, 4)), np.ones((3, 4)), np.ones(4), dynamic=sizes)
+    mask = Law(0.25, distribution="mask", mean=1.0)  # 1.25 with the probability 0.8, else 0
+    model = tn.limits.analyse(p, widths=("n",), laws={"U": LAWS["U"], "v": LAWS["v"], "mask": mask}, frozen=("mask",))
+    found = tn.limits.expanded(model, X)
+    limit = found.program.limit(particles=2**16, quadrature=2)
+    plain = analysed(lambda x, U, v: tn.relu(x @ U) @ v, "Uv").nngp(X).array
+    # A positive factor goes through relu; E mask = 1, E mask^2 = 1.25 where an example meets itself.
+    for i in range(3):
+        for j in range(i, 3):
+            e = limit.covariance(found.outputs[0][i], found.outputs[0][j])
+            assert abs(float(e) - plain[i, j] * (1.25 if i == j else 1)) < max(1e-9, 4 * e.error)
+    drawn = mask.sample(8, (100_000,), np.random.default_rng(0))
+    assert set(np.unique(drawn)) == {0, 1.25}
+    assert drawn.mean() == pytest.approx(1, abs=0.01)
+    assert model.classify() is not None
+    with pytest.raises(LimitError, match="a mask has a mean"):
+        Law(0.25, distribution="mask")

@@ -185,7 +185,10 @@ def test_the_standard_parametrization_with_a_small_rate_is_a_kernel() -> None:
     assert large.kind == "unstable"
     assert large.r == 0  # min(1/2, 1/2) + 1/2 - 1 + min(1, 0)
     assert [str(of) for of in large.violated] == [
-        "2 a_3 + c >= 1: violated (difference -1/2)", "a_3 + b_3 + r >= 1: violated (difference -1/2)"
+        "2 a_3 + c >= 1: violated (difference -1/2); the change of the output by the readout's own updates: "
+        "diverges like n^1/2",
+        "a_3 + b_3 + r >= 1: violated (difference -1/2); the change of the output by all other updates: diverges like "
+        "n^1/2",
     ]  # fmt: skip
     smaller = dichotomy(Parametrization(a, b, (2, 2, 2)))  # type: ignore[arg-type]
     assert smaller.kind == "trivial"

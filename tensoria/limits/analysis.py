@@ -92,7 +92,8 @@ def analyse(
             found, laws={k: replace(v, distribution="normal") if not v.constant else v for k, v in found.laws.items()}
         )
     reading = read(found, RULES, batch_symbol(found))
-    names = tuple(reading.parameters)
+    held = frozenset(found.program.parameters) - (found.trained or frozenset(found.program.parameters))
+    names = tuple(name for name in reading.parameters if name not in held)  # buffers are not trained
     still = {name for name in names for wanted in frozen if fnmatch.fnmatch(name, wanted)}
     example = tuple(args) if args and not callable(args) and not kwargs else None
     return Analysis(reading, tuple(name for name in names if name not in still), example=example)

@@ -22,6 +22,7 @@ from tensoria.limits.kernels.kernel import InfiniteWidth
 from tensoria.limits.kernels.session import Session
 from tensoria.limits.language.dimensions import Dimension
 from tensoria.limits.language.instructions import Matrix, Vector
+from tensoria.limits.quantiles import quantile
 from tensoria.limits.reading.expressions import nonlinearity
 from tensoria.limits.reading.nodes import (
     Constant,
@@ -73,7 +74,7 @@ def expanded(model: InfiniteWidth, data: Any) -> Expansion:
         data: the inputs, as for its kernels.
 
     Raises:
-        LimitError: an output diverges, a random mask is inside, or there would be too many vectors.
+        LimitError: an output diverges, or there would be too many vectors.
     """
     session, _ = model._session(data, None, float64, "numpy")
     writer = _Writer(session)
@@ -156,28 +157,26 @@ class _Writer:
 
 
 def _initial(writer: _Writer, x: Initial) -> Members:
-    if x.fresh:
-        raise LimitError(f"unsupported: {x.name}, entries of its own for every example are no vector of the program.")
-    if x.law.universal and x.power >= 0:
-        raise LimitError(
-            f"{x.name} has the law {x.law}: a vector's entries stay what they are, and are not Gaussian.",
-            legal=f'laws={{"{x.name}": tn.limits.Law(...)}}',
-        )
-    out = np.empty((1, *writer.shape(x)), dtype=object)
-    for at in np.ndindex(out.shape[1:]):
-        free = iter(at)
+    # Entries that are every example's own (a dropout mask's) are a vector for each.
+    out = np.empty((writer.session.runs[0].count if x.fresh else 1, *writer.shape(x)), dtype=object)
+    for at in np.ndindex(out.shape):
+        free = iter(at[1:])
         position = tuple(next(free) if n is None else n for n in x.fixed)
-        out[(0, *at)] = _entries(writer, x, position)
+        out[at] = _entries(writer, x, (at[0], *position) if x.fresh else position)
     return out
 
 
 def _entries(writer: _Writer, x: Initial, position: tuple[int, ...]) -> Vector | None:
     key = (x.name, position)
     if key not in writer._initial:
-        law = x.law
+        law, program = x.law, writer.program
         variance = 0.0 if law.mean and law.exponent < 0 else law.variance
         name = f"{x.name}{list(position) if position else ''}"
-        made = writer.program.vector(name, mean=law.mean, variance=variance) if law.mean or variance else None
+        function = quantile(law) if variance and x.power >= 0 else None
+        if function is not None:  # entries that stay what they are, as a function of Gaussian ones
+            made: Vector | None = program.nonlin(function, program.vector(f"{name} as normal"), name=name)
+        else:
+            made = program.vector(name, mean=law.mean, variance=variance) if law.mean or variance else None
         writer._initial[key] = made
     return writer._initial[key]
 

@@ -21,8 +21,8 @@ from tensoria.errors import LimitError
 
 __all__ = ["DISTRIBUTIONS", "Drawn", "Law", "chosen", "law_of", "power_law"]
 
-DISTRIBUTIONS: Final = ("normal", "uniform", "truncated normal", "constant")
-"""The distributions that entries have: independent ones, or all entries equal."""
+DISTRIBUTIONS: Final = ("normal", "uniform", "truncated normal", "mask", "constant")
+"""The distributions that entries have: independent ones (a mask's are 0 or one number), or all entries equal."""
 CUT: Final = 0.8796256610342398
 """The standard deviation of a normal variable that is cut at two of its own."""
 
@@ -72,6 +72,11 @@ class Law:
             object.__setattr__(self, "distribution", "constant")
         if self.distribution == "constant" and self.variance:
             raise LimitError("a constant has the variance 0.", legal="tn.limits.Law(0.0, mean=...)")
+        if self.distribution == "mask" and (not self.mean or self.exponent):
+            raise LimitError(
+                "a mask has a mean, and does not depend on the width.",
+                legal='Law((1 - p) / p, distribution="mask", mean=1.0), which is 1/p with the probability p',
+            )
         object.__setattr__(self, "exponent", Fraction(self.exponent) if self.variance else Fraction(0))
 
     @property
@@ -84,6 +89,16 @@ class Law:
         """Whether a limit holds for these entries by universality only: they are random and not Gaussian."""
         return self.distribution not in ("normal", "constant")
 
+    @property
+    def mask(self) -> tuple[float, float]:
+        """Of a mask the number that entries are if they are not 0, and its probability.
+
+        >>> Law(0.25, distribution="mask", mean=1.0).mask
+        (1.25, 0.8)
+        """
+        value = (self.mean**2 + self.variance) / self.mean
+        return value, self.mean / value
+
     def at(self, n: int) -> Drawn:
         """The law at one width."""
         return Drawn(self.distribution, self.mean, self.variance * n ** float(self.exponent))
@@ -95,6 +110,9 @@ class Law:
             return np.full(tuple(shape), self.mean)
         if self.distribution == "uniform":
             return self.mean + scale * math.sqrt(3) * random.uniform(-1, 1, tuple(shape))
+        if self.distribution == "mask":
+            value, kept = self.mask
+            return value * (random.uniform(0, 1, tuple(shape)) < kept)
         found = random.standard_normal(tuple(shape))
         if self.distribution == "truncated normal":
             while (far := np.abs(found) > 2).any():
@@ -108,7 +126,7 @@ class Law:
         power = f" n^{self.exponent}" if self.exponent else ""
         mean = f", mean {self.mean:g}" if self.mean else ""
         return f"{self.distribution}, variance {self.variance:g}{power}{mean}" + (
-            " (normal by universality)" if self.universal else ""
+            " (normal by universality)" if self.universal and self.distribution != "mask" else ""
         )
 
 

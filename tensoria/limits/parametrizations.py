@@ -20,6 +20,9 @@ __all__ = ["NAMED", "Condition", "Dichotomy", "Parametrization", "dichotomy", "n
 
 Exponent: TypeAlias = Fraction | int | str
 HALF, ONE, ZERO = Fraction(1, 2), Fraction(1), Fraction(0)
+FEATURES: Final = "the change of hidden features"
+OWN: Final = "the change of the output by the readout's own updates"
+OTHERS: Final = "the change of the output by all other updates"
 
 
 @dataclass(frozen=True)
@@ -86,20 +89,32 @@ class Condition:
         text: as the theorem states it.
         value: the left side minus the right side.
         relation: ">=", "=", or "<=".
+        what: what is of the size n^-value (or n^value, with the sign 1), and of order 1 at equality.
+        sign: of that power.
     """
 
     name: str
     text: str
     value: Fraction
     relation: str
+    what: str
+    sign: int = -1
 
     @property
     def holds(self) -> bool:
         """Whether it holds."""
         return {">=": self.value >= 0, "=": self.value == 0, "<=": self.value <= 0}[self.relation]
 
+    @property
+    def effect(self) -> str:
+        """What diverges, vanishes, or stays."""
+        power = self.sign * self.value
+        if not power:
+            return f"{self.what}: of order 1"
+        return f"{self.what}: {'diverges' if power > 0 else 'vanishes'} like n^{power}"
+
     def __str__(self) -> str:
-        return f"{self.text}: {'holds' if self.holds else 'violated'} (difference {self.value})"
+        return f"{self.text}: {'holds' if self.holds else 'violated'} (difference {self.value}); {self.effect}"
 
 
 @dataclass(frozen=True)
@@ -182,11 +197,12 @@ def dichotomy(parametrization: Parametrization) -> Dichotomy:
 
 def _initial(p: Parametrization) -> list[Condition]:
     last = p.hidden
-    found = [Condition("initial", "a_1 + b_1 = 0", p.a[0] + p.b[0], "=")]
+    found = [Condition("initial", "a_1 + b_1 = 0", p.a[0] + p.b[0], "=", "the first layer's activation")]
     for layer in range(1, last):
-        found.append(Condition("initial", f"a_{layer + 1} + b_{layer + 1} = 1/2", p.a[layer] + p.b[layer] - HALF, "="))
-    name = f"a_{last + 1} + b_{last + 1} >= 1/2"
-    return [*found, Condition("initial", name, p.a[last] + p.b[last] - HALF, ">=")]
+        text, size = f"a_{layer + 1} + b_{layer + 1} = 1/2", p.a[layer] + p.b[layer] - HALF
+        found.append(Condition("initial", text, size, "=", f"layer {layer + 1}'s activation"))
+    text = f"a_{last + 1} + b_{last + 1} >= 1/2"
+    return [*found, Condition("initial", text, p.a[last] + p.b[last] - HALF, ">=", "the output at initialisation")]
 
 
 def _sgd(p: Parametrization) -> Dichotomy:
@@ -203,13 +219,13 @@ def _sgd(p: Parametrization) -> Dichotomy:
     r = min(a_out + b_out, 2 * a_out + c) + c - 1 + least
     n = last + 1
     training = [
-        Condition("training", "r >= 0", r, ">="),
-        Condition("training", f"2 a_{n} + c >= 1", 2 * a_out + c - 1, ">="),
-        Condition("training", f"a_{n} + b_{n} + r >= 1", a_out + b_out + r - 1, ">="),
+        Condition("training", "r >= 0", r, ">=", FEATURES),
+        Condition("training", f"2 a_{n} + c >= 1", 2 * a_out + c - 1, ">=", OWN),
+        Condition("training", f"a_{n} + b_{n} + r >= 1", a_out + b_out + r - 1, ">=", OTHERS),
     ]
     nontrivial = (
-        Condition("nontrivial", f"2 a_{n} + c = 1", 2 * a_out + c - 1, "="),
-        Condition("nontrivial", f"a_{n} + b_{n} + r = 1", a_out + b_out + r - 1, "="),
+        Condition("nontrivial", f"2 a_{n} + c = 1", 2 * a_out + c - 1, "=", OWN),
+        Condition("nontrivial", f"a_{n} + b_{n} + r = 1", a_out + b_out + r - 1, "=", OTHERS),
     )
     return Dichotomy(p, (*_initial(p), *training), r, nontrivial)
 
@@ -224,20 +240,25 @@ def _entrywise(p: Parametrization) -> Dichotomy:
     r = min(parts)
     faithful = [
         Condition("faithful", f"d_{layer + 1} = a_{layer + 1} + a_{n} + b_{n}",
-                  p.d[layer] - p.a[layer] - a_out - b_out, "=")
+                  p.d[layer] - p.a[layer] - a_out - b_out, "=", f"the gradient that layer {layer + 1}'s Q sees", 1)
         for layer in range(last)
     ]  # fmt: skip
-    faithful.append(Condition("faithful", f"d_{n} = a_{n}", p.d[last] - a_out, "="))
-    training = [Condition("training", f"r_{layer + 1} >= 0", part, ">=") for layer, part in enumerate(parts)]
+    seen = "the gradient that the output's Q sees"
+    faithful.append(Condition("faithful", f"d_{n} = a_{n}", p.d[last] - a_out, "=", seen, 1))
+    training = [
+        Condition("training", f"r_{layer + 1} >= 0", part, ">=", f"the change of layer {layer + 1}'s features")
+        for layer, part in enumerate(parts)
+    ]
     training += [
-        Condition("training", f"a_{n} + b_{n} + r >= 1", a_out + b_out + r - 1, ">="),
-        Condition("training", f"a_{n} + c_{n} >= 1", a_out + c_out - 1, ">="),
+        Condition("training", f"a_{n} + b_{n} + r >= 1", a_out + b_out + r - 1, ">=", OTHERS),
+        Condition("training", f"a_{n} + c_{n} >= 1", a_out + c_out - 1, ">=", OWN),
     ]
     # Else the readout's updates outgrow its initial entries, and gradients leave the order that d gives them.
-    faithful.append(Condition("faithful", f"b_{n} <= c_{n}", b_out - c_out, "<="))
+    ratio = "the readout's update beside its initial entries"
+    faithful.append(Condition("faithful", f"b_{n} <= c_{n}", b_out - c_out, "<=", ratio, 1))
     nontrivial = (
-        Condition("nontrivial", f"a_{n} + c_{n} = 1", a_out + c_out - 1, "="),
-        Condition("nontrivial", f"a_{n} + b_{n} + r = 1", a_out + b_out + r - 1, "="),
+        Condition("nontrivial", f"a_{n} + c_{n} = 1", a_out + c_out - 1, "=", OWN),
+        Condition("nontrivial", f"a_{n} + b_{n} + r = 1", a_out + b_out + r - 1, "=", OTHERS),
     )
     return Dichotomy(p, (*_initial(p), *faithful, *training), r, nontrivial)
 

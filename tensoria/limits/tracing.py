@@ -20,7 +20,7 @@ from tensoria.indices import PLAIN
 from tensoria.limits.language.dimensions import Dimension
 from tensoria.limits.language.instructions import Scalar, Vector
 from tensoria.limits.language.nonlinearity import COORDINATEWISE, Nonlinearity, traced
-from tensoria.limits.training import Parameters, Tape, TrainedMatrix, TrainedVector
+from tensoria.limits.training.tape import Parameters, Tape, TrainedMatrix, TrainedVector
 from tensoria.programs.dimensions import Dim, dim
 from tensoria.programs.symbolic import backend as symbolic
 from tensoria.programs.trace import trace
@@ -97,7 +97,10 @@ def traced_model(parameters: Parameters, function: Callable[..., Any]) -> Callab
         if not isinstance(found.of, Scalar):
             raise LimitError(f"the model returns {program.outputs[0].type}, not a number that depends on the width.")
         if found.power:
-            raise LimitError(f"the model's output is of the size n^{found.power}: it has no limit.")
+            raise LimitError(
+                f"the model's output is of the size n^{found.power}: it has no limit.",
+                legal="v @ h / n in every parametrization, whose a + b says by which power of n the output is larger",
+            )
         return found.of
 
     return model

@@ -120,9 +120,22 @@ class Unified:
         for name in first.attributes:
             self.place, self.source = place, first.source
             attributes[name] = self._attribute([made.attributes[name] for made in of], name, top=True)
+        if first.attributes.get("groups", 1) != 1:
+            self._groups(of)
         self.source = first.source
         results = tuple(self._value(value) for value in self._aligned([made.results for made in of], "results"))
         return Instruction(first.operation, tuple(operands), attributes, results, first.source)
+
+    def _groups(self, of: Sequence[Instruction]) -> None:
+        """Channels in groups are counted in the channels of one group."""
+        counts = [made.attributes["groups"] for made in of]
+        words = of[0].attributes.get("numbers", ())
+        values = [(*made.operands[:2], *made.results) for made in of]
+        for kinds, word in zip(zip(*values, strict=True), words, strict=False):
+            for letter, sizes in zip(word, zip(*[value.type.shape for value in kinds], strict=True), strict=True):
+                divides = all(isinstance(n, int) and n % count == 0 for n, count in zip(sizes, counts, strict=True))
+                if letter in "CO" and divides and len(set(sizes)) > 1:
+                    self._size([n // count for n, count in zip(sizes, counts, strict=True)], "the channels of a group")
 
     def _operand(self, of: Sequence[Operand], position: int | None) -> Operand:
         first = of[0]

@@ -18,7 +18,7 @@ from tensoria.backend import Array
 from tensoria.errors import LimitError
 from tensoria.limits.expectation.algebra import Algebra, Polynomial, of
 from tensoria.limits.expectation.closed_forms import ONE, Pair, Term, UnknownPairError
-from tensoria.limits.expectation.estimate import Estimate, from_groups, worst
+from tensoria.limits.expectation.estimate import Estimate, from_groups, times, worst
 from tensoria.limits.expectation.exact import ROUNDING, Means
 from tensoria.limits.expectation.particles import Particles
 from tensoria.limits.expectation.recognition import recognised
@@ -33,7 +33,7 @@ from tensoria.limits.language.instructions import (
     Vector,
 )
 from tensoria.limits.language.nonlinearity import Nonlinearity
-from tensoria.limits.language.numbers import shortened
+from tensoria.limits.language.numbers import Number, shortened
 
 __all__ = ["Node", "Use", "Variables"]
 
@@ -135,8 +135,25 @@ class Variables:
             found = self.means.mean(product)
             if found is not None and found.tier in self.allowed:
                 return Estimate(found.value, found.error + inherited, worst(found.tier, tier))
+        of_hats = self._of_hats(x, y)
+        if of_hats is not None:
+            return of_hats
         cloud = self.particles()
         return self._sampled(cloud.inner(self.array(x), self.array(y)), (x, y))
+
+    def _of_hats(self, x: Vector, y: Vector) -> Estimate | None:
+        """E[hat^{Wu} hat^{Wv}] is s^2 E[Z^u Z^v], which has less error than particles of the hats."""
+        first, second = (self.program.rules[of.position] for of in (x, y))
+        if not (isinstance(first, MatMul) and isinstance(second, MatMul)):
+            return None
+        if any(of.hat is None or of.dots for of in (self.nodes[x], self.nodes[y])):
+            return None
+        matrix, other = first.matrix, second.matrix
+        if matrix.base is not other.base or matrix.transposed != other.transposed:
+            return None
+        rho = matrix.base.rows.ratio / matrix.base.columns.ratio
+        scale: Number = matrix.base.variance * (rho if matrix.transposed else 1)
+        return times(Estimate(scale), self.product(first.operand, second.operand))
 
     def _sampled(self, values: np.ndarray[Any, Any], vectors: Sequence[Vector]) -> Estimate:
         """A mean over particles, whose error has the bias of outer nonlinearities."""

@@ -25,7 +25,7 @@ from tensoria.random.keys import opened
 from tensoria.random.words import cast, top
 from tensoria.tensor import Tensor
 
-__all__ = ["normal", "standard"]
+__all__ = ["normal", "percentile", "standard"]
 
 Coefficients = tuple[float, ...]
 CENTRE, SHIFT = 0.425, 0.180625
@@ -97,7 +97,6 @@ def _ratio(backend: Backend, of: tuple[Coefficients, Coefficients], x: Array) ->
 def standard(backend: Backend, drawn: Sequence[Array], precise: bool) -> tuple[Array]:
     """Standard normal float64 for random words: one each, or two."""
     add, subtract, multiply = (backend.operators[name] for name in ("add", "subtract", "multiply"))
-    xp = backend.xp
     # q is an odd multiple of 2**-33 (2**-54) between -1/2 and 1/2, exactly.
     if precise:
         upper = multiply(cast(backend, top(backend, drawn[0], 26), float64), 2.0**27)
@@ -106,6 +105,12 @@ def standard(backend: Backend, drawn: Sequence[Array], precise: bool) -> tuple[A
     else:
         q = _centred(backend, drawn[0])
         q = multiply(add(q, 0.5), 2.0**-32)
+    return (percentile(backend, q, precise),)
+
+
+def percentile(backend: Backend, q: Array, precise: bool) -> Array:
+    """Where the normal distribution function is 1/2 + q."""
+    subtract, multiply, xp = backend.operators["subtract"], backend.operators["multiply"], backend.xp
     size = xp.abs(q)
     percentiles = PPND16 if precise else PPND7
     z = multiply(q, _ratio(backend, percentiles.centre, subtract(SHIFT, multiply(q, q))))
@@ -113,7 +118,7 @@ def standard(backend: Backend, drawn: Sequence[Array], precise: bool) -> tuple[A
     tail = _ratio(backend, percentiles.tail, subtract(r, MIDDLE))
     if percentiles.far is not None:
         tail = xp.where(r > NEAR, _ratio(backend, percentiles.far, subtract(r, FAR)), tail)
-    return (xp.where(size > CENTRE, xp.copysign(tail, q), z),)
+    return xp.where(size > CENTRE, xp.copysign(tail, q), z)
 
 
 def _centred(backend: Backend, word: Array) -> Array:

@@ -19,7 +19,7 @@ from tensoria.limits.kernels import norms, particles
 from tensoria.limits.kernels.entries import same_entries, same_rows
 from tensoria.limits.kernels.session import Mode, Session
 from tensoria.limits.reading.expressions import Expression, nonlinearity, variable
-from tensoria.limits.reading.families import unsupported
+from tensoria.limits.reading.families import Families, unsupported
 from tensoria.limits.reading.nodes import (
     Constant,
     Detached,
@@ -37,6 +37,7 @@ from tensoria.limits.reading.nodes import (
     Sum,
     Weigh,
 )
+from tensoria.limits.reading.settling import settled
 
 __all__ = ["LINEAR", "Covariance", "Scaled", "combined", "factors_of", "times"]
 
@@ -82,12 +83,15 @@ class Covariance:
 
     Attributes:
         session: the data.
+        families: what makes nodes.
         paired: functions whose derivative's dual is wanted together with their own, and their derivatives' nodes.
     """
 
     session: Session
 
-    def __init__(self, points: int = 1 << 16) -> None:
+    def __init__(self, families: Families, points: int = 1 << 16) -> None:
+        self.families = families
+        self._settled: dict[int, Node] = {}
         self._pairs: dict[tuple[int, int, Mode], Scaled | None] = {}
         self._means: dict[tuple[int, int], Array | None] = {}
         self._diagonals: dict[tuple[int, int], Array] = {}
@@ -112,12 +116,12 @@ class Covariance:
         key = id(a), id(b), mode
         if key not in self._pairs:
             if mode[0] == mode[1] and (other := (id(b), id(a), mode)) in self._pairs:
-                self._pairs[key] = self._turned(self._pairs[other], a, b, mode)
+                self._pairs[key] = self.turned(self._pairs[other], a, b, mode)
             else:
                 self._pairs[key] = self._of(a, b, mode)
         return self._pairs[key]
 
-    def _turned(self, found: Scaled | None, a: Node, b: Node, mode: Mode) -> Scaled | None:
+    def turned(self, found: Scaled | None, a: Node, b: Node, mode: Mode) -> Scaled | None:
         """E[a b] from E[b a] of one run."""
         if found is None:
             return None
@@ -129,7 +133,17 @@ class Covariance:
             return found
         return self.session.backend.xp.permute_dims(found[0], order), found[1]
 
+    def settled(self, x: Node) -> Node:
+        """The node whose values are wanted: parameters that are constant at first are numbers there."""
+        found = self._settled.get(id(x))
+        if found is None:
+            found = self._settled[id(x)] = settled(self.families, x)
+        return found
+
     def _of(self, a: Node, b: Node, mode: Mode) -> Scaled | None:
+        x, y = self.settled(a), self.settled(b)
+        if x is not a or y is not b:
+            return self.scaled(x, y, mode)
         if isinstance(a, LINEAR):
             return self._pushed(a, b, mode, 0)
         if isinstance(b, LINEAR):
@@ -248,6 +262,8 @@ class Covariance:
 
     def _mean(self, x: Node, run: int) -> Array | None:
         s = self.session
+        if (other := self.settled(x)) is not x:
+            return self.mean(other, run)
         if isinstance(x, Sum):
             means = [self.mean(of, run) for of in x.terms if of.power == x.power]
             return self.added([mean for mean in means if mean is not None])
@@ -332,10 +348,9 @@ class Covariance:
         return particles.expected(self, left, right, a, b, mode, self.points)
 
     def _sampled(self, group: Sequence[tuple[Node, int]]) -> None:
-        """Note that functions are computed by samples, and refuse what is not Gaussian."""
+        """Note that functions are computed by samples."""
         for x, _ in group:
             self.tiers[self.named(x)] = "D"
-            self.require_gaussian(x)
 
     def named(self, x: Node) -> str:
         """What a function is called where it is reported."""
@@ -405,15 +420,12 @@ class Covariance:
 
     def _single_mean(self, x: Node, run: int) -> Array:
         (g,) = x.variables  # type: ignore[attr-defined]
-        self.require_gaussian(g)
         return duals.mean(self.session.backend, _function(x), self.variance(g, run))
 
     def dual(self, x: Node, y: Node, mode: Mode) -> Array:
         """E[phi(u) psi(v)] of functions of one Gaussian vector each."""
         s = self.session
         u, v = (of.variables[0] if isinstance(of, Nonlin) else of for of in (x, y))
-        self.require_gaussian(u)
-        self.require_gaussian(v)
         c = self.of(u, v, mode)
         if c is None or u.power < 0 or v.power < 0:
             c = s.backend.reshape(s.number(0.0), (1,) * (self.session.lead(mode) + len(x.sizes) + len(y.sizes)))
@@ -445,27 +457,12 @@ class Covariance:
                 if name not in self.tiers:
                     self.tiers[name] = duals.tier(_function(of), _function(of))
 
-    def require_gaussian(self, x: Node) -> None:
-        """Raise unless everything that a family is made of is Gaussian.
-
-        Raises:
-            LimitError: a parameter's entries are not, and are summed over finitely many.
-        """
-        for g in particles.gaussians(x).values():
-            if not g.gaussian:
-                names = ", ".join(sorted(g.sources))
-                raise unsupported(
-                    "a function of a vector that is not Gaussian",
-                    f"the entries of {names} are not normal, and sums of finitely many of them have no Gaussian limit",
-                    x.where, "laws= with normal entries, or analyse(..., gaussian=True) to take them as such",
-                )  # fmt: skip
-
     def _plain(self, x: Node, run: int) -> bool:
         """Whether a node is a function of one centred Gaussian vector, without other numbers."""
         if not _single(x):
             return False
         g = x.variables[0] if isinstance(x, Nonlin) else x
-        return not self._offset(g, run)
+        return g.gaussian and not self._offset(g, run)
 
 
 def _single(x: Node) -> bool:

@@ -27,22 +27,32 @@ def same_rows(session: Session, a: MatMul, b: MatMul, found: Array, mode: Mode) 
     found = s.stretched(found, b.x.sizes, lead + len(a.x.sizes), mode[1])
     left = [("a", n) for n in a.of_x]
     right = [("b", n) for n in b.of_x]
-    arrays, terms = [found], [[*left, *right]]
-    sums = {}
+    labels = [*left, *right]
+    arrays, terms = [found], [labels]
     for m, n, size in pairs:
         inside = ("a", m) in left and ("b", n) in right and m not in a.out and n not in b.out
         if inside:  # both are summed: the diagonal
-            sums["b", n] = ("a", m)
+            arrays[0] = _diagonal(session, arrays[0], lead + labels.index(("a", m)), lead + labels.index(("b", n)))
+            labels.remove(("b", n))
+            labels.append(labels.pop(labels.index(("a", m))))
             continue
         arrays.append(s.eye(size))
         terms.append([("a", m), ("b", n)])
     for label, position, size in _positions(session, a, b):
         arrays.append(s.backend.get_item(s.eye(size), position))
         terms.append([label])
-    terms = [[sums.get(label, label) for label in term] for term in terms]
     out = [*(("a", n) for n in a.out), *(("b", n) for n in b.out)]
     numbers = {label: n for n, label in enumerate(dict.fromkeys(itertools.chain(*terms)))}
     return s.contracted(arrays, [[numbers[x] for x in term] for term in terms], [numbers[x] for x in out])
+
+
+def _diagonal(session: Session, array: Array, m: int, n: int) -> Array:
+    """The components at which two axes agree, along a last axis: frameworks' einsum refuses that of many axes."""
+    shape = tuple(array.shape)
+    rest = [axis for axis in range(len(shape)) if axis not in (m, n)]
+    array = session.backend.xp.permute_dims(array, (*rest, m, n))
+    flat = session.backend.reshape(array, (*(shape[axis] for axis in rest), shape[m] * shape[n]))
+    return session.backend.get_item(flat, (Ellipsis, slice(None, None, shape[n] + 1)))
 
 
 def _meeting(session: Session, a: MatMul, b: MatMul) -> list[tuple[int, int, int]]:

@@ -62,7 +62,7 @@ class InfiniteWidth:
         example: the arguments that the model was analysed with, if there were any.
         tiers: for each function that kernels needed, how its expectations were computed: B closed forms, C quadrature,
             D samples.
-        errors: of those that were sampled, the largest standard error.
+        errors: of those that the last kernel sampled, the largest standard error.
     """
 
     def __init__(
@@ -107,8 +107,8 @@ class InfiniteWidth:
         """The neural tangent kernel in the limit: the sum over all parameters of df(x)/dw df(x')/dw.
 
         Args:
-            width: n, where the kernel grows like a power of n, as in the standard parametrization; `ntk_powers`
-                has the powers themselves.
+            width: how many neurons, where the kernel grows like a power of n, as in the standard parametrization;
+                `ntk_powers` has the powers themselves (n counts parts of the width, where some sizes are such parts).
             X1, X2, output, diagonal, block, progress, dtype, backend: as for `nngp`.
 
         Raises:
@@ -201,6 +201,7 @@ class InfiniteWidth:
         if what == "ntk":
             self.require_independent_gradients()
         self.require_no_dots()
+        self.errors = {}
         if diagonal and X2 is not None:
             raise LimitError("the diagonal of a kernel between two sets.", legal="diagonal=True with one set")
         first = self._leaves(X1)
@@ -264,11 +265,14 @@ class InfiniteWidth:
                 legal="width=n gives it at a width; ntk_powers the coefficients; a learning rate of the order "
                 f"n^-{top} makes it finite",
             )
+        unit = self.widened.unit
+        if width is not None and width % unit:
+            raise LimitError(f"the width is a multiple of {unit}, not {width}.")
         total = None
         for power, array in evaluated(powers).items():
             if width is None and power < 0:
                 continue
-            part = array if power == 0 or width is None else array * float(width) ** float(power)
+            part = array if power == 0 or width is None else array * (width / unit) ** float(power)
             total = part if total is None else total + part
         return total
 
@@ -368,7 +372,7 @@ class InfiniteWidth:
         kind: DType = _float(of) if of is not None else target.dtype(arrays[0][0])
         if kind.kind != "float":
             kind = dtype("float64")
-        covariance = Covariance(self.points)
+        covariance = Covariance(self.reading.families, self.points)
         runs = [self._run(target, leaves) for leaves in arrays]
         session = Session(target, kind, runs, arrays[0][0], covariance)
         covariance.session, covariance.errors, covariance.tiers = session, self.errors, self.tiers

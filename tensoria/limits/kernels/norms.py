@@ -23,7 +23,7 @@ from tensoria.limits.kernels.session import Session
 from tensoria.limits.reading.expressions import nonlinearity, variable
 from tensoria.limits.reading.nodes import Node, Nonlin, Quadratic
 
-__all__ = ["exact", "expected"]
+__all__ = ["END", "ENTRIES", "START", "STEP", "Side", "block", "exact", "expected"]
 
 STEP, START, END = 0.07, -4.3, 3.4
 """The double exponential rule s = exp(pi/2 sinh y): down to 1e-25, where s^(1/2) is lost in rounding, and up to 1e10,
@@ -42,7 +42,7 @@ def exact(s: Session, factors: Sequence[Node], run: int) -> bool:
     return bool(norms) and len(kinds) == 1 and len(rest) <= 1 and plain and single and s.runs[run].count == 1
 
 
-class _Side:
+class Side:
     """The factors on one side: at most one function, and powers of one norm."""
 
     def __init__(self, of: Any, factors: Sequence[Node], run: int) -> None:
@@ -93,7 +93,7 @@ def expected(of: Any, left: Sequence[Node], right: Sequence[Node], a: Node, b: N
         mode: the runs.
     """
     s: Session = of.session
-    sides = [_Side(of, factors, run) for factors, run in zip((left, right), mode[:2], strict=True) if factors]
+    sides = [Side(of, factors, run) for factors, run in zip((left, right), mode[:2], strict=True) if factors]
     norms = [side for side in sides if side.norm is not None]
     if len(norms) == 2 and norms[0].norm.x is norms[1].norm.x and mode[0] == mode[1]:  # type: ignore[union-attr]
         norms[0].exponent += norms[1].exponent
@@ -126,19 +126,32 @@ def _nodes(exponents: Sequence[Fraction], scales: Sequence[float]) -> tuple[np.n
     return np.stack([first.ravel(), second.ravel()], axis=1), np.outer(*weights).ravel()
 
 
+def block(of: Any, x: tuple[Any, int], y: tuple[Any, int]) -> Array:
+    """The covariance of two families, each of a run, as a matrix."""
+    s: Session = of.session
+    (first, r), (second, q) = x, y
+    mode = (r, q, r == q)
+    found = of.of(first, second, mode)
+    rows, columns = s.shape(first.sizes, r), s.shape(second.sizes, q)
+    if found is None:
+        found = s.number(0.0)
+    found = s.backend.xp.broadcast_to(found, (*(1,) * s.lead(mode), *rows, *columns))
+    return s.backend.reshape(found, (math.prod(rows), math.prod(columns)))
+
+
 class _Joint:
     """The joint covariance of what norms and functions are of, and what the weights make of it."""
 
-    def __init__(self, of: Any, sides: Sequence[_Side], norms: Sequence[_Side]) -> None:
+    def __init__(self, of: Any, sides: Sequence[Side], norms: Sequence[Side]) -> None:
         self.of, self.sides, self.norms = of, sides, norms
         self.session: Session = of.session
         xp = self.session.backend.xp
         self.sizes = [math.prod(self.session.shape(side.norm.x.sizes, side.run)) for side in norms]  # type: ignore[union-attr]
         vectors = [(side.norm.x, side.run) for side in norms]  # type: ignore[union-attr]
-        self.K = xp.concat([xp.concat([self.block(x, y) for y in vectors], axis=1) for x in vectors], axis=0)
+        self.K = xp.concat([xp.concat([block(of, x, y) for y in vectors], axis=1) for x in vectors], axis=0)
         self.functions = [side for side in sides if side.variable is not None]
         self.cross = [
-            xp.concat([self.block((side.variable, side.run), x) for x in vectors], axis=1) for side in self.functions
+            xp.concat([block(of, (side.variable, side.run), x) for x in vectors], axis=1) for side in self.functions
         ]
         self.shape = tuple(int(cross.shape[0]) for cross in self.cross)
         self.weights = xp.concat([side.weights() for side in norms], axis=0)
@@ -150,19 +163,6 @@ class _Joint:
             norm = float(np.sum(diagonal[start : start + size] * weights[start : start + size]))
             self.scales.append(1 / norm if norm > 0 else 1.0)
             start += size
-
-    def block(self, x: tuple[Any, int], y: tuple[Any, int]) -> Array:
-        """The covariance of two families, as a matrix."""
-        s = self.session
-        (first, r), (second, q) = x, y
-        mode = (r, q, r == q)
-        found = self.of.of(first, second, mode)
-        rows, columns = s.shape(first.sizes, r), s.shape(second.sizes, q)
-        if found is None:
-            found = s.number(0.0)
-        lead = (1,) * self.of.session.lead(mode)
-        found = s.backend.xp.broadcast_to(found, (*lead, *rows, *columns))
-        return s.backend.reshape(found, (math.prod(rows), math.prod(columns)))
 
     def integrand(self, points: np.ndarray[Any, Any], weights: np.ndarray[Any, Any]) -> Array:
         """The sum over some points of the weighted masses times the dual activations there."""
@@ -194,7 +194,8 @@ class _Joint:
             found = duals.mean(s.backend, self.functions[0].phi(), variances[0])
             return xp.sum(s.backend.reshape(mass, (count, 1)) * found, axis=0)
         u, v = self.functions
-        c = self.block((u.variable, u.run), (v.variable, v.run)) - xp.matmul(xp.matrix_transpose(halves[0]), halves[1])
+        c = block(self.of, (u.variable, u.run), (v.variable, v.run))
+        c = c - xp.matmul(xp.matrix_transpose(halves[0]), halves[1])
         a = s.backend.reshape(variances[0], (count, -1, 1))
         b = s.backend.reshape(variances[1], (count, 1, -1))
         found = duals.pair(s.backend, u.phi(), v.phi(), a, b, c)

@@ -17,9 +17,11 @@ from collections.abc import Collection, Sequence
 from fractions import Fraction
 
 from tensoria.backend import Array
-from tensoria.limits.kernels.covariance import LINEAR, Covariance, Scaled, combined, times
+from tensoria.limits.kernels import norm_tangents, sampled_tangents
+from tensoria.limits.kernels.covariance import LINEAR, Covariance, Scaled, combined, connected, factors_of, times
+from tensoria.limits.kernels.particles import gaussians
 from tensoria.limits.kernels.session import Mode
-from tensoria.limits.reading.expressions import Expression, applied, literal, nonlinearity, rays, scalar, variable
+from tensoria.limits.reading.expressions import derived
 from tensoria.limits.reading.families import Families, unsupported
 from tensoria.limits.reading.nodes import (
     Constant,
@@ -35,7 +37,7 @@ from tensoria.limits.reading.nodes import (
     Scale,
     Sum,
 )
-from tensoria.programs.types import Literal
+from tensoria.limits.reading.settling import constant
 
 __all__ = ["Powers", "Tangents", "evaluated"]
 
@@ -56,8 +58,18 @@ class Tangents:
         """T(a, b), by powers of n."""
         key = id(a), id(b), mode
         if key not in self._pairs:
-            self._pairs[key] = self._of(a, b, mode)
+            other = self._pairs.get((id(b), id(a), mode)) if mode[0] == mode[1] else None
+            self._pairs[key] = self._of(a, b, mode) if other is None else self._turned(other, a, b, mode)
         return self._pairs[key]
+
+    def _turned(self, found: Powers, a: Node, b: Node, mode: Mode) -> Powers:
+        """T(a, b) from T(b, a)."""
+        out: Powers = {}
+        for power, of in found.items():
+            turned = self.covariance.turned(of, a, b, mode)
+            assert turned is not None
+            out[power] = turned
+        return out
 
     def _of(self, a: Node, b: Node, mode: Mode) -> Powers:
         if isinstance(a, (Constant, Detached)) or isinstance(b, (Constant, Detached)):
@@ -110,6 +122,8 @@ class Tangents:
         return _summed(parts)
 
     def _functions(self, a: Node, b: Node, mode: Mode) -> Powers:
+        if _mixing(a) or _mixing(b):
+            return self._mixed(a, b, mode)
         parts: list[Powers] = []
         c = self.covariance
         for u, du in self.slopes(a):
@@ -121,6 +135,111 @@ class Tangents:
                 for power, (array, number) in tangents.items():
                     parts.append({power + du.power + dv.power: (weight[0] * array, weight[1] * number)})
         return _summed(parts)
+
+    def _mixed(self, a: Node, b: Node, mode: Mode) -> Powers:
+        """Functions of norms, and of sums of functions, over finite axes: of tangents of all their members."""
+        c = self.covariance
+        x, y = c.settled(a), c.settled(b)
+        if x is not a or y is not b:
+            return _summed([self._by_constants(a, b, mode), self.of(x, y, mode)])
+        groups = connected([*((of, 0) for of in factors_of(a)), *((of, 1) for of in factors_of(b))])
+        if len(groups) > 1:
+            return self._apart(groups, a, b, mode)
+        left = norm_tangents.normalised(c, factors_of(a), mode[0])
+        right = norm_tangents.normalised(c, factors_of(b), mode[1])
+        parts: list[Powers] = []
+        if left is not None and right is not None:
+            for power, (array, number) in self.of(left.variable, right.variable, mode).items():
+                parts.append({power: (norm_tangents.expected(c, left, right, a, b, mode, array), number)})
+            return _summed(parts)
+        return self._sampled(a, b, mode)
+
+    def _apart(self, groups: Sequence[list[tuple[Node, int]]], a: Node, b: Node, mode: Mode) -> Powers:
+        """Factors that share no parameter: T of each group, times the expectations of the others."""
+        f, s = self.families, self.covariance.session
+        sides = [[[x for x, at in group if at == side] for side in range(2)] for group in groups]
+        values: list[Scaled | None] = []
+        for left, right in sides:
+            if left and right:
+                values.append(self.covariance.scaled(f.product(left), f.product(right), mode))
+                continue
+            mean = self.covariance.mean(f.product(left or right), mode[0] if left else mode[1])
+            at = (mode, 0, 0, len(b.sizes)) if left else (mode, 1, len(a.sizes), 0)
+            values.append(None if mean is None else (s.beside(mean, *at), 1.0))
+        parts: list[Powers] = []
+        for n, (left, right) in enumerate(sides):
+            others = [value for m, value in enumerate(values) if m != n]
+            if not left or not right or None in others:
+                continue
+            for power, (array, number) in self.of(f.product(left), f.product(right), mode).items():
+                for other in others:
+                    assert other is not None
+                    array, number = array * other[0], number * other[1]
+                parts.append({power: (array, number)})
+        return _summed(parts)
+
+    def _sampled(self, a: Node, b: Node, mode: Mode) -> Powers:
+        """By points, at which all derivatives are taken."""
+        c = self.covariance
+        left, right = factors_of(a), factors_of(b)
+        by_power: dict[Fraction, dict[tuple[int, int], Array]] = {}
+        for m, u in enumerate(gaussians(left)):
+            for n, v in enumerate(gaussians(right)):
+                for power, found in self.of(u, v, mode).items():
+                    by_power.setdefault(power, {})[m, n] = times(found)
+        if not by_power:
+            return {}
+        self._require_sampled(a, b)
+        for x in (*left, *right):
+            c.tiers[c.named(x)] = "D"
+        out: Powers = {}
+        for power, tangents in by_power.items():
+            draw = sampled_tangents.Slopes(c, left, right, a, b, mode, tangents)
+            out[power] = draw.average(c.points), 1.0
+        return out
+
+    def _require_sampled(self, *nodes: Node) -> None:
+        """Raise unless tangents of functions of these families can be drawn."""
+        for x in nodes:
+            if not x.wide:
+                raise unsupported(
+                    _shown(x), "the tangent kernel of a nonlinear function of the network's Gaussian output is random",
+                    x.where, "analyse the output before the function",
+                )  # fmt: skip
+            if x.power or any(u.power > 0 for u in gaussians(factors_of(x))):
+                raise unsupported(
+                    _shown(x), "it is a function of what grows with the width", x.where,
+                    "a multiplier or a variance that is smaller by that power",
+                )  # fmt: skip
+
+    def _by_constants(self, a: Node, b: Node, mode: Mode) -> Powers:
+        """What constant parameters, such as gains, contribute to T."""
+        parts: list[Powers] = []
+        for u, du in self._constant_slopes(a):
+            for v, dv in self._constant_slopes(b):
+                tangents = self.of(u, v, mode)
+                weight = self.covariance.scaled(du, dv, mode) if tangents else None
+                if weight is not None:
+                    for power, (array, number) in tangents.items():
+                        parts.append({power + du.power + dv.power: (weight[0] * array, weight[1] * number)})
+        return _summed(parts)
+
+    def _constant_slopes(self, x: Node) -> list[tuple[Node, Node]]:
+        f = self.families
+        f.where = x.where
+        if isinstance(x, Product):
+            return [
+                (of, f.product([slope, *x.factors[:n], *x.factors[n + 1 :]]))
+                for n, factor in enumerate(x.factors) for of, slope in self._constant_slopes(factor)
+            ]  # fmt: skip
+        if constant(x) is not None:
+            return [(x, self._one(x))]
+        if not isinstance(x, Nonlin):
+            return []
+        return [
+            (of, f._nonlin(derived(x.tree, n, len(x.variables), len(x.scalars)), x.variables, x.scalars, x.sizes))
+            for n, of in enumerate(x.variables) if constant(of) is not None
+        ]  # fmt: skip
 
     # -- derivatives ----------------------------------------------------------------------------------------------
 
@@ -147,15 +266,13 @@ class Tangents:
                     x.where, "analyse the output before the function",
                 )  # fmt: skip
             out = []
-            for of in x.variables:
-                self.covariance.require_gaussian(of)
-            if not all(of.gaussian for of in x.variables):
+            if not all(_affine(of) for of in x.variables):
                 raise unsupported(
                     _shown(x), "the tangent kernel of a function of sums of functions over a finite axis is not there",
                     x.where, "tp.simulate(..., ntk=True) estimates it",
                 )  # fmt: skip
             for n, of in enumerate(x.variables):
-                tree = _derivative(x.tree, n, len(x.variables), len(x.scalars))
+                tree = derived(x.tree, n, len(x.variables), len(x.scalars))
                 out.append((of, f._nonlin(tree, x.variables, x.scalars, x.sizes)))
             return out
         if isinstance(x, Product):
@@ -179,8 +296,25 @@ class Tangents:
         return self.families.constant(one, (), x.sizes)
 
 
-def _shown(x: Nonlin) -> str:
-    return str(x.tree)
+def _mixing(x: Node) -> bool:
+    """Whether a family is more than a product of functions of one Gaussian member each."""
+    return any(
+        isinstance(of, Quadratic) or (isinstance(of, LINEAR) and not of.gaussian)
+        or (isinstance(of, Nonlin) and not all(_affine(v) for v in of.variables))
+        or (isinstance(of, Nonlin) and sum(constant(v) is None for v in of.variables) > 1)
+        for of in factors_of(x)
+    )  # fmt: skip
+
+
+def _affine(x: Node) -> bool:
+    """Whether a family is Gaussian, or a linear combination of parameters that keep their law."""
+    if x.gaussian or isinstance(x, (Initial, Gathered)):
+        return True
+    return isinstance(x, LINEAR) and all(_affine(of) for of in x.below())
+
+
+def _shown(x: Node) -> str:
+    return str(x.tree) if isinstance(x, Nonlin) else f"a {type(x).__name__.lower()} of functions"
 
 
 def _summed(parts: Sequence[Powers]) -> Powers:
@@ -195,25 +329,3 @@ def _summed(parts: Sequence[Powers]) -> Powers:
 def evaluated(powers: Powers) -> dict[Fraction, Array]:
     """The arrays, times their numbers."""
     return {power: times(of) for power, of in powers.items()}
-
-
-def _derivative(tree: Expression, n: int, vectors: int, scalars: int) -> Expression:
-    """The derivative of a tree by one of its variables, as a tree."""
-    ray = rays(tree) if vectors == 1 and not scalars else None
-    if ray is not None and ray[0] == 0:
-        return literal(0.0)
-    if ray is not None and ray[0] == 1:  # linear on both sides of zero: a step
-        x = variable(0)
-        right, left = literal(ray[1]), literal(-ray[2])
-        return applied("where", applied("greater", x, literal(0.0)), right, left)
-    found = nonlinearity(tree, vectors, scalars).derivative(n).program
-    known: dict[object, Expression] = {
-        value: variable(k) if k < vectors else scalar(k - vectors) for k, value in enumerate(found.inputs)
-    }
-
-    def read(operand: object) -> Expression:
-        return literal(operand.number) if isinstance(operand, Literal) else known[operand]
-
-    for made in found.instructions:
-        known[made.results[0]] = applied(made.operation, *(read(x) for x in made.operands), **dict(made.attributes))
-    return read(found.outputs[0])

@@ -17,9 +17,10 @@ from tensoria.limits.language.nonlinearity import Nonlinearity
 from tensoria.programs import recorder as recording
 from tensoria.programs.passes.inlining import region
 from tensoria.programs.recorder import Recorder, SymbolicArray
-from tensoria.programs.types import Type, Value
+from tensoria.programs.types import Literal, Type, Value
 
-__all__ = ["Expression", "applied", "literal", "nonlinearity", "rays", "scalar", "substituted", "used", "variable"]
+__all__ = ["Expression", "applied", "derived", "literal", "nonlinearity", "rays", "scalar", "simplified", "substituted",
+           "used", "variable"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,37 @@ def substituted(tree: Expression, variables: Sequence[Expression], scalars: Sequ
     if not tree.operands:
         return tree
     operands = tuple(substituted(of, variables, scalars) for of in tree.operands)
+    return Expression(tree.operation, operands, tree.attributes, tree.number)
+
+
+_NUMBERS: Final[Mapping[str, Callable[..., float]]] = {
+    "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
+    "negative": lambda a: -a,
+}  # fmt: skip
+_NEUTRAL: Final[Mapping[str, tuple[tuple[int, float], ...]]] = {
+    "add": ((0, 0.0), (1, 0.0)), "subtract": ((1, 0.0),), "multiply": ((0, 1.0), (1, 1.0)), "divide": ((1, 1.0),),
+}  # fmt: skip
+"""Which operand, if it is which number, leaves the other one as it is."""
+
+
+def simplified(tree: Expression) -> Expression:
+    """The tree without sums of zeros, products with ones and zeros, and sums and products of literals.
+
+    >>> x = applied("add", applied("multiply", literal(1.0), variable(0)), literal(0.0))
+    >>> print(x, simplified(x))
+    add(multiply(1, x1), 0) x1
+    """
+    if not tree.operands:
+        return tree
+    operands = tuple(simplified(of) for of in tree.operands)
+    numbers = [of.number if of.operation == "literal" else None for of in operands]
+    if tree.operation in _NUMBERS and None not in numbers:
+        return literal(_NUMBERS[tree.operation](*numbers))
+    if tree.operation == "multiply" and 0.0 in numbers:
+        return ZERO
+    for place, number in _NEUTRAL.get(tree.operation, ()):
+        if numbers[place] == number:
+            return operands[1 - place]
     return Expression(tree.operation, operands, tree.attributes, tree.number)
 
 
@@ -227,3 +259,28 @@ def rays(tree: Expression) -> Ray | None:
     if tree.operation == "relu" and found[0] is not None and found[0][0] < 0:
         return None
     return rule(*found, **dict(tree.attributes))
+
+
+# -- derivatives ------------------------------------------------------------------------------------------------------
+
+
+def derived(tree: Expression, n: int, vectors: int, scalars: int) -> Expression:
+    """The derivative of a tree by one of its variables, as a tree."""
+    ray = rays(tree) if vectors == 1 and not scalars else None
+    if ray is not None and ray[0] == 0:
+        return literal(0.0)
+    if ray is not None and ray[0] == 1:  # linear on both sides of zero: a step
+        x = variable(0)
+        right, left = literal(ray[1]), literal(-ray[2])
+        return applied("where", applied("greater", x, literal(0.0)), right, left)
+    found = nonlinearity(tree, vectors, scalars).derivative(n).program
+    known: dict[object, Expression] = {
+        value: variable(k) if k < vectors else scalar(k - vectors) for k, value in enumerate(found.inputs)
+    }
+
+    def read(operand: object) -> Expression:
+        return literal(operand.number) if isinstance(operand, Literal) else known[operand]
+
+    for made in found.instructions:
+        known[made.results[0]] = applied(made.operation, *(read(x) for x in made.operands), **dict(made.attributes))
+    return read(found.outputs[0])

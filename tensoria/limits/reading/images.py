@@ -16,10 +16,10 @@ from tensoria.limits.reading.movements import taken
 from tensoria.limits.reading.nodes import Coordinate, Det, View
 from tensoria.limits.reading.reader import Reader, Rule
 from tensoria.limits.reading.reductions import largest
-from tensoria.limits.reading.rules import all_known, coordinatewise, finite_axis, known
+from tensoria.limits.reading.rules import all_known, coordinatewise, finite_axis, known, reshape
 from tensoria.programs.dimensions import Size, evaluated
 from tensoria.programs.operations.indexing import Cut
-from tensoria.programs.types import Instruction
+from tensoria.programs.types import Instruction, Type, Value
 
 __all__ = ["RULES"]
 
@@ -70,11 +70,6 @@ def convolution(reader: Reader, made: Instruction, views: Sequence[View]) -> Vie
     x, kernel, *bias = views
     attributes = made.attributes
     of_x, of_kernel, of_out = attributes["numbers"]
-    if attributes["groups"] != 1:
-        raise reader.families.refuse(
-            f"a convolution in {attributes['groups']} groups: its matrix is made of blocks, each for some channels",
-            "groups=1, or a convolution for each group, joined",
-        )
     space = [letter for letter in of_out if letter not in "NC"]
     shapes = dict(zip(of_x, made.operands[0].type.shape, strict=True))
     window = [int(evaluated(dict(zip(of_kernel, made.operands[1].type.shape, strict=True))[s], {})) for s in space]
@@ -83,6 +78,12 @@ def convolution(reader: Reader, made: Instruction, views: Sequence[View]) -> Vie
             if isinstance(slot, Coordinate):
                 reader.decisions.make_finite(slot)
     counts = dict(zip(of_out, made.results[0].type.shape, strict=True))
+    groups = attributes["groups"]
+    if groups != 1:
+        x = _grouped(reader, x, made.operands[0].type, of_x.index("C"), groups)
+        filters = made.operands[1].type
+        kernel = _grouped(reader, kernel, filters, of_kernel.index("O"), groups)
+        of_x, of_kernel, of_out = of_x.replace("C", "GC"), of_kernel.replace("O", "GO"), of_out.replace("C", "GC")
     terms: list[View] = []
     # The order of axes in every term: those of the result.
     for offset in itertools.product(*(range(w) for w in window)):
@@ -105,13 +106,33 @@ def convolution(reader: Reader, made: Instruction, views: Sequence[View]) -> Vie
     if len(terms) > 1:
         nodes = [reader.node(term) for term in terms]
         total = View(reader.families.sum(nodes), terms[0].axes)
+    channel = of_out.index("C")
+    if groups != 1:
+        channel -= 1
+        merged = (*total.axes[channel], *total.axes[channel + 1])
+        total = View(total.of, (*total.axes[:channel], merged, *total.axes[channel + 2 :]))
     if not bias:
         return total
-    channel = of_out.index("C")
     (slots,) = bias[0].axes
-    spread_ = View(bias[0].of, tuple(slots if n == channel else () for n in range(len(of_out))))
+    spread_ = View(bias[0].of, tuple(slots if n == channel else () for n in range(len(total.axes))))
     added = Instruction("add", (), {}, made.results, made.source)
     return coordinatewise(reader, added, [total, spread_])
+
+
+def _grouped(reader: Reader, view: View, of: Type, axis: int, groups: Size) -> View:
+    """An axis of channels as two: groups, and the channels of each.
+
+    A fixed number of groups is a finite axis, with a matrix for each. Where the number grows, groups are the width, and
+    a kernel is a vector of weights that channels are multiplied by (depthwise convolutions).
+    """
+    shape = of.shape
+    if groups == shape[axis] and not isinstance(view.of, Det):  # whatever groups channels are in elsewhere
+        return View(view.of, (*view.axes[: axis + 1], (), *view.axes[axis + 1 :]))
+    parts = (*shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :])
+    made = Instruction("reshape", (), {"shape": parts}, (Value(Type(of.dtype, parts), "grouped"),))
+    found = reshape(reader, made, [view])
+    assert isinstance(found, View)
+    return found
 
 
 def _kernel(reader: Reader, kernel: View, key: tuple[Any, ...], letters: str) -> View:

@@ -27,6 +27,7 @@ def getitem(reader: Reader, made: Instruction, views: Sequence[View]) -> View | 
     view = views[0]
     if isinstance(view.of, Det):
         raise reader.families.refuse("known numbers at random positions")
+    key = tuple(_position(views, part) if isinstance(part, At) else part for part in key)
     if any(isinstance(part, At) for part in key):
         return _looked_up(reader, view, views[1:], key)
     axes: list[tuple[Any, ...]] = []
@@ -47,6 +48,30 @@ def getitem(reader: Reader, made: Instruction, views: Sequence[View]) -> View | 
             parts[slot] = place
             axes += shown
     return taken(reader, view, parts, axes)
+
+
+def _position(views: Sequence[View], part: At) -> Any:
+    """A position as a number, if the program holds it: a counter of a loop, say."""
+    view = views[part.operand]
+    number = view.of.number if isinstance(view.of, Det) and not view.axes else None
+    return part if number is None else int(number)
+
+
+def take(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
+    """Members at positions along an axis: one that the program holds, or rows of a table."""
+    if all_known(views):
+        return known(reader, made, views)
+    view, positions = views
+    axis = made.attributes["axis"]
+    if isinstance(view.of, Det):
+        raise reader.families.refuse("known numbers at random positions")
+    number = positions.of.number if isinstance(positions.of, Det) and not any(positions.axes) else None
+    if number is None:
+        return _looked_up(reader, view, [positions], (*(Cut(),) * axis, At(1), *(Cut(),) * (len(view.axes) - axis - 1)))
+    if not view.axes[axis]:
+        return view
+    slot = finite_axis(reader, view, axis)
+    return taken(reader, view, {slot: int(number)}, [*view.axes[:axis], (), *view.axes[axis + 1 :]])
 
 
 def _cut(reader: Reader, view: View, axis: int, slots: tuple[Any, ...], part: Any) -> tuple[int, Any, list[Any]]:
@@ -307,7 +332,7 @@ def roll(reader: Reader, made: Instruction, views: Sequence[View]) -> View | lis
 
 
 RULES: dict[str, Rule] = {
-    "getitem": getitem, "embedding": embedding, "concat": concat, "stack": stack,
+    "getitem": getitem, "take": take, "embedding": embedding, "concat": concat, "stack": stack,
     "pad": pad, "flip": flip, "roll": roll,
 }  # fmt: skip
 """The rules of this chapter, by the operation's name."""

@@ -21,7 +21,7 @@ from tensoria.programs.definitions import DEFINITIONS
 from tensoria.programs.dimensions import Dim, Size
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.symbolic import backend as symbolic
-from tensoria.programs.types import Instruction, Literal, Operand, Value
+from tensoria.programs.types import Instruction, Literal, Operand, Region, Value
 
 __all__ = ["Reader", "Reading", "Rule", "read"]
 
@@ -108,7 +108,8 @@ class Reader:
         """A constant of the program."""
         axes, sizes = slots_for(value.type.shape, self.decisions)
         held = self.widened.program.arrays[value]
-        return View(Det(_constant(held), axes, sizes), axes)
+        number = None if value.type.shape or value.type.dtype.kind == "complex" else float(held)
+        return View(Det(_constant(held), axes, sizes, number=number), axes)
 
     def literal(self, number: complex, power: Fraction = ZERO) -> View:
         """A number of the program."""
@@ -154,7 +155,8 @@ class Reader:
                 return
             found = rule(self, made, views) if rule is not None else self.rules["known"](self, made, views)
         except LimitError as error:
-            for view in views:  # an operation that outputs do not allow: their axis is a finite one
+            inside = any(isinstance(value, Region) for value in made.attributes.values())
+            for view in () if inside else views:  # an operation that outputs do not allow: their axis is a finite one
                 for slots in view.axes:
                     for slot in slots:
                         if isinstance(slot, Coordinate) and not slot.wide:
@@ -163,10 +165,11 @@ class Reader:
                 error.message += f", at {self.families.where}"
                 error.args = (error.message,)
             raise
-        for value, view in zip(made.results, self._many(found), strict=True):
+        for value, view in zip(made.results, self.many(found), strict=True):
             self.known[value] = view
 
-    def _many(self, found: View | Sequence[View]) -> Sequence[View]:
+    def many(self, found: View | Sequence[View]) -> Sequence[View]:
+        """The results of an instruction, also where it is one."""
         return (found,) if isinstance(found, View) else found
 
     def scaled(self, number: int | None, name: str) -> tuple[float, Fraction] | None:
@@ -182,7 +185,7 @@ class Reader:
         if power is not None:  # attention's scale depends on the width: the queries are scaled before
             query = Value(made.operands[0].type, "scaled")
             scaling = Instruction("multiply", (), {}, (query,), made.source)
-            (self.known[query],) = self._many(self.rules["multiply"](self, scaling, [views[0], self.literal(*power)]))
+            (self.known[query],) = self.many(self.rules["multiply"](self, scaling, [views[0], self.literal(*power)]))
             operands[0] = SymbolicArray(query, record)
             attributes["scale"] = 1.0
         with recording.recording(record), record.sourced(made.source):

@@ -8,25 +8,20 @@ from fractions import Fraction
 from typing import Any, Final
 
 from tensoria.limits.reading.axes import aligned, leading, slot_size
+from tensoria.limits.reading.components import function, linear
 from tensoria.limits.reading.families import Placed
 from tensoria.limits.reading.nodes import (
     BATCH,
     ZERO,
-    Constant,
     Coordinate,
     Det,
-    Initial,
-    Map,
     Matrix,
     Node,
-    Place,
-    Product,
-    Quadratic,
-    Sum,
     View,
 )
 from tensoria.limits.reading.reader import Reader, Rule
 from tensoria.programs.dimensions import Dim, Size
+from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.types import Instruction
 
 __all__ = ["RULES", "finite_axis", "node_of"]
@@ -78,6 +73,11 @@ NUMBERS: Final[dict[str, Callable[..., float]]] = {
     "multiply": lambda a, b: a * b, "divide": lambda a, b: a / b, "pow": lambda a, b: a**b, "astype": lambda a: a,
     "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "full": lambda a: a, "broadcast_to": lambda a: a,
     "reshape": lambda a: a, "expand_dims": lambda a: a, "squeeze": lambda a: a, "permute_dims": lambda a: a,
+    "less": lambda a, b: float(a < b), "less_equal": lambda a, b: float(a <= b), "equal": lambda a, b: float(a == b),
+    "greater": lambda a, b: float(a > b), "greater_equal": lambda a, b: float(a >= b),
+    "not_equal": lambda a, b: float(a != b), "logical_and": lambda a, b: float(bool(a and b)),
+    "logical_or": lambda a, b: float(bool(a or b)), "logical_not": lambda a: float(not a),
+    "minimum": min, "maximum": max,
 }  # fmt: skip
 
 
@@ -135,45 +135,6 @@ def node_of(reader: Reader, view: View, places: tuple[int, ...], sizes: Sequence
     return reader.families.place(view.of, places, sizes)
 
 
-def _linear(reader: Reader, operation: str, operands: list[Node | Placed], sizes: Sequence[Size]) -> Node | None:
-    """Operations that are linear in vectors."""
-    f = reader.families
-    nodes = [of for of in operands if isinstance(of, Node)]
-    if operation in ("astype", "positive"):
-        return nodes[0]
-    if operation == "negative":
-        return f.scale(nodes[0], -1.0)
-    if operation == "stop_gradient":
-        return f.detached(nodes[0])
-    if operation in ("add", "subtract"):
-        terms = [of if isinstance(of, Node) else f.constant(*of, sizes) for of in operands]
-        if operation == "subtract":
-            terms[1] = f.scale(terms[1], -1.0)
-        return f.sum(terms)
-    if operation == "multiply":
-        if len(nodes) == 2:
-            return f.product(nodes)
-        (factor,) = (of for of in operands if not isinstance(of, Node))
-        return f.weigh(*factor, nodes[0])
-    if operation == "divide" and isinstance(operands[0], Node) and not isinstance(operands[1], Node):
-        divisor, places = operands[1]
-        return f.weigh(_reciprocal(divisor), places, operands[0])
-    return None
-
-
-def _reciprocal(det: Det) -> Det:
-    def compute(session: Any, run: int) -> Any:
-        return session.backend.xp.reciprocal(session.known(det, run))
-
-    number = None if det.number is None else 1 / det.number
-    return Det(compute, det.axes, det.sizes, -det.power, number)
-
-
-def _constant(x: Node) -> float | None:
-    """The number that all entries of a parameter are, if its law says so."""
-    return x.law.mean if isinstance(x, Initial) and x.law.constant else None
-
-
 def coordinatewise(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
     """An operation on components one by one."""
     if all_known(views):
@@ -194,9 +155,9 @@ def coordinatewise(reader: Reader, made: Instruction, views: Sequence[View]) -> 
             operands.append((view.of, places))
         else:
             operands.append(f.place(view.of, places, found.sizes))
-    node = _linear(reader, made.operation, operands, found.sizes)
+    node = linear(f, made.operation, operands, found.sizes)
     if node is None:
-        node = _function(reader, made, operands, found.sizes)
+        node = function(f, made.operation, operands, found.sizes, **made.attributes)
     return View(node, found.axes)
 
 
@@ -221,91 +182,6 @@ def _of_matrices(reader: Reader, made: Instruction, views: Sequence[View], axes:
             number, power = (det.number, det.power) if made.operation == "multiply" else (1 / det.number, -det.power)
             return View(f.scale(reader.node(matrix), number, power), matrix.axes)
     raise f.refuse("a function of a matrix with two width axes, coordinate by coordinate")
-
-
-def _function(reader: Reader, made: Instruction, operands: list[Node | Placed], sizes: Sequence[Size]) -> Node:
-    """Operations that are not linear: norms over finite axes, powers, and functions of Gaussian vectors."""
-    f, operation = reader.families, made.operation
-    if operation == "square":
-        return f.product([operands[0], operands[0]])  # type: ignore[list-item]
-    if operation == "pow" and isinstance(operands[1], tuple) and operands[1][0].number in (2.0, 3.0, 4.0):
-        return f.product([operands[0]] * int(operands[1][0].number))  # type: ignore[list-item]
-    exponent = _exponent(operation, operands)
-    first = operands[0]
-    if exponent is not None and isinstance(first, Node):
-        if isinstance(first, Product) and len(first.factors) == 1:
-            first = first.factors[0]
-        made_of = _quadratic(reader, first, exponent, sizes)
-        if made_of is not None:
-            return made_of
-    if operation == "divide" and isinstance(operands[1], Node):
-        inverse = _function_of(reader, "reciprocal", [operands[1]], sizes)
-        if isinstance(first, Node):
-            return f.product([first, inverse])
-        return f.weigh(*first, inverse)
-    return _function_of(reader, operation, operands, sizes, **made.attributes)
-
-
-def _function_of(
-    reader: Reader, operation: str, operands: Sequence[Node | Placed], sizes: Sequence[Size], **attributes: Any
-) -> Node:
-    f = reader.families
-    if operation == "reciprocal" and isinstance(operands[0], Node):
-        made_of = _quadratic(reader, operands[0], Fraction(-1), sizes)
-        if made_of is not None:
-            return made_of
-    given: list[Node | Placed] = []
-    for of in operands:
-        number = _constant(f.unscaled(of)[2]) if isinstance(of, Node) else None
-        given.append((reader.literal(number * f.unscaled(of)[0]).of, ()) if number is not None else of)  # type: ignore[arg-type]
-    if not any(isinstance(of, Node) for of in given):
-        raise f.refuse("a function of parameters that are constant alone")
-    return f.nonlin(operation, given, sizes, **attributes)
-
-
-def _exponent(operation: str, operands: Sequence[Node | Placed]) -> Fraction | None:
-    if operation == "sqrt":
-        return Fraction(1, 2)
-    if operation == "reciprocal":
-        return Fraction(-1)
-    if operation == "pow" and isinstance(operands[1], tuple) and operands[1][0].number is not None:
-        return Fraction(operands[1][0].number).limit_denominator(64)
-    return None
-
-
-def _quadratic(reader: Reader, x: Node, exponent: Fraction, sizes: Sequence[Size]) -> Node | None:
-    """A power of a sum of squares over finite axes, if that is what is there."""
-    f = reader.families
-    number, power, x = f.unscaled(x)
-    if isinstance(x, Quadratic) and number == 1.0:
-        return f.quadratic(x.x, x.total, x.offset, x.places, x.exponent * exponent, sizes)
-    offset: Det | None = None
-    terms = list(x.terms) if isinstance(x, Sum) else [x]
-    if isinstance(x, Sum):
-        constants = [of for of in terms if isinstance(f.unscaled(of)[2], Constant)]
-        if len(constants) > 1 or len(terms) - len(constants) != 1:
-            return None
-        if constants:
-            scale_, _, held = f.unscaled(constants[0])
-            if held.value.sizes or scale_ * number < 0:  # type: ignore[attr-defined]
-                return None
-            value = held.value  # type: ignore[attr-defined]
-
-            def offset_of(session: Any, run: int) -> Any:
-                return session.known(value, run) * (scale_ * number)
-
-            offset = Det(offset_of, value.axes, (), ZERO)
-        terms = [of for of in terms if of not in constants]
-    inner, _, total = f.unscaled(terms[0])
-    places = tuple(range(len(sizes)))
-    if isinstance(total, Place):
-        places, total = total.places, total.x
-    if not isinstance(total, Map) or not isinstance(total.x, Product) or power:
-        return None
-    factors = [f.unscaled(of)[2] for of in total.x.factors]
-    if len(factors) != 2 or factors[0] is not factors[1] or not factors[0].gaussian or inner * number < 0:
-        return None
-    return f.quadratic(f.scale(factors[0], math.sqrt(inner * number)), total, offset, places, exponent, sizes)
 
 
 def where(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
@@ -353,7 +229,12 @@ def squeeze(reader: Reader, made: Instruction, views: Sequence[View]) -> View | 
     if all_known(views):
         return known(reader, made, views)
     (view,) = views
-    return View(view.of, tuple(slots for n, slots in enumerate(view.axes) if n not in made.attributes["axes"]))
+    gone = made.attributes["axes"]
+    if any(view.axes[n] for n in gone):  # a slice of a finite axis, which has kept it
+        key = tuple(0 if n in gone else Cut(None, None, 1) for n in range(len(view.axes)))
+        cut = Instruction("getitem", (), {"key": key}, made.results, made.source)
+        return list(reader.many(reader.rules["getitem"](reader, cut, views)))
+    return View(view.of, tuple(slots for n, slots in enumerate(view.axes) if n not in gone))
 
 
 def reshape(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:

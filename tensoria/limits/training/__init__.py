@@ -1,0 +1,1 @@
+"""Training unrolled into programs, and its limits: feature learning, or a kernel's."""
