@@ -314,7 +314,7 @@ def ancestry(x: Node, done: dict[int, frozenset[str]] | None = None) -> frozense
     """The names of all parameters that a family depends on."""
     done = {} if done is None else done
     if id(x) not in done:
-        names = set(x.sources)
+        names = {name for name, _ in x.sources}
         for inner in x.below():
             names |= ancestry(inner, done)
         done[id(x)] = frozenset(names)

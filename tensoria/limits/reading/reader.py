@@ -208,7 +208,7 @@ class Reader:
         dets = [view.of for view in views]
 
         def compute(session: Any, run: int) -> Any:
-            return session.evaluated(made, [session.known(det, run) for det in dets], run, which)
+            return session.evaluated(made, [session.whole(det, run) for det in dets], run, which)
 
         return View(Det(compute, axes, sizes, power, number), axes)
 
