@@ -164,7 +164,7 @@ class _Job:
         places = self.found.places
 
         def compute(session: Any, run: int) -> Any:
-            arrays = [session.family(det, run) for det in dets]
+            arrays = [session.stretched(session.family(det, run), det.sizes, 1, run) for det in dets]
             return session.contracted(arrays, places, self.kept) * number
 
         sizes = [self.found.sizes[n] for n in self.kept]
@@ -185,7 +185,8 @@ class _Job:
             mean = moment(self.reader, x.of, None)
 
             def compute(session: Any, run: int) -> Any:
-                arrays = [session.family(det.of, run), session.family(mean, run)]
+                held = [det.of, mean]
+                arrays = [session.stretched(session.family(of, run), of.sizes, 1, run) for of in held]
                 return session.contracted(arrays, (of_value, of_x), self.kept) * number
 
             sizes = [self.found.sizes[k] for k in self.kept]
