@@ -279,7 +279,8 @@ class _Job:
         if power > 0 and power <= Fraction(degree, 2) and uncorrelated(a, b):
             raise self.families.refuse(
                 "an inner product of uncorrelated vectors, divided by less than the width: it stays random",
-                "divide by the width, as in attention with logits q.k/d",
+                "divide by the width, as in attention with logits q.k/d; or heads whose number grows, each of a fixed "
+                "size, as in nn.MultiheadAttention(n, n // 8), whose logits are coordinates of vectors",
             )
 
         def compute(session: Any, run: int) -> Any:
