@@ -137,6 +137,7 @@ limits.laws limits.sums
 limits.unification
 limits.instance
 limits.widths
+limits.loops
 limits.uses
 limits.scaling
 limits.parametrizations

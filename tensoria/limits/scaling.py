@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Final, TypeAlias
 
 from tensoria.limits.laws import Law
+from tensoria.limits.loops import written_out
 from tensoria.limits.sums import contracted_labels
 from tensoria.limits.unification import Place, Scale
 from tensoria.limits.uses import Uses, uses_of
@@ -89,6 +90,7 @@ def powers(
     Raises:
         LimitError: a law is not known.
     """
+    of = of if uses else written_out(of)
     walk = _Walk(of, laws or {}, multipliers or {}, uses or uses_of(of))
     for number, made in enumerate(of.program.instructions):
         walk.instruction(number, made)

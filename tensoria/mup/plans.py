@@ -24,6 +24,7 @@ from tensoria.backend import Backend
 from tensoria.discovery import available, get
 from tensoria.errors import BackendNotFoundError, LimitError
 from tensoria.limits.laws import Law
+from tensoria.limits.loops import written_out
 from tensoria.limits.scaling import Finding, powers
 from tensoria.limits.unification import Place, Scale
 from tensoria.limits.uses import Use, around, uses_of
@@ -333,7 +334,7 @@ def plan(
     base = base or (of.captured[0] if of.captured else 1) * of.unit
     if base % of.unit:
         raise LimitError(f"base={base} is no multiple of {of.unit}, of which the model's sizes are multiples.")
-    names = trained_names(of)
+    of, names = written_out(of), trained_names(of)
     uses = uses_of(of, names)
     found = roles(of, uses, names)
     entries = {name: _entry(of, role, table) for name, role in found.items()}
@@ -445,7 +446,7 @@ def _findings(of: Widened, entries: Mapping[str, Entry], found: Mapping[str, Rol
             if power:
                 multipliers[use.number, use.operand] = (1.0, power)
     seen = powers(of, laws=laws, multipliers=multipliers, uses=uses).findings
-    return tuple(str(finding) for finding in seen if not _meant(finding))
+    return tuple(dict.fromkeys(str(finding) for finding in seen if not _meant(finding)))
 
 
 def _meant(finding: Finding) -> bool:

@@ -34,6 +34,7 @@ from tensoria.limits.reading.nodes import (
     Product,
     Quadratic,
     Scale,
+    Sources,
     Sum,
     Weigh,
 )
@@ -481,7 +482,7 @@ def _named(x: Node) -> str:
 
 def connected(factors: Sequence[tuple[Node, int]]) -> list[list[tuple[Node, int]]]:
     """Factors in groups that share parameters; different groups are independent."""
-    groups: list[tuple[frozenset[str], list[tuple[Node, int]]]] = []
+    groups: list[tuple[Sources, list[tuple[Node, int]]]] = []
     for x, side in factors:
         sources, members = x.sources, [(x, side)]
         rest = []

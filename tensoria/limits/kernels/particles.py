@@ -105,9 +105,13 @@ def _law(x: Node) -> Law:
     return of.law
 
 
+def _name(x: Initial | Gathered) -> str:
+    return x.of.name if isinstance(x, Gathered) else x.name
+
+
 def _normal(session: Session, x: Node, y: Node, mode: Any) -> Array | None:
     """The covariance of the normal variables that entries of parameters are functions of."""
-    if isinstance(x, (Initial, Gathered)) and isinstance(y, (Initial, Gathered)) and x.sources == y.sources:
+    if isinstance(x, (Initial, Gathered)) and isinstance(y, (Initial, Gathered)) and _name(x) == _name(y):
         return same_entries(session, x, y, mode)
     return None
 

@@ -101,6 +101,19 @@ class Session:
             self._kept.append(det)
         return self._known[key]
 
+    def whole(self, det: Det, run: int) -> Array:
+        """Known numbers as operations along axes need them: finite axes have their size where all numbers agree."""
+        array = self.known(det, run)
+        if det.number is not None and not det.axes:
+            return array
+        before = tuple(array.shape)
+        shape = tuple(
+            math.prod(self._full(slot, det.sizes, run) for slot in part)
+            if length == 1 and not any(isinstance(slot, Coordinate) for slot in part) else length
+            for length, part in zip(before, det.axes, strict=True)
+        )  # fmt: skip
+        return array if shape == before else self.backend.xp.broadcast_to(array, shape)
+
     def family(self, det: Det, run: int) -> Array:
         """Known numbers with the examples' axis first, then the finite ones."""
         array = self.known(det, run)

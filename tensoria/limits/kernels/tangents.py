@@ -81,8 +81,8 @@ class Tangents:
         if isinstance(a, MatMul) and isinstance(b, MatMul):
             return self._matmuls(a, b, mode)
         if isinstance(a, (Initial, Gathered)) and isinstance(b, (Initial, Gathered)):
-            name = next(iter(a.sources))
-            if b.sources != a.sources or name not in self.trained:
+            names = {x.of.name if isinstance(x, Gathered) else x.name for x in (a, b)}
+            if len(names) > 1 or not names <= self.trained:
                 return {}
             found = self.covariance.initials(a, b, mode, with_mean=False)
             return {} if found is None else {Fraction(0): (found, 1.0)}

@@ -84,6 +84,17 @@ class Decisions:
         self.layouts[root] = parts
         raise Again
 
+    def parts(self, owner: Any, size: Size) -> list[tuple[Any, Size]]:
+        """What an axis consists of, with the owner of each part.
+
+        A part of an axis is a width of its own, as what it meets is not the whole axis; it may consist of parts again:
+        the rows of a matrix for queries, keys and values are three of the width, each of these so many heads.
+        """
+        layout = self.layouts.get(self.root(owner))
+        if layout is None:
+            return [(owner, size)]
+        return [found for part in layout for found in self.parts((*owner, str(part)), part)]
+
     def unbatch(self) -> None:
         """Examples see each other: their axis is a finite one."""
         if not self.mapped:

@@ -164,7 +164,7 @@ class _Job:
         places = self.found.places
 
         def compute(session: Any, run: int) -> Any:
-            arrays = [session.family(det, run) for det in dets]
+            arrays = [session.stretched(session.family(det, run), det.sizes, 1, run) for det in dets]
             return session.contracted(arrays, places, self.kept) * number
 
         sizes = [self.found.sizes[n] for n in self.kept]
@@ -185,7 +185,8 @@ class _Job:
             mean = moment(self.reader, x.of, None)
 
             def compute(session: Any, run: int) -> Any:
-                arrays = [session.family(det.of, run), session.family(mean, run)]
+                held = [det.of, mean]
+                arrays = [session.stretched(session.family(of, run), of.sizes, 1, run) for of in held]
                 return session.contracted(arrays, (of_value, of_x), self.kept) * number
 
             sizes = [self.found.sizes[k] for k in self.kept]
@@ -278,7 +279,8 @@ class _Job:
         if power > 0 and power <= Fraction(degree, 2) and uncorrelated(a, b):
             raise self.families.refuse(
                 "an inner product of uncorrelated vectors, divided by less than the width: it stays random",
-                "divide by the width, as in attention with logits q.k/d",
+                "divide by the width, as in attention with logits q.k/d; or heads whose number grows, each of a fixed "
+                "size, as in nn.MultiheadAttention(n, n // 8), whose logits are coordinates of vectors",
             )
 
         def compute(session: Any, run: int) -> Any:
@@ -314,7 +316,7 @@ def ancestry(x: Node, done: dict[int, frozenset[str]] | None = None) -> frozense
     """The names of all parameters that a family depends on."""
     done = {} if done is None else done
     if id(x) not in done:
-        names = set(x.sources)
+        names = {name for name, _ in x.sources}
         for inner in x.below():
             names |= ancestry(inner, done)
         done[id(x)] = frozenset(names)

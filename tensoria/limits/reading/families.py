@@ -32,6 +32,7 @@ from tensoria.limits.reading.nodes import (
     Product,
     Quadratic,
     Scale,
+    Sources,
     Sum,
     Weigh,
 )
@@ -44,6 +45,8 @@ Placed = tuple[Det, tuple[int, ...]]
 """Known numbers, and for each of their finite axes its place."""
 TERMS: Final = 256
 """So many terms may a product of sums have."""
+PIECES: Final = 64
+"""So many pieces of a parameter are told apart: queries' from keys', those of gates from each other."""
 
 
 def unsupported(operation: str, reason: str, where: str = "", legal: str | None = None) -> LimitError:
@@ -87,10 +90,11 @@ class Families:
         self.where = ""
         self.operation = ""
         self.moments: dict[int, str] = {}
+        self._pieces: dict[str, int | None] = {}
 
     def _node(
         self, kind: type[N], sizes: Sequence[Size], *fields: Any, power: Fraction = ZERO, wide: bool = True,
-        gaussian: bool = False, sources: frozenset[str] = frozenset(), key: Any = None,
+        gaussian: bool = False, sources: Sources = frozenset(), key: Any = None,
     ) -> N:  # fmt: skip
         wanted = (kind, tuple(sizes), *(_key(of) for of in fields)) if key is None else (kind, tuple(sizes), key)
         found = self._made.get(wanted)
@@ -107,6 +111,15 @@ class Families:
 
     # -- leaves ---------------------------------------------------------------------------------------------------
 
+    def _sources(self, name: str, sizes: Sequence[Size], fixed: tuple[int | None, ...]) -> Sources:
+        """What a use of a parameter is random by: pieces along the first finite axis, where they are few."""
+        if fixed and fixed[0] is None:
+            self._pieces[name] = sizes[0] if isinstance(sizes[0], int) and sizes[0] <= PIECES else None
+        count = self._pieces.get(name)
+        if not fixed or count is None:
+            return frozenset(((name, None),))
+        return frozenset((name, k) for k in range(count) if fixed[0] in (None, k))
+
     def initial(
         self, name: str, law: Law, sizes: Sequence[Size], wide: bool, fixed: tuple[int | None, ...], fresh: bool = False
     ) -> Initial:
@@ -114,7 +127,8 @@ class Families:
         gaussian = law.distribution in ("normal", "constant") or not wide
         return self._node(
             Initial, sizes, name, law, fixed, fresh,
-            power=law.exponent / 2 if law.mean == 0 else ZERO, wide=wide, gaussian=gaussian, sources=frozenset((name,)),
+            power=law.exponent / 2 if law.mean == 0 else ZERO, wide=wide, gaussian=gaussian,
+            sources=self._sources(name, sizes, fixed),
         )  # fmt: skip
 
     def gathered(self, of: Initial, indices: Det) -> Gathered:
@@ -130,7 +144,7 @@ class Families:
     ) -> Matrix:  # fmt: skip
         """A parameter as matrices."""
         return self._node(
-            Matrix, sizes, name, law, fixed, number, power=power, sources=frozenset((name,)),
+            Matrix, sizes, name, law, fixed, number, power=power, sources=self._sources(name, sizes, fixed),
             key=(name, fixed, number, power),
         )  # fmt: skip
 
@@ -147,7 +161,7 @@ class Families:
         power = x.power + matrix.power + (matrix.law.exponent + degree) / 2
         made = self._node(
             MatMul, [sizes[label] for label in out], matrix, x, side, count, degree, of_matrix, of_x, out,
-            power=power, wide=wide, gaussian=True, sources=frozenset((matrix.name,)),
+            power=power, wide=wide, gaussian=True, sources=matrix.sources,
         )  # fmt: skip
         return self.scale(made, number, exponent)
 

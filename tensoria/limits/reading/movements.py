@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tensoria.limits.reading.axes import aligned, leading
-from tensoria.limits.reading.nodes import Coordinate, Det, Initial, Matrix, Node, View
+from tensoria.limits.reading.nodes import Coordinate, Det, Initial, MatMul, Matrix, Node, Place, Scale, Sum, View
 from tensoria.limits.reading.reader import Reader, Rule
 from tensoria.limits.reading.rules import all_known, finite_axis, known, node_of
 from tensoria.programs.dimensions import Dim, Size
@@ -121,6 +121,8 @@ def taken(reader: Reader, view: View, parts: dict[int, Any], axes: list[tuple[An
         return View(node, shown)
     if isinstance(node, (Matrix, Initial)) and len(gone) == len(parts):
         return View(_fixed(reader, node, parts), shown)
+    if len(gone) == len(parts) and (made := _picked(reader, node, parts)) is not None:
+        return View(made, shown)
     if isinstance(node, Matrix):
         raise reader.families.refuse("a slice of a family of matrices", "slice its product with a vector")
     sizes = tuple(
@@ -145,6 +147,39 @@ def taken(reader: Reader, view: View, parts: dict[int, Any], axes: list[tuple[An
 
     text = ", ".join(f"{n}: {part}" for n, part in parts.items())
     return View(reader.families.map(node, apply, f"take {text} of {node.sizes}", sizes, True), shown)
+
+
+def _picked(reader: Reader, node: Node, parts: dict[int, Any]) -> Node | None:
+    """Members of products whose position says which matrix: those of that matrix; None where it does not.
+
+    What is cut out of one product with queries' and keys' matrices is random by one of them alone.
+    """
+    f = reader.families
+    if isinstance(node, Initial):
+        return _fixed(reader, node, parts)
+    if isinstance(node, Scale):
+        inner = _picked(reader, node.x, parts)
+        return None if inner is None else f.scale(inner, node.number, node.exponent)
+    if isinstance(node, Sum):
+        found = [_picked(reader, of, parts) for of in node.terms]
+        terms = [of for of in found if of is not None]
+        return f.sum(terms) if terms and len(terms) == len(found) else None
+    left = [n for n in range(len(node.sizes)) if n not in parts]
+    if isinstance(node, Place):
+        inside = {k: parts[n] for k, n in enumerate(node.places) if n in parts}
+        inner = _picked(reader, node.x, inside) if inside else node.x
+        places = tuple(left.index(n) for n in node.places if n not in parts)
+        return None if inner is None else f.place(inner, places, [node.sizes[n] for n in left])
+    if not isinstance(node, MatMul):
+        return None
+    wanted = {node.out[n]: part for n, part in parts.items()}
+    if any(label in node.of_x or label not in node.of_matrix for label in wanted):
+        return None
+    matrix = _fixed(reader, node.matrix, {n: wanted[k] for n, k in enumerate(node.of_matrix) if k in wanted})
+    assert isinstance(matrix, Matrix)
+    of_matrix = tuple(label for label in node.of_matrix if label not in wanted)
+    out = tuple(node.out[n] for n in left)
+    return f.matmul(matrix, node.x, node.side, node.count, node.degree, of_matrix, node.of_x, out, node.wide)
 
 
 def _fixed(reader: Reader, node: Matrix | Initial, parts: dict[int, Any]) -> Node:

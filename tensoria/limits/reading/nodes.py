@@ -42,6 +42,7 @@ __all__ = [
     "Quadratic",
     "Scale",
     "Slot",
+    "Sources",
     "Sum",
     "View",
     "Weigh",
@@ -77,6 +78,7 @@ class Coordinate:
 Slot: TypeAlias = Any
 """A part of a value's axis: `BATCH`, a `Coordinate`, or the number of a finite axis of the node."""
 Sizes: TypeAlias = tuple[Size, ...]
+Sources: TypeAlias = frozenset[tuple[str, int | None]]
 
 
 @dataclass(eq=False)
@@ -106,14 +108,15 @@ class Node:
         power: x is n^power times something of order one.
         wide: whether its coordinates are those of a width.
         gaussian: whether its members are jointly Gaussian with all other Gaussian nodes.
-        sources: the parameters whose randomness it has directly: nodes without a common one are independent.
+        sources: the parameters whose randomness it has directly, each with the position of the piece of it: nodes
+            without a common one are independent.
     """
 
     sizes: Sizes = field(init=False)
     power: Fraction = field(init=False, default=ZERO)
     wide: bool = field(init=False, default=True)
     gaussian: bool = field(init=False, default=False)
-    sources: frozenset[str] = field(init=False, default=frozenset())
+    sources: Sources = field(init=False, default=frozenset())
     where: str = field(init=False, default="")
 
     def below(self) -> tuple[Node, ...]:

@@ -72,12 +72,11 @@ class Reader:
             if self.decisions.mapped and fresh and size == self.decisions.batch:
                 axes.append((BATCH,))
                 continue
-            parts = self.decisions.layouts.get(root, (size,))
+            parts = self.decisions.parts(owner, size)
             slots: list[Slot] = []
-            for part in parts:
+            for of, part in parts:
                 if self.decisions.wide(part):
-                    # A part of an axis is a width of its own: what it meets is not the whole axis.
-                    slots.append(Coordinate(owner if len(parts) == 1 else (*owner, "part"), part, True))
+                    slots.append(Coordinate(of, part, True))
                 elif root in self.decisions.finite or len(parts) > 1:
                     slots.append(len(sizes))
                     sizes.append(part)
@@ -209,7 +208,7 @@ class Reader:
         dets = [view.of for view in views]
 
         def compute(session: Any, run: int) -> Any:
-            return session.evaluated(made, [session.known(det, run) for det in dets], run, which)
+            return session.evaluated(made, [session.whole(det, run) for det in dets], run, which)
 
         return View(Det(compute, axes, sizes, power, number), axes)
 

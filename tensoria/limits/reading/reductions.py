@@ -147,7 +147,7 @@ def largest(reader: Reader, made: Instruction, parts: Sequence[View], operation:
 
 
 def softmax(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
-    """Over a finite axis of numbers that are known in the limit."""
+    """Over a finite axis: of numbers that are known in the limit, or of vectors whose coordinates are heads, say."""
     (view,) = views
     if isinstance(view.of, Det):
         if view.of.power > 0:
@@ -161,9 +161,12 @@ def softmax(reader: Reader, made: Instruction, views: Sequence[View]) -> View | 
             det = view.of
             view = View(Det(lambda s, r: s.known(det, r) * 0.0, det.axes, det.sizes), view.axes)
         return known(reader, made, [view])
-    axis = made.attributes["axis"]
-    finite_axis(reader, view, axis)
-    raise reader.families.refuse("its argument stays random: it is Gaussian in the limit")
+    finite_axis(reader, view, made.attributes["axis"])
+    coordinates = [slot for slots in view.axes for slot in slots if isinstance(slot, Coordinate)]
+    if not any(slot.wide for slot in coordinates):
+        raise reader.families.refuse("its argument stays random: it is Gaussian in the limit")
+    reader.define(None, made, views)
+    return [reader.known[value] for value in made.results]
 
 
 RULES: dict[str, Rule] = {
