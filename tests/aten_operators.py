@@ -126,9 +126,29 @@ def _all() -> Iterator[Found]:
     yield "fill.Scalar", (real(3), 2), {}
     yield "fill.Tensor", (real(3), torch.tensor(2.0)), {}
     yield "lerp.Scalar", (real(3), real(3), 0.25), {}
+    yield from _special()
     yield from _reductions()
     yield from _shapes()
     yield from _neural()
+
+
+def _special() -> Iterator[Found]:
+    infinite = float("inf")
+    wide = torch.cat([real(30, low=-20, high=20), torch.tensor([1e-9, -1e-9, 1e5, 8.0, infinite], dtype=torch.float64)])
+    for of in (wide, wide.float(), whole(4, low=1)):
+        for name in ("lgamma", "digamma"):
+            yield f"{name}.default", (of,), {}
+        for order in (0, 1):
+            yield "polygamma.default", (order, of), {}
+        for name in ("i0", "special_i0e", "special_i1", "special_i1e"):
+            yield f"{name}.default", (of[:-1].clip(-80, 80),), {}
+    for name in ("lgamma", "digamma"):
+        yield f"{name}.default", (torch.tensor([0.0, -1.0, -5.0], dtype=torch.float64),), {}
+    inside = torch.cat([real(20, low=-1, high=1), torch.tensor([0.999, -1.0, 1.0, 0.0, 1.5], dtype=torch.float64)])
+    for of in (inside, inside.float()):
+        yield "erfinv.default", (of,), {}
+        yield "special_ndtri.default", (of.abs(),), {}
+    yield "nextafter.default", (real(3), real(3)), {}
 
 
 def _reductions() -> Iterator[Found]:

@@ -19,12 +19,13 @@ from tensoria_torch.lowerings import (
     reductions,
     selection,
     shapes,
+    special,
 )
 from tensoria_torch.lowerings.call import Call, Lowering
 
 __all__ = ["IGNORED", "LOWERINGS", "Call", "register"]
 
-CHAPTERS = (elementwise, reductions, shapes, selection, linear_algebra, neural, recurrence, images, randomness)
+CHAPTERS = (elementwise, reductions, shapes, selection, linear_algebra, neural, recurrence, images, randomness, special)
 
 
 def _exists(name: str) -> bool:
