@@ -275,6 +275,20 @@ def _shapes() -> Iterator[Found]:
             yield "scatter_reduce.two", (real(2, 3), 1, wide, real(2, 4), reduce), {"include_self": own}
     for reduce in ("add", "multiply"):
         yield "scatter.reduce", (real(2, 3), 1, wide, real(2, 4)), {"reduce": reduce}
+    for reduce in ("mean", "prod", "amax", "amin"):
+        for own in (True, False):
+            here = torch.tensor([2, 0, 2])
+            yield "index_reduce.default", (real(2, 3), 1, here, real(2, 3), reduce), {"include_self": own}
+    few = torch.tensor([[2.0, 1.0, 2.0, 1.0, 3.0], [4.0, 3.0, 1.0, 2.0, 1.0]])
+    for of in (few, few.long(), few.mT.contiguous()):
+        yield "mode.default", (of,), {}
+        yield "mode.default", (of, 0, True), {}
+    some = torch.where(few > 3, torch.nan, few)
+    for of in (some, some[:, :4], few.long(), torch.full((2, 3), torch.nan)):
+        yield "nanmedian.default", (of,), {}
+    for of in (real(3, 4), torch.tensor([[torch.nan, 1.0, torch.nan, 0.5], [3.0, torch.nan, 1.0, 2.0]])):
+        yield "nanmedian.dim", (of, 1), {}
+        yield "nanmedian.dim", (of, 0, True), {}
     for again in (False, True):
         yield "put.default", (real(3, 4), torch.tensor([0, -1, 5]), real(3), again), {}
     edges, inside = torch.tensor([0.0, 1.0, 1.0, 2.0], dtype=torch.float64), torch.tensor([[-1.0, 1.0], [0.5, 3.0]])
@@ -335,6 +349,21 @@ def _matrices() -> Iterator[Found]:
     yield "_linalg_svd.default", (m, False, False), {}
     yield "_linalg_eigh.default", (spd, "L", False), {}
     yield "linalg_qr.default", (spd, "r"), {}
+    tall, flat = real(2, 4, 3), torch.outer(real(3), real(4))
+    given = torch.tensor(0.5, dtype=torch.float64)
+    for of in (m, tall, tall.mT, flat):
+        yield "linalg_pinv.atol_rtol_tensor", (of,), {}
+        yield "linalg_pinv.atol_rtol_tensor", (of,), {"atol": given, "rtol": given / 2}
+        yield "linalg_pinv.atol_rtol_tensor", (of,), {"atol": given}
+    skew = real(4, 4) * 300
+    for of in (m, torch.stack([m[0], m[1] * 1e-3, m[0] * 20 - 40 * torch.eye(3)]), skew - skew.mT, m.float()):
+        yield "linalg_matrix_exp.default", (of,), {}
+    for upper in (False, True):
+        yield "cholesky_solve.default", (real(2, 3, 2), m.tril() + m.triu(), upper), {}
+        yield "cholesky_inverse.default", (m.tril() + m.triu(), upper), {}
+    yield "linalg_eig.default", (torch.tensor([[2.0, 1.0], [0.0, 3.0]], dtype=torch.float64),), {}
+    for name in ("linalg_eigvals", "_linalg_eigvals"):
+        yield f"{name}.default", (torch.tensor([[2.0, 1.0], [0.0, 3.0]], dtype=torch.float64),), {}
     z = torch.complex(real(3, 4), real(3, 4))
     for n in range(3):
         yield "_fft_c2c.default", (z, [0, 1], n, True), {}

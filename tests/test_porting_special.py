@@ -1,0 +1,120 @@
+"""Special functions and their derivatives beside PyTorch's and SciPy's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+
+import tensoria as tn  # noqa: E402
+
+GAMMA = [-20.3, -3.5, -1e-3, 1e-6, 0.3, 1.0, 2.0, 7.999, 8.0, 30.0, 1e6]
+FUNCTIONS: dict[str, list[float]] = {
+    "lgamma": GAMMA, "digamma": GAMMA, "erfinv": [-0.999999, -0.8, -0.5, -1e-9, 0.0, 0.3, 0.5, 0.7, 0.93, 0.9999],
+    "i0": [-20.0, -8.0, -0.5, 0.0, 1e-6, 2.0, 8.5, 30.0], "special.i0e": [-20.0, -0.5, 1e-6, 2.0, 8.5, 300.0],
+    "special.i1": [-20.0, -8.0, -0.5, 1e-6, 2.0, 8.5, 30.0], "special.ndtri": [1e-300, 1e-9, 0.1, 0.25, 0.5, 0.8, 0.999],
+}  # fmt: skip
+
+
+class Applied(nn.Module):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, x: Any) -> Any:
+        space, _, name = self.name.rpartition(".")
+        return getattr(getattr(torch, space) if space else torch, name)(x).sum()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_derivatives_of_special_functions_are_pytorchs(name: str) -> None:
+    x = torch.tensor(FUNCTIONS[name], dtype=torch.float64, requires_grad=True)
+    p = tn.port(Applied(name), (x.detach(),)).grad()
+    y = Applied(name)(x)
+    (first,) = torch.autograd.grad(y, x, create_graph=True)
+    for backend in ("numpy", "tensorflow"):
+        found = np.asarray(p.run(x.detach().numpy(), backend=backend).to(backend="numpy").array)
+        # PyTorch's trigamma has nine digits: 1.64493406763 at 1, which is pi^2 / 6 = 1.64493406685.
+        tolerance = 1e-9 if name == "digamma" else 1e-11
+        np.testing.assert_allclose(found, first.detach().numpy(), rtol=tolerance, atol=1e-12)
+        if name == "digamma":
+            assert abs(found[GAMMA.index(1.0)] - np.pi**2 / 6) < 1e-14
+
+
+@pytest.mark.parametrize("name", ["lgamma", "erfinv", "i0"])
+def test_so_are_second_derivatives(name: str) -> None:
+    inside = [x for x in FUNCTIONS[name] if abs(x) > 1e-5]
+    x = torch.tensor(inside, dtype=torch.float64, requires_grad=True)
+    (first,) = torch.autograd.grad(Applied(name)(x), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), x)
+    p = tn.port(Applied(name), (x.detach(),))
+    found = tn.grad(lambda t: tn.sum(p.grad()(t)))(tn.asarray(x.detach().numpy(), backend="torch")).array
+    np.testing.assert_allclose(found.numpy(), second.numpy(), rtol=1e-9)  # lgamma's is a trigamma
+
+
+def test_quantiles_in_the_tails_are_scipys() -> None:
+    """PyTorch's own inverse error function loses digits there: erfinv(1 - 1e-10) to 1e-7."""
+    special = pytest.importorskip("scipy.special")
+    x = 1 - 10.0 ** -np.arange(1, 16)
+    found = tn.port(Applied("erfinv"), (torch.ones(()).double() / 2,))
+    for one in x:
+        ours = float(found.run(np.asarray(one)).array)
+        assert abs(ours - special.erfinv(one)) < 1e-13 * ours
+
+
+def test_a_distribution_of_gamma_functions_is_ported_and_trains() -> None:
+    class Likelihood(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shape = nn.Parameter(torch.tensor([0.3, 4.0], dtype=torch.float64))
+
+        def forward(self, x: Any) -> Any:
+            rate = self.shape.exp()
+            gamma = torch.distributions.Gamma(self.shape, rate, validate_args=False)
+            beta = torch.distributions.Beta(self.shape, rate, validate_args=False)
+            apart = torch.distributions.kl_divergence(gamma, torch.distributions.Gamma(rate, rate, validate_args=False))
+            return (gamma.log_prob(x) + beta.log_prob(x) + apart).sum()
+
+    model, x = Likelihood(), torch.rand(5, 2, dtype=torch.float64) * 0.8 + 0.1
+    p = tn.port(model, (x,)).value_and_grad(parameters=True)
+    (value, gradients), _ = p.apply(p.state(), x.numpy())
+    expected = model(x)
+    expected.backward()
+    np.testing.assert_allclose(float(np.asarray(value.to(backend="numpy").array)), float(expected.detach()), rtol=1e-12)
+    np.testing.assert_allclose(
+        np.asarray(gradients["shape"].to(backend="numpy").array), model.shape.grad.numpy(), rtol=1e-8  # trigamma again
+    )
+
+
+# -- matrices ----------------------------------------------------------------------------------------------------------
+
+MATRICES: dict[str, Any] = {
+    "pinv of a tall matrix": lambda x: torch.linalg.pinv(x[:, :2]), "pinv": torch.linalg.pinv,
+    "pinv of a matrix of rank one": lambda x: torch.linalg.pinv(torch.outer(x[0], x[1])),
+    "matrix_exp": torch.linalg.matrix_exp, "matrix_exp of a large matrix": lambda x: torch.matrix_exp(30 * (x - x.mT)),
+    "cholesky_solve": lambda x: torch.cholesky_solve(x[:, :2], torch.tril(x) + 2 * torch.eye(3)),
+    "cholesky_inverse": lambda x: torch.cholesky_inverse(torch.triu(x) + 2 * torch.eye(3), upper=True),
+    "eigvals": lambda x: torch.linalg.eigvals(x - x.mT).abs(), "nanmedian": lambda x: x.log().nanmedian(0)[0],
+    "index_reduce": lambda x: x.index_reduce(0, torch.tensor([2, 0]), x[1:], "mean"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_functions_of_matrices_and_their_derivatives_are_pytorchs(name: str) -> None:
+    class Squares(nn.Module):
+        def forward(self, x: Any) -> Any:
+            found = MATRICES[name](x)
+            return (torch.arange(1.0, found.numel() + 1).reshape(found.shape) * found).sum()
+
+    x = torch.tensor([[0.3, -0.7, 0.2], [1.1, 0.4, -0.5], [0.6, 0.9, -1.2]], dtype=torch.float64, requires_grad=True)
+    y = Squares()(x)
+    (expected,) = torch.autograd.grad(y, x)
+    p = tn.port(Squares(), (x.detach(),)).value_and_grad()
+    for backend in ("numpy", "tensorflow"):
+        value, found = (np.asarray(z.to(backend="numpy").array) for z in p.run(x.detach().numpy(), backend=backend))
+        np.testing.assert_allclose(value, y.detach().numpy(), rtol=1e-12)
+        np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-11 * float(expected.abs().max()))
