@@ -127,9 +127,21 @@ def _all() -> Iterator[Found]:
     yield "fill.Tensor", (real(3), torch.tensor(2.0)), {}
     yield "lerp.Scalar", (real(3), real(3), 0.25), {}
     yield from _special()
+    yield from _grids()
     yield from _reductions()
     yield from _shapes()
     yield from _neural()
+
+
+def _grids() -> Iterator[Found]:
+    for mode in (0, 1, 2):
+        for padding in (0, 1, 2):
+            for corners in (False, True):
+                # beyond the image on each side, further than one reflection leads
+                yield "grid_sampler_2d.default", (real(2, 3, 4, 5), real(2, 3, 2, 2), mode, padding, corners), {}
+                if mode < 2:
+                    given = real(1, 2, 3, 4, 5), real(1, 2, 2, 3, 3, low=-1.5, high=1.5)
+                    yield "grid_sampler_3d.default", (*given, mode, padding, corners), {}
 
 
 def _special() -> Iterator[Found]:

@@ -27,6 +27,7 @@ UNDEFINED = {"aten.empty_like.default", "aten.new_empty.default", "aten.empty.me
 """Whose numbers are whatever memory holds."""
 RECURRENT = {
     "aten.lstm.input", "aten.gru.input", "tensoria.lstm.default", "tensoria.gru.default", "tensoria.ctc_loss.default",
+    "tensoria.rnn_tanh.default", "tensoria.rnn_relu.default",
 }  # fmt: skip
 """Which modules of the tests of porting have."""
 
