@@ -16,7 +16,8 @@ GAMMA = [-20.3, -3.5, -1e-3, 1e-6, 0.3, 1.0, 2.0, 7.999, 8.0, 30.0, 1e6]
 FUNCTIONS: dict[str, list[float]] = {
     "lgamma": GAMMA, "digamma": GAMMA, "erfinv": [-0.999999, -0.8, -0.5, -1e-9, 0.0, 0.3, 0.5, 0.7, 0.93, 0.9999],
     "i0": [-20.0, -8.0, -0.5, 0.0, 1e-6, 2.0, 8.5, 30.0], "special.i0e": [-20.0, -0.5, 1e-6, 2.0, 8.5, 300.0],
-    "special.i1": [-20.0, -8.0, -0.5, 1e-6, 2.0, 8.5, 30.0], "special.ndtri": [1e-300, 1e-9, 0.1, 0.25, 0.5, 0.8, 0.999],
+    "special.i1": [-20.0, -8.0, -0.5, 1e-6, 2.0, 8.5, 30.0],
+    "special.ndtri": [1e-300, 1e-9, 0.1, 0.25, 0.5, 0.8, 0.999],
 }  # fmt: skip
 
 
@@ -98,6 +99,8 @@ MATRICES: dict[str, Any] = {
     "matrix_exp": torch.linalg.matrix_exp, "matrix_exp of a large matrix": lambda x: torch.matrix_exp(30 * (x - x.mT)),
     "cholesky_solve": lambda x: torch.cholesky_solve(x[:, :2], torch.tril(x) + 2 * torch.eye(3)),
     "cholesky_inverse": lambda x: torch.cholesky_inverse(torch.triu(x) + 2 * torch.eye(3), upper=True),
+    "lu": lambda x: torch.linalg.lu(x)[2],
+    "lu_solve": lambda x: torch.linalg.lu_solve(*torch.linalg.lu_factor(x), x.mT),
     "eigvals": lambda x: torch.linalg.eigvals(x - x.mT).abs(), "nanmedian": lambda x: x.log().nanmedian(0)[0],
     "index_reduce": lambda x: x.index_reduce(0, torch.tensor([2, 0]), x[1:], "mean"),
 }  # fmt: skip
@@ -118,3 +121,36 @@ def test_functions_of_matrices_and_their_derivatives_are_pytorchs(name: str) -> 
         value, found = (np.asarray(z.to(backend="numpy").array) for z in p.run(x.detach().numpy(), backend=backend))
         np.testing.assert_allclose(value, y.detach().numpy(), rtol=1e-12)
         np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-11 * float(expected.abs().max()))
+
+
+FACTORED: dict[str, Any] = {
+    "batch": lambda x: x, "tall": lambda x: x[..., :2], "wide": lambda x: x[..., :2, :], "zero": lambda x: 0 * x,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FACTORED)
+def test_triangular_factors_and_exchanges_are_pytorchs(name: str) -> None:
+    class Factors(nn.Module):
+        def forward(self, x: Any) -> Any:
+            factors = torch.linalg.lu_factor_ex(x)[:2]
+            return *torch.linalg.lu(x), *factors, *torch.lu_unpack(*factors)
+
+    x = FACTORED[name](torch.randn(2, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    p = tn.port(Factors(), (x,))
+    for backend in ("numpy", "tensorflow"):
+        for found, expected in zip(p.run(x.numpy(), backend=backend), Factors()(x), strict=True):
+            ours = np.asarray(found.to(backend="numpy").array)
+            assert ours.dtype == expected.numpy().dtype
+            np.testing.assert_allclose(ours, expected.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("adjoint", [True, False])
+def test_equations_are_solved_by_triangular_factors(left: bool, adjoint: bool) -> None:
+    class Solved(nn.Module):
+        def forward(self, x: Any, y: Any) -> Any:
+            return torch.linalg.lu_solve(*torch.linalg.lu_factor(x), y, left=left, adjoint=adjoint)
+
+    x, y = torch.rand(2, 3, 3, dtype=torch.float64), torch.rand(2, 3, 3, dtype=torch.float64)
+    found = tn.port(Solved(), (x, y)).run(x.numpy(), y.numpy()).array
+    np.testing.assert_allclose(found, Solved()(x, y).numpy(), rtol=1e-9)

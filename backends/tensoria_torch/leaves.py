@@ -1,9 +1,9 @@
 """What export would take apart: recurrent networks, and derivatives that a model defines itself.
 
 PyTorch's own `lstm`, `gru` and `rnn` are unrolled while their shapes are found, which fixes the sizes of batch and
-time; the shapes of `ctc_loss` are not found at all, and `max_pool1d` fixes those that it sees. While a model is captured,
-operators of ours stand in their place; they call PyTorch's kernels when the graph is run. An adaptive softmax chooses
-clusters by the numbers of its targets; in its place all clusters are computed, and the same components taken.
+time; the shapes of `ctc_loss` are not found at all, and `max_pool1d` fixes those that it sees. While a model is
+captured, operators of ours stand in their place; they call PyTorch's kernels when the graph is run. An adaptive softmax
+chooses clusters by the numbers of its targets; in its place all clusters are computed, and the same components taken.
 Of an `autograd.Function` export keeps what it computes and drops its derivative, so its calls are noted, and the two
 derivatives are compared.
 """

@@ -91,7 +91,8 @@ def _sampled(call: Call, image: Array, grid: Array, mode: int = 0, padding: int 
         found = _read(image, [xp.round(x) for x in at], sizes)
     else:
         first = [xp.floor(x) for x in at]
-        weights = [(_cubic if mode == CUBIC else _linear)(xp.subtract(x, low)) for x, low in zip(at, first, strict=True)]
+        weigh = _cubic if mode == CUBIC else _linear
+        weights = [weigh(xp.subtract(x, low)) for x, low in zip(at, first, strict=True)]
         begin = -1 if mode == CUBIC else 0
         found = None
         for corner in itertools.product(range(len(weights[0])), repeat=space):
