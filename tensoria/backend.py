@@ -274,6 +274,10 @@ class Backend:
         """Whether an error of the framework says that a matrix is singular or not positive definite."""
         return type(error).__name__ in ("LinAlgError", "_LinAlgError")
 
+    def refuses_map(self, error: Exception) -> str | None:
+        """Why `vmap` failed with an error: `sizes` of results that differ, `numbers` that Python asked for; or None."""
+        return None
+
     def all_finite(self, array: Array) -> bool | None:
         """Whether all components are finite; None while tracing."""
         if not self.readable(array):

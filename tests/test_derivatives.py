@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import tensoria as tn
 from tensoria.discovery import get
-from tensoria.errors import AxisError, DTypeError, ModeError, ShapeError, SpaceError, VarianceError
+from tensoria.errors import AxisError, DTypeError, ModeError, ShapeError, SpaceError, TracingError, VarianceError
 
 pytestmark = pytest.mark.skipif(
     not any(get(name).differentiates for name in installed()), reason="no installed backend differentiates"
@@ -292,6 +292,37 @@ def test_gradients_of_mapped_functions_and_mapped_hessians(backend: str) -> None
     low = BATCH @ G
     expected = 4 * size[:, None, None] * G + 8 * low[:, :, None] * low[:, None, :]
     np.testing.assert_allclose(values(H), expected, rtol=1e-12)
+
+
+ASSIGNED: dict[str, Callable[[Any, Any], tuple[Any, Any]]] = {
+    "a number at positions": lambda x, at: (at, 9.0),
+    "components at positions": lambda x, at: (at, x[:2]),
+    "a number at a mask": lambda x, at: (x > 1, 0.0),
+    "components of a slice": lambda x, at: (slice(1, None), x[:2]),
+}
+
+
+@pytest.mark.parametrize("name", ASSIGNED)
+def test_assignments_are_mapped(backend: str, name: str) -> None:
+    def changed(x: Any, at: Any) -> Any:
+        y = x + 0
+        key, value = ASSIGNED[name](x, at)
+        y[key] = value
+        return y
+
+    x, at = np.arange(6.0).reshape(2, 3), np.array([[0, 2], [2, 1]])
+    expected = [changed(x[n], at[n]) for n in range(2)]
+    found = tn.vmap(changed)(tn.asarray(native(backend, x)), tn.asarray(native(backend, at)))
+    np.testing.assert_array_equal(values(found), expected)
+
+
+def test_what_can_not_be_mapped_is_refused_in_the_same_words() -> None:
+    def mapped(function: Callable[[Any], Any]) -> Callable[[str], Any]:
+        return lambda b: tn.vmap(function)(tn.asarray(native(b, np.arange(6.0).reshape(2, 3))))
+
+    refusal(ShapeError, mapped(lambda x: x[x > 1]))
+    refusal(ShapeError, mapped(lambda x: tn.nonzero(x)[0]))
+    refusal(TracingError, mapped(lambda x: x if x[0] > 1 else -x))
 
 
 def test_what_can_not_be_mapped_over_is_refused() -> None:

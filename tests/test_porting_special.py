@@ -78,7 +78,7 @@ def test_so_are_second_derivatives() -> None:
 
 
 def test_quantiles_in_the_tails_are_scipys() -> None:
-    """PyTorch's own inverse error function loses digits there: erfinv(1 - 1e-10) to 1e-7."""
+    """A step of Newton's method for erf itself would lose them: erfinv(1 - 1e-10) to 1e-7."""
     scipy = pytest.importorskip("scipy.special")
 
     class Quantiles(nn.Module):

@@ -436,6 +436,9 @@ class TensorflowBackend(Backend):
     def vmap(self, function: Callable[..., list[Array]], arrays: Sequence[Array]) -> list[Array]:
         return list(tf.vectorized_map(lambda slices: function(*slices), tuple(arrays)))
 
+    def refuses_map(self, error: Exception) -> str | None:
+        return next((why for text, why in UNMAPPED.items() if text in str(error)), None)
+
     def numbers(self, array: Array) -> np.ndarray[Any, Any] | None:
         array = native.read(array)
         return self.to_numpy(array) if type(array) is EagerTensor else None
@@ -452,6 +455,10 @@ class TensorflowBackend(Backend):
         function, dtypes, static = key
         vectors = [tf.TensorSpec((None,), of) for of in dtypes]
         return tf.function(lambda *arrays: function(self, arrays, *static), input_signature=vectors, autograph=False)
+
+
+UNMAPPED = {"TensorListStack": "sizes", "has no numbers yet": "numbers"}
+"""What is said of functions that TensorFlow can not map: lists of slices, and tensors inside of its graph."""
 
 
 def _stretched(of: Pattern, a: Array, b: Array) -> tuple[Array, Array]:

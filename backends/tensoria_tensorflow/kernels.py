@@ -239,4 +239,6 @@ def strided_update(
 
 def scatter(x: Array, indices: Array, updates: Array) -> Array:
     """`x` with the rows named by `indices` (shape `(..., 1)`) replaced by `updates`."""
+    if indices.dtype is tf.int64 and not tf.executing_eagerly() and (x.shape.num_elements() or 2**31) < 2**31:
+        indices = tf.cast(indices, tf.int32)  # vectorized_map joins them with its own, which are int32
     return _scatter(tensor=x, indices=indices, updates=updates)

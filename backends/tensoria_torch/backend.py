@@ -331,6 +331,12 @@ class TorchBackend(Backend):
             place.put_(places, value.to(place.dtype).broadcast_to(places.shape))
             return array
         several = isinstance(value, torch.Tensor) and value.dim() > 0
+        if not several and isinstance(key, torch.Tensor) and key.dtype is torch.bool and transforming() is not None:
+            mask = key.reshape(*key.shape, *(1,) * (array.dim() - key.dim()))
+            if key.shape == array.shape[: key.dim()]:  # an index would have another size for every sample
+                place, value = _places(array, value)
+                place.masked_fill_(mask, value.to(place.dtype) if isinstance(value, torch.Tensor) else value)
+                return array
         if subscripts.is_native(key) and not (several and isinstance(key, torch.Tensor)):
             place, value = _places(array, value)
             place[key] = value
@@ -399,6 +405,11 @@ class TorchBackend(Backend):
     def vmap(self, function: Callable[..., list[Array]], arrays: Sequence[Array]) -> list[Array]:
         return list(torch.func.vmap(function)(*arrays))
 
+    def refuses_map(self, error: Exception) -> str | None:
+        if not isinstance(error, RuntimeError):
+            return None
+        return next((why for text, why in UNMAPPED.items() if text in str(error)), None)
+
     def numbers(self, array: Array) -> np.ndarray[Any, Any] | None:
         if is_compiling() or _get_current_dispatch_mode() is not None:
             return None
@@ -413,6 +424,13 @@ class TorchBackend(Backend):
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return torch.compile(function, fullgraph=True)
+
+
+UNMAPPED = {
+    "dynamic shape": "sizes", "nonzero": "sizes", "data pointer": "numbers", "data-dependent control flow": "numbers",
+    ".item()": "numbers",
+}  # fmt: skip
+"""What PyTorch says of functions that it can not map."""
 
 
 def _has_arrays(data: Any) -> bool:

@@ -102,6 +102,8 @@ def exported(
             for _ in range(3):
                 nodes = (node for part in inner_graphs(made.graph_module) for node in part.graph.nodes)
                 unknown = {node.target for node in nodes if node.op == "call_function" and not _known(node)}
+                if not unknown:
+                    break
                 known = {**_further(), **torch.export.default_decompositions()}
                 table = {of: known[of] for of in unknown if of in known}
                 if not table:

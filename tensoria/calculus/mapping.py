@@ -11,7 +11,7 @@ from typing import Any
 
 from tensoria.backend import Array, Backend
 from tensoria.calculus.lifting import Labels, Lifted, Results
-from tensoria.errors import AxisError, ModeError, ShapeError, SpaceError
+from tensoria.errors import AxisError, ModeError, ShapeError, SpaceError, TensoriaError, TracingError
 from tensoria.indices import Axes, axes, plain
 from tensoria.structure import structural
 
@@ -37,7 +37,8 @@ def vmap(
 
     Raises:
         AxisError, SpaceError: (when called) there is no such axis, or it carries an index.
-        ShapeError: (when called) the mapped axes have different sizes.
+        ShapeError: (when called) the mapped axes have different sizes, or so would the results of different samples.
+        TracingError: (when called) Python asks for a number that every sample has its own of.
 
     >>> import tensoria as tn
     >>> i, = tn.indices("i", tn.Space("V", 2, metric=[1, 1]))
@@ -74,7 +75,13 @@ def vmap(
 
         if any(size == 0 for size in sizes):
             raise ShapeError("the mapped axis has no element, so that nothing says what the function returns.")
-        outputs = backend.vmap(native, arrays)
+        try:
+            outputs = backend.vmap(native, arrays)
+        except Exception as error:
+            why = backend.refuses_map(error)
+            if why is None:
+                raise
+            raise REFUSED[why]() from error
         names = {place for place in per_leaf if isinstance(place, str)}
         target = out_axes if out_axes is not None else (names.pop() if len(names) == 1 else 0)
         results = kept[-1]
@@ -86,6 +93,20 @@ def vmap(
         return lifted.result(results, made)
 
     return batched
+
+
+REFUSED: dict[str, Callable[[], TensoriaError]] = {
+    "sizes": lambda: ShapeError(
+        "the samples of a mapped function would have results of different sizes: how many components a mask selects, "
+        "or are nonzero or unique, depends on their values.",
+        legal="tn.where(mask, x, 0.0) keeps the shape; a loop over the samples",
+    ),
+    "numbers": lambda: TracingError(
+        "a number is asked of a tensor that stands for all samples of a mapped function.",
+        legal="tn.where and tn.cond choose by value",
+    ),
+}
+"""What is wrong with a function that can not be mapped, by the word of `Backend.refuses_map`."""
 
 
 def _places(given: Place | Sequence[Place], count: int) -> list[Place]:
