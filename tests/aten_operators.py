@@ -126,9 +126,41 @@ def _all() -> Iterator[Found]:
     yield "fill.Scalar", (real(3), 2), {}
     yield "fill.Tensor", (real(3), torch.tensor(2.0)), {}
     yield "lerp.Scalar", (real(3), real(3), 0.25), {}
+    yield from _special()
+    yield from _grids()
     yield from _reductions()
     yield from _shapes()
     yield from _neural()
+
+
+def _grids() -> Iterator[Found]:
+    for mode in (0, 1, 2):
+        for padding in (0, 1, 2):
+            for corners in (False, True):
+                # beyond the image on each side, further than one reflection leads
+                yield "grid_sampler_2d.default", (real(2, 3, 4, 5), real(2, 3, 2, 2), mode, padding, corners), {}
+                if mode < 2:
+                    given = real(1, 2, 3, 4, 5), real(1, 2, 2, 3, 3, low=-1.5, high=1.5)
+                    yield "grid_sampler_3d.default", (*given, mode, padding, corners), {}
+
+
+def _special() -> Iterator[Found]:
+    infinite = float("inf")
+    wide = torch.cat([real(30, low=-20, high=20), torch.tensor([1e-9, -1e-9, 1e5, 8.0, infinite], dtype=torch.float64)])
+    for of in (wide, wide.float(), whole(4, low=1)):
+        for name in ("lgamma", "digamma"):
+            yield f"{name}.default", (of,), {}
+        for order in (0, 1):
+            yield "polygamma.default", (order, of), {}
+        for name in ("i0", "special_i0e", "special_i1", "special_i1e"):
+            yield f"{name}.default", (of[:-1].clip(-80, 80),), {}
+    for name in ("lgamma", "digamma"):
+        yield f"{name}.default", (torch.tensor([0.0, -1.0, -5.0], dtype=torch.float64),), {}
+    inside = torch.cat([real(20, low=-1, high=1), torch.tensor([0.999, -1.0, 1.0, 0.0, 1.5], dtype=torch.float64)])
+    for of in (inside, inside.float()):
+        yield "erfinv.default", (of,), {}
+        yield "special_ndtri.default", (of.abs(),), {}
+    yield "nextafter.default", (real(3), real(3)), {}
 
 
 def _reductions() -> Iterator[Found]:
@@ -255,6 +287,20 @@ def _shapes() -> Iterator[Found]:
             yield "scatter_reduce.two", (real(2, 3), 1, wide, real(2, 4), reduce), {"include_self": own}
     for reduce in ("add", "multiply"):
         yield "scatter.reduce", (real(2, 3), 1, wide, real(2, 4)), {"reduce": reduce}
+    for reduce in ("mean", "prod", "amax", "amin"):
+        for own in (True, False):
+            here = torch.tensor([2, 0, 2])
+            yield "index_reduce.default", (real(2, 3), 1, here, real(2, 3), reduce), {"include_self": own}
+    few = torch.tensor([[2.0, 1.0, 2.0, 1.0, 3.0], [4.0, 3.0, 1.0, 2.0, 1.0]])
+    for of in (few, few.long(), few.mT.contiguous()):
+        yield "mode.default", (of,), {}
+        yield "mode.default", (of, 0, True), {}
+    some = torch.where(few > 3, torch.nan, few)
+    for of in (some, some[:, :4], few.long(), torch.full((2, 3), torch.nan)):
+        yield "nanmedian.default", (of,), {}
+    for of in (real(3, 4), torch.tensor([[torch.nan, 1.0, torch.nan, 0.5], [3.0, torch.nan, 1.0, 2.0]])):
+        yield "nanmedian.dim", (of, 1), {}
+        yield "nanmedian.dim", (of, 0, True), {}
     for again in (False, True):
         yield "put.default", (real(3, 4), torch.tensor([0, -1, 5]), real(3), again), {}
     edges, inside = torch.tensor([0.0, 1.0, 1.0, 2.0], dtype=torch.float64), torch.tensor([[-1.0, 1.0], [0.5, 3.0]])
@@ -315,6 +361,21 @@ def _matrices() -> Iterator[Found]:
     yield "_linalg_svd.default", (m, False, False), {}
     yield "_linalg_eigh.default", (spd, "L", False), {}
     yield "linalg_qr.default", (spd, "r"), {}
+    tall, flat = real(2, 4, 3), torch.outer(real(3), real(4))
+    given = torch.tensor(0.5, dtype=torch.float64)
+    for of in (m, tall, tall.mT, flat):
+        yield "linalg_pinv.atol_rtol_tensor", (of,), {}
+        yield "linalg_pinv.atol_rtol_tensor", (of,), {"atol": given, "rtol": given / 2}
+        yield "linalg_pinv.atol_rtol_tensor", (of,), {"atol": given}
+    skew = real(4, 4) * 300
+    for of in (m, torch.stack([m[0], m[1] * 1e-3, m[0] * 20 - 40 * torch.eye(3)]), skew - skew.mT, m.float()):
+        yield "linalg_matrix_exp.default", (of,), {}
+    for upper in (False, True):
+        yield "cholesky_solve.default", (real(2, 3, 2), m.tril() + m.triu(), upper), {}
+        yield "cholesky_inverse.default", (m.tril() + m.triu(), upper), {}
+    yield "linalg_eig.default", (torch.tensor([[2.0, 1.0], [0.0, 3.0]], dtype=torch.float64),), {}
+    for name in ("linalg_eigvals", "_linalg_eigvals"):
+        yield f"{name}.default", (torch.tensor([[2.0, 1.0], [0.0, 3.0]], dtype=torch.float64),), {}
     z = torch.complex(real(3, 4), real(3, 4))
     for n in range(3):
         yield "_fft_c2c.default", (z, [0, 1], n, True), {}

@@ -97,6 +97,46 @@ def test_an_lstm_with_projections_of_open_length() -> None:
         agree(module, p, (torch.randn(shape),))
 
 
+@pytest.mark.parametrize("function", ["tanh", "relu"])
+def test_a_simple_network_of_open_length(function: str) -> None:
+    torch.manual_seed(0)
+    network = nn.RNN(4, 5, 2, nonlinearity=function, bidirectional=True, batch_first=True)
+    p = tn.port(network, (torch.randn(2, 6, 4),), dynamic={"input": ("batch", "time", None)})
+    for shape in ((1, 3, 4), (2, 19, 4)):
+        agree(network, p, (torch.randn(shape),), ("numpy", "tensorflow"))
+
+
+def test_an_adaptive_softmax_and_its_gradient_are_pytorchs() -> None:
+    torch.manual_seed(0)
+    layer = nn.AdaptiveLogSoftmaxWithLoss(8, 20, [5, 12], div_value=2.0, head_bias=True).double()
+    x, target = torch.randn(4, 8, dtype=torch.float64), torch.tensor([1, 7, 13, 3])
+    p = tn.port(layer, (x, target), dynamic={"input_": ("batch", None), "target_": ("batch",)})
+    agree(layer, p, (x, target))
+    agree(layer, p, (torch.randn(7, 8, dtype=torch.float64), torch.tensor([19, 5, 0, 12, 11, 4, 6])))
+    agree(layer, tn.port(layer, (x[0], target[0])), (x[0], target[0]))
+    chosen = Applied(lambda m, x: m.predict(x), layer)
+    agree(chosen, tn.port(chosen, (x,)), (x,))
+    loss = Applied(lambda x: layer(x, target).loss)
+    leaf = x.clone().requires_grad_()
+    loss(leaf).backward()
+    np.testing.assert_allclose(tn.port(loss, (x,)).grad().run(x.numpy()).array, leaf.grad.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+def test_samples_between_pixels_have_pytorchs_derivatives_at_the_border_too(padding: str) -> None:
+    corners = torch.tensor([-1.0, -0.4, 0.3, 1.0], dtype=torch.float64)
+    grid = torch.stack(torch.meshgrid(corners, corners, corners, indexing="ij"), -1)[None]
+    image = torch.rand(1, 2, 3, 4, 5, dtype=torch.float64)
+    weights = torch.rand(1, 2, 4, 4, 4, dtype=torch.float64)
+    module = Applied(lambda x, y: (F.grid_sample(x, y, "bilinear", padding, True) * weights).sum())
+    given = image.requires_grad_(), grid.clone().requires_grad_()
+    module(*given).backward()
+    p = tn.port(module, (image.detach(), grid))
+    for n, leaf in enumerate(given):
+        found = p.grad(n).run(image.detach().numpy(), grid.numpy()).array
+        np.testing.assert_allclose(found, leaf.grad.numpy(), atol=1e-12)
+
+
 TARGETS, LENGTHS, COUNTS = torch.tensor([[1, 1, 3], [2, 4, 0], [3, 0, 0]]), [7, 6, 4], [3, 2, 1]
 
 

@@ -219,7 +219,7 @@ def _sizes(found: Sequence[tuple[str, Any, Sequence[Any]]], distinct: bool) -> d
 
 
 FURTHER = (
-    "dist.default", "grid_sampler_2d.default", "ldexp.Tensor", "convolution_backward.default",
+    "dist.default", "ldexp.Tensor", "convolution_backward.default",
     "native_batch_norm_backward.default", "max_pool2d_with_indices_backward.default", "avg_pool2d_backward.default",
     "_native_batch_norm_legit.default",
 )  # fmt: skip

@@ -1,8 +1,9 @@
 """What export would take apart: recurrent networks, and derivatives that a model defines itself.
 
-PyTorch's own `lstm` and `gru` are unrolled while their shapes are found, which fixes the sizes of batch and time; the
-shapes of `ctc_loss` are not found at all, and `max_pool1d` fixes those that it sees. While a model is captured,
-operators of ours stand in their place; they call PyTorch's kernels when the graph is run.
+PyTorch's own `lstm`, `gru` and `rnn` are unrolled while their shapes are found, which fixes the sizes of batch and
+time; the shapes of `ctc_loss` are not found at all, and `max_pool1d` fixes those that it sees. While a model is
+captured, operators of ours stand in their place; they call PyTorch's kernels when the graph is run. An adaptive softmax
+chooses clusters by the numbers of its targets; in its place all clusters are computed, and the same components taken.
 Of an `autograd.Function` export keeps what it computes and drops its derivative, so its calls are noted, and the two
 derivatives are compared.
 """
@@ -24,6 +25,8 @@ OPTIONS = "bool biased, int layers, float dropout, bool train, bool both, bool b
 library = torch.library.Library("tensoria", "FRAGMENT")
 library.define(f"lstm(Tensor x, Tensor[] held, Tensor[] weights, {OPTIONS}) -> (Tensor, Tensor, Tensor)")
 library.define(f"gru(Tensor x, Tensor held, Tensor[] weights, {OPTIONS}) -> (Tensor, Tensor)")
+for name in ("rnn_tanh", "rnn_relu"):
+    library.define(f"{name}(Tensor x, Tensor held, Tensor[] weights, {OPTIONS}) -> (Tensor, Tensor)")
 library.define("ctc_loss(Tensor x, Tensor targets, Tensor lengths, Tensor counts, int blank) -> Tensor")
 
 
@@ -46,7 +49,10 @@ def _gru_types(
     return _states(x, held, weights, biased, layers, both)
 
 
-for name, kernel, types in (("lstm", torch.lstm, _lstm_types), ("gru", torch.gru, _gru_types)):
+for name, kernel, types in (
+    ("lstm", torch.lstm, _lstm_types), ("gru", torch.gru, _gru_types), ("rnn_tanh", torch.rnn_tanh, _gru_types),
+    ("rnn_relu", torch.rnn_relu, _gru_types),
+):  # fmt: skip
     library.impl(name, kernel, "CompositeExplicitAutograd")
     library._register_fake(name, types)
 
@@ -74,6 +80,17 @@ def _ctc_loss(
     if reduction == 1:
         return (loss / counts.clamp_min(1)).mean()
     return loss.sum() if reduction == 2 else loss
+
+
+def _adaptive_softmax(self: Any, x: Tensor, target: Tensor) -> Any:
+    """An adaptive softmax's logarithms at the targets, and minus their mean."""
+    rows, at = (x, target) if target.ndim else (x.unsqueeze(0), target.unsqueeze(0))
+    output = self.log_prob(rows).gather(1, at.unsqueeze(1)).squeeze(1)
+    loss = (-output).mean()
+    return ADAPTED(output if target.ndim else output.squeeze(0), loss)
+
+
+ADAPTIVE, ADAPTED = torch.nn.AdaptiveLogSoftmaxWithLoss, torch.nn.modules.adaptive._ASMoutput
 
 
 @contextlib.contextmanager
@@ -112,13 +129,29 @@ def kept_whole() -> Iterator[None]:
             packed = isinstance(given[1], Tensor)
             return before[1](x, *given) if packed else torch.ops.tensoria.gru(x, *given)
 
+        def simple(name: str) -> Any:
+            unrolled = getattr(functions, name)
+
+            def rnn(x: Any, *given: Any) -> Any:
+                packed = isinstance(given[1], Tensor)
+                opened = not packed and isinstance(x.shape[1 if given[-1] else 0], torch.SymInt)
+                return (getattr(torch.ops.tensoria, name) if opened else unrolled)(x, *given)
+
+            return rnn
+
+        plain = functions.rnn_tanh, functions.rnn_relu
+        chosen = ADAPTIVE.forward, ADAPTIVE.predict
         functions.lstm, functions.gru = lstm, gru
+        functions.rnn_tanh, functions.rnn_relu = simple("rnn_tanh"), simple("rnn_relu")
+        ADAPTIVE.forward, ADAPTIVE.predict = _adaptive_softmax, lambda self, x: self.log_prob(x).argmax(dim=1)
         torch.max_pool1d, torch.ctc_loss = max_pool1d, _ctc_loss
         torch.nn.functional.gaussian_nll_loss = gaussian_nll_loss
         try:
             yield
         finally:
             functions.lstm, functions.gru = before
+            functions.rnn_tanh, functions.rnn_relu = plain
+            ADAPTIVE.forward, ADAPTIVE.predict = chosen
             torch.max_pool1d, torch.ctc_loss = pool, losses
             torch.nn.functional.gaussian_nll_loss = gaussian
 

@@ -40,7 +40,8 @@ __all__ = ["CONTROL", "functions"]
 def _called(walk: Any, operation: Any, given: list[Any], path: tuple[str, ...]) -> list[Any]:
     inner = function_of(operation.graph, operation.get_attr("f").name)
     found: list[Any] = walk.run(inner, given, (*path, operation.name), inside=path[:1] == ("",))
-    return found
+    # A function that was differentiated has further results, those that its derivative needs.
+    return found[: len(operation.outputs)]
 
 
 # -- programs inside of programs --------------------------------------------------------------------------------------

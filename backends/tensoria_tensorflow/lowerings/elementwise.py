@@ -10,6 +10,7 @@ import numpy as np
 from tensoria.dtypes import bool_
 from tensoria.errors import ShapeError
 from tensoria.programs.standard import cast
+from tensoria.programs.types import Literal
 from tensoria_tensorflow.lowerings.call import Array, Call, Lowering, literal_like, one, xp
 
 __all__ = ["LOWERINGS"]
@@ -27,9 +28,8 @@ BINARY = {
     "Add": "add", "AddV2": "add", "Atan2": "atan2", "BitwiseAnd": "bitwise_and", "BitwiseOr": "bitwise_or",
     "BitwiseXor": "bitwise_xor", "FloorDiv": "floor_divide", "FloorMod": "remainder", "Greater": "greater",
     "GreaterEqual": "greater_equal", "LeftShift": "bitwise_left_shift", "Less": "less", "LessEqual": "less_equal",
-    "LogicalAnd": "logical_and", "LogicalOr": "logical_or", "Maximum": "maximum", "Minimum": "minimum",
-    "Mul": "multiply", "NextAfter": "nextafter", "Pow": "pow", "RealDiv": "divide",
-    "RightShift": "bitwise_right_shift", "Sub": "subtract",
+    "LogicalAnd": "logical_and", "LogicalOr": "logical_or", "Mul": "multiply", "NextAfter": "nextafter", "Pow": "pow",
+    "RealDiv": "divide", "RightShift": "bitwise_right_shift", "Sub": "subtract",
 }  # fmt: skip
 
 
@@ -39,6 +39,29 @@ def _unary(operation: str) -> Lowering:
 
 def _binary(operation: str) -> Lowering:
     return lambda call, a, b: one(a, operation, b)
+
+
+def _extreme(operation: str) -> Lowering:
+    """The larger (smaller) one, of which TensorFlow gives the whole derivative at a tie to the first."""
+    outside, inside = {"maximum": ("less", "greater_equal"), "minimum": ("greater", "less_equal")}[operation]
+
+    def lower(call: Call, a: Array, b: Array) -> Array:
+        if a.dtype.kind != "float":
+            return one(a, operation, b)
+        if _number(b):
+            return one(one(a, outside, b), "where", b, a)
+        if _number(a):
+            if operation == "maximum" and a.operand.number == 0 and not a.ndim:
+                return one(b, "relu")
+            return one(one(a, inside, b), "where", a, b)
+        return one(one(a, inside, b), "where", a, one(a, operation, b))
+
+    return lower
+
+
+def _number(x: Array) -> bool:
+    """Whether it is one number and not NaN, so that choices keep the NaNs of the other one."""
+    return isinstance(x.operand, Literal) and x.operand.number == x.operand.number
 
 
 def _compared(operation: str) -> Lowering:
@@ -164,7 +187,8 @@ def _select(call: Call, condition: Array, a: Array, b: Array) -> Array:
 
 
 def _clip(call: Call, x: Array, low: Array, high: Array) -> Array:
-    return xp.minimum(xp.maximum(x, low), high)
+    # At a bound the derivative is that of x.
+    return _extreme("minimum")(call, _extreme("maximum")(call, x, low), high)
 
 
 def _cast(call: Call, x: Array) -> Array:
@@ -195,6 +219,7 @@ LOWERINGS: dict[str, Lowering] = {
     **{name: _unary(operation) for name, operation in UNARY.items()},
     **{name: _binary(operation) for name, operation in BINARY.items()},
     **dict.fromkeys(("Identity", "Snapshot", "CheckNumerics", "CheckNumericsV2", "DeepCopy"), _same),
+    "Maximum": _extreme("maximum"), "Minimum": _extreme("minimum"),
     "PreventGradient": lambda call, x: one(x, "stop_gradient"),
     "IdentityN": _all, "Rsqrt": _rsqrt, "Erfc": _erfc, "Relu": _relu, "Relu6": _relu6, "LeakyRelu": _leaky,
     "Elu": _elu, "Selu": _selu, "Softplus": _softplus, "Softsign": _softsign,

@@ -11,6 +11,8 @@ import tensoria_torch.leaves  # noqa: F401  (its operators are in the table)
 from tensoria.errors import PortingError
 from tensoria_torch.lowerings import (
     elementwise,
+    elimination,
+    grids,
     images,
     linear_algebra,
     neural,
@@ -19,12 +21,14 @@ from tensoria_torch.lowerings import (
     reductions,
     selection,
     shapes,
+    special,
 )
 from tensoria_torch.lowerings.call import Call, Lowering
 
 __all__ = ["IGNORED", "LOWERINGS", "Call", "register"]
 
-CHAPTERS = (elementwise, reductions, shapes, selection, linear_algebra, neural, recurrence, images, randomness)
+CHAPTERS = (elementwise, reductions, shapes, selection, linear_algebra, neural, recurrence, images, grids, randomness,
+            special, elimination)
 
 
 def _exists(name: str) -> bool:

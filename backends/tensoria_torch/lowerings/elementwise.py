@@ -141,10 +141,21 @@ def _masked_fill(call: Call, x: Array, mask: Array, value: Any) -> Array:
 
 
 def _clamp(call: Call, x: Array, low: Any = None, high: Any = None) -> Array:
+    """Choices, whose derivative at a bound is that of x; a tie of maximum would share it."""
     x = cast(x, call.dtype)
-    if low is not None:
-        x = one(x, "maximum", call.array(low, call.dtype))
-    return x if high is None else one(x, "minimum", call.array(high, call.dtype))
+    for bound, outside, inside, name in (
+        (low, "less", "greater_equal", "maximum"), (high, "greater", "less_equal", "minimum"),
+    ):  # fmt: skip
+        if bound is None:
+            continue
+        end = call.array(bound, call.dtype)
+        if call.dtype.kind != "float":
+            x = one(x, name, end)
+        elif isinstance(bound, (int, float)) and bound == bound:
+            x = one(one(x, outside, end), "where", end, x)
+        else:  # a bound that may be NaN, which stays
+            x = one(one(x, inside, end), "where", x, one(x, name, end))
+    return x
 
 
 def _hardtanh(call: Call, x: Array, low: float = -1.0, high: float = 1.0) -> Array:
@@ -154,7 +165,9 @@ def _hardtanh(call: Call, x: Array, low: float = -1.0, high: float = 1.0) -> Arr
 
 
 def _hardsigmoid(call: Call, x: Array) -> Array:
-    return xp.multiply(xp.clip(xp.add(x, 3.0), 0.0, 6.0), 1 / 6)
+    # At -3 and 3 the derivative is 0.
+    raised = xp.where(xp.less_equal(x, -3.0), 0.0, xp.where(xp.greater_equal(x, 3.0), 6.0, xp.add(x, 3.0)))
+    return xp.multiply(raised, 1 / 6)
 
 
 def _softplus(call: Call, x: Array, beta: float = 1, threshold: float = 20) -> Array:
@@ -165,8 +178,9 @@ def _softplus(call: Call, x: Array, beta: float = 1, threshold: float = 20) -> A
 
 def _elu(call: Call, x: Array, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Array:
     # The exponential of what is not positive, so that the part which is not chosen is finite.
-    low = xp.expm1(xp.multiply(xp.minimum(x, 0.0), float(input_scale)))
-    return xp.multiply(xp.where(xp.greater(x, 0.0), x, xp.multiply(low, float(alpha))), float(scale))
+    positive = xp.greater(x, 0.0)
+    low = xp.expm1(xp.multiply(xp.where(positive, 0.0, x), float(input_scale)))
+    return xp.multiply(xp.where(positive, x, xp.multiply(low, float(alpha))), float(scale))
 
 
 def _leaky(call: Call, x: Array, slope: float = 0.01) -> Array:
@@ -184,7 +198,9 @@ def _known(name: str) -> Lowering:
         x, y = call.array(a, call.dtype), call.array(b, call.dtype)
         if call.dtype.kind != "float":
             return one(x, TRUTH[name] if call.dtype is bool_ else name, y)
-        return xp.where(xp.isnan(x), y, xp.where(xp.isnan(y), x, one(x, name, y)))
+        # At a tie the derivative is the first one's.
+        first = one(x, "greater_equal" if name == "maximum" else "less_equal", y)
+        return xp.where(xp.isnan(x), y, xp.where(xp.logical_or(first, xp.isnan(y)), x, y))
 
     return lower
 

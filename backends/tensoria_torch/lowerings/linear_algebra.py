@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from tensoria.dtypes import complex64, complex128, float64
+import numpy as np
+
+from tensoria.dtypes import complex64, complex128, float32, float64
 from tensoria.errors import PortingError
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.programs.standard import cast, getitem
@@ -68,6 +71,96 @@ def _eigh(call: Call, x: Array, uplo: str = "L", compute_v: bool = True) -> tupl
     if uplo != "L":
         x = xp.matrix_transpose(x if x.dtype.kind != "complex" else xp.conj(x))
     return (xp.linalg.eigvalsh(x), None) if not compute_v else tuple(xp.linalg.eigh(x))
+
+
+def _eig(call: Call, x: Array) -> tuple[Any, ...]:
+    return tuple(xp.linalg.eig(x))
+
+
+def _eigenvalues(call: Call, x: Array) -> Array:
+    found: Array = xp.linalg.eigvals(x)
+    return found
+
+
+def _factored(call: Call, factor: Array, upper: bool) -> Array:
+    """The lower factor of a Cholesky decomposition."""
+    return _adjoint(one(factor, "triu", k=0)) if upper else one(factor, "tril", k=0)
+
+
+def _adjoint(x: Array) -> Array:
+    return xp.matrix_transpose(xp.conj(x) if x.dtype.kind == "complex" else x)
+
+
+def _cholesky_solved(call: Call, b: Array, factor: Array, upper: bool = False) -> Array:
+    lower = _factored(call, factor, upper)
+    found: Array = xp.linalg.solve(_adjoint(lower), xp.linalg.solve(lower, b))
+    return found
+
+
+def _cholesky_inverse(call: Call, factor: Array, upper: bool = False) -> Array:
+    inverse = xp.linalg.inv(_factored(call, factor, upper))
+    return xp.matmul(_adjoint(inverse), inverse)
+
+
+def _pseudoinverse(
+    call: Call, x: Array, *, atol: Array | None = None, rtol: Array | None = None, hermitian: bool = False
+) -> Array:
+    """By singular values; those that are small beside the largest one count as 0."""
+    m, n = x.shape[-2:]
+    if not (isinstance(m, int) and isinstance(n, int)):
+        raise PortingError("the pseudoinverse of a matrix of open size is not ported.", legal="torch.linalg.solve")
+    of = float64 if x.dtype in (float64, complex128) else float32
+    u, s, vh = xp.linalg.svd(x, full_matrices=False)
+    least = 0.0 if atol is None else xp.expand_dims(cast(atol, of), axis=-1)
+    relative: Any = max(m, n) * np.finfo(of.name).eps
+    if rtol is not None:
+        relative = xp.expand_dims(cast(rtol, of), axis=-1)
+    elif atol is not None:  # a bound that is given is the only one
+        relative = xp.multiply(cast(xp.less_equal(least, 0.0), of), relative)
+    bound = xp.maximum(xp.multiply(xp.max(s, axis=-1, keepdims=True), relative), least)
+    kept = xp.greater(s, bound)
+    inverse = xp.where(kept, xp.reciprocal(xp.where(kept, s, 1.0)), 0.0)
+    return xp.matmul(xp.multiply(_adjoint(vh), cast(xp.expand_dims(inverse, axis=-2), x.dtype)), _adjoint(u))
+
+
+PADE = (
+    64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800, 129060195264000, 10559470521600,
+    670442572800, 33522128640, 1323241920, 40840800, 960960, 16380, 182, 1,
+)  # fmt: skip
+"""Of the exponential function, of degree 13 (Higham, 2005), exact to float64 where the norm is below 5.37."""
+SQUARINGS = 24
+
+
+def _exponential(call: Call, x: Array) -> Array:
+    """Scaling and squaring; every matrix is halved as often as its own norm asks for, which is at most 24 times."""
+    size = x.shape[-1]
+    wide = complex128 if x.dtype.kind == "complex" else float64
+    a = cast(x, wide)
+    norm = xp.max(xp.sum(xp.abs(a), axis=-2), axis=-1)
+    halvings = xp.ceil(xp.log2(xp.maximum(norm, 5.37) / 5.37))
+    halvings = xp.expand_dims(one(halvings, "stop_gradient"), axis=(-2, -1))
+    a = xp.multiply(a, cast(xp.pow(0.5, xp.minimum(halvings, float(SQUARINGS))), wide))
+    unit = xp.eye(size, dtype=wide)
+    squares = [unit, xp.matmul(a, a)]
+    squares += [xp.matmul(squares[1], squares[1])]
+    squares += [xp.matmul(squares[1], squares[2])]
+
+    def combined(numbers: Sequence[float]) -> Array:
+        first, *rest = (xp.multiply(square, float(n)) for square, n in zip(squares, numbers, strict=False))
+        for term in rest:
+            first = xp.add(first, term)
+        return first
+
+    odd = xp.add(xp.matmul(squares[3], combined([0, *PADE[9::2]])), combined(PADE[1:8:2]))
+    even = xp.add(xp.matmul(squares[3], combined([0, *PADE[8::2]])), combined(PADE[0:7:2]))
+    odd = xp.matmul(a, odd)
+    found = xp.linalg.solve(xp.subtract(even, odd), xp.add(even, odd))
+    for n in range(SQUARINGS):
+        more = xp.greater(halvings, float(n))
+        once = xp.where(more, found, cast(xp.zeros_like(halvings), wide))
+        found = xp.where(more, xp.matmul(once, once), found)
+    found = xp.where(xp.greater(halvings, float(SQUARINGS)), xp.full_like(found, math.nan), found)
+    return cast(found, x.dtype)
 
 
 def _slogdet(call: Call, x: Array) -> tuple[Any, ...]:
@@ -177,7 +270,10 @@ LOWERINGS: dict[str, Lowering] = {
     "_linalg_det.default": lambda call, x: (xp.linalg.det(x), None, None),
     "linalg_inv_ex.default": _inverse, "linalg_cholesky_ex.default": _cholesky, "_linalg_solve_ex.default": _solved,
     "linalg_solve_triangular.default": _triangular, "_linalg_svd.default": _svd, "linalg_qr.default": _qr,
-    "_linalg_eigh.default": _eigh, "_linalg_slogdet.default": _slogdet,
+    "_linalg_eigh.default": _eigh, "_linalg_slogdet.default": _slogdet, "linalg_eig.default": _eig,
+    "linalg_eigvals.default": _eigenvalues, "_linalg_eigvals.default": _eigenvalues,
+    "cholesky_solve.default": _cholesky_solved, "cholesky_inverse.default": _cholesky_inverse,
+    "linalg_pinv.atol_rtol_tensor": _pseudoinverse, "linalg_matrix_exp.default": _exponential,
     "_fft_c2c.default": _c2c, "_fft_r2c.default": _r2c, "_fft_c2r.default": _c2r,
     "complex.default": _joined, "polar.default": _polar, "view_as_real.default": _pairs,
     "view_as_complex.default": _unpaired, "angle.default": _angle,

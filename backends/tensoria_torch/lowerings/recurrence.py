@@ -21,6 +21,10 @@ Array = SymbolicArray
 # -- networks ---------------------------------------------------------------------------------------------------------
 
 
+SIMPLE = {"rnn_tanh": "tanh", "rnn_relu": "relu"}
+"""Networks with one function instead of gates."""
+
+
 def _projected(
     x: Array, held: Sequence[Array], weights: Sequence[Array], projection: Array, reverse: bool
 ) -> tuple[Array, Array, Array]:
@@ -40,6 +44,18 @@ def _projected(
     return found, hidden, memory
 
 
+def _simple(x: Array, held: Array, weights: Sequence[Array], function: str, reverse: bool) -> tuple[Array, Array]:
+    """Elman's network (1990)."""
+    moved = one(x, "linear", weights[0], *weights[2:3])
+
+    def step(state: Sequence[Array], given: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+        now = one(xp.add(given[0], one(state[0], "linear", weights[1], *weights[3:4])), function)
+        return [now], [now]
+
+    (last,), (found,) = backend.scan(step, [held], [moved], x.shape[0], reverse)
+    return found, last
+
+
 def _recurrent(name: str, states: int) -> Lowering:
     def lower(
         call: Call, x: Array, held: Any, weights: Any, biased: bool, layers: int, dropout: float, train: bool,
@@ -57,7 +73,9 @@ def _recurrent(name: str, states: int) -> Lowering:
                 n = layer * ways + way
                 own = weights[n * count : (n + 1) * count]
                 begins = [getitem(state, (n, Ellipsis)) for state in held]
-                if count > plain:
+                if name in SIMPLE:
+                    result, *last = _simple(x, begins[0], own, SIMPLE[name], bool(way))
+                elif count > plain:
                     result, *last = _projected(x, begins, own[:plain], own[plain], bool(way))
                 else:
                     result, *last = x.recorder.record(name, (x, *begins, *own), reverse=bool(way))
@@ -146,6 +164,6 @@ def _together(ways: Sequence[Array]) -> Array:
 LOWERINGS: dict[str, Lowering] = {
     "lstm.input": _recurrent("lstm", 2), "gru.input": _recurrent("gru", 1),
     "tensoria.lstm.default": _recurrent("lstm", 2), "tensoria.gru.default": _recurrent("gru", 1),
-    "tensoria.ctc_loss.default": _alignments,
+    **{f"tensoria.{name}.default": _recurrent(name, 1) for name in SIMPLE}, "tensoria.ctc_loss.default": _alignments,
 }  # fmt: skip
 """The lowerings of this chapter, by the operator's overload."""

@@ -246,6 +246,50 @@ def _whole_median(call: Call, x: Array) -> Array:
     return _median(call, xp.reshape(x, (-1,)))[0]
 
 
+def _known_median(call: Call, x: Array, axis: int = -1, keep: bool = False) -> tuple[Array, Array]:
+    """The median of what is no NaN: sorted, NaNs are last."""
+    (place,) = positions(axis, x.ndim)
+    if x.dtype.kind != "float":
+        return _median(call, x, axis, keep)
+    order = xp.argsort(x, axis=place, stable=True)
+    known = xp.sum(cast(xp.logical_not(xp.isnan(x)), int64), axis=place, keepdims=True)
+    rank = xp.floor_divide(xp.maximum(xp.subtract(known, 1), 0), 2)
+    at = one(order, "take_along_axis", rank, axis=place)
+    found = one(x, "take_along_axis", at, axis=place)
+    return (found, at) if keep else (xp.squeeze(found, axis=place), xp.squeeze(at, axis=place))
+
+
+def _whole_known_median(call: Call, x: Array) -> Array:
+    return _known_median(call, xp.reshape(x, (-1,)))[0]
+
+
+def _mode(call: Call, x: Array, axis: int = -1, keep: bool = False) -> tuple[Array, Array]:
+    """The smallest of the most frequent components, and the last position where it is."""
+    (place,) = positions(axis, x.ndim)
+    moved = xp.moveaxis(x, place, -1)
+    same = xp.equal(xp.expand_dims(moved, axis=-1), xp.expand_dims(moved, axis=-2))
+    count = xp.sum(cast(same, int64), axis=-1)
+    often = xp.equal(count, xp.max(count, axis=-1, keepdims=True))
+    comparable = cast(moved, int8) if x.dtype is bool_ else moved
+    below = xp.less_equal(xp.expand_dims(comparable, axis=-1), xp.expand_dims(comparable, axis=-2))
+    first = xp.all(xp.logical_or(below, xp.logical_not(xp.expand_dims(often, axis=-2))), axis=-1)
+    here = xp.logical_and(often, first)
+    at = xp.max(xp.where(here, xp.arange(x.shape[place]), 0), axis=-1, keepdims=True)
+    at = xp.moveaxis(at, -1, place)
+    found = one(x, "take_along_axis", at, axis=place)
+    return (found, at) if keep else (xp.squeeze(found, axis=place), xp.squeeze(at, axis=place))
+
+
+def _index_reduce(
+    call: Call, x: Array, axis: int, at: Array, source: Array, reduce: str, *, include_self: bool = True
+) -> Array:
+    """Whole slices, as `scatter_reduce` of their components."""
+    (place,) = positions(axis, x.ndim)
+    wide = xp.reshape(at, tuple(-1 if k == place else 1 for k in range(x.ndim)))
+    wide = xp.broadcast_to(wide, source.shape)
+    return _scatter_reduce(call, x, axis, wide, source, reduce, include_self=include_self)
+
+
 LOWERINGS: dict[str, Lowering] = {
     "nll_loss_forward.default": _negative_log, "nll_loss2d_forward.default": _negative_log,
     "multilabel_margin_loss.default": _margins, "scatter.reduce": _scatter_by, "put.default": _put,
@@ -255,6 +299,7 @@ LOWERINGS: dict[str, Lowering] = {
     "_embedding_bag.default": _bags, "_embedding_bag_forward_only.default": _bags,
     "cummax.default": _running_extreme("max"), "cummin.default": _running_extreme("min"),
     "logcumsumexp.default": _running_logsumexp, "kthvalue.default": of_one(_ranked), "median.dim": of_one(_median),
-    "median.default": _whole_median,
+    "median.default": _whole_median, "nanmedian.dim": of_one(_known_median), "nanmedian.default": _whole_known_median,
+    "mode.default": of_one(_mode), "index_reduce.default": _index_reduce,
 }  # fmt: skip
 """The lowerings of this chapter, by the operator's overload."""
