@@ -68,6 +68,7 @@ def _elementwise() -> Iterator[Found]:
     yield "Complex", {"real": real(3), "imag": real(3), "Tout": tf.complex128}
     yield "Invert", {"x": whole(4)}
     yield "LogicalNot", {"x": truth(4)}
+    yield "Bitcast", {"input": real(3), "type": tf.float64}
     yield "LeakyRelu", {"features": real(3, 4), "alpha": 0.3}
     for name in ("Identity", "Snapshot", "StopGradient", "PreventGradient"):
         yield name, {"input": real(3)}
@@ -210,6 +211,86 @@ def _shapes() -> Iterator[Found]:
     yield "Diag", {"diagonal": real(3)}
 
 
+def _matrices() -> Iterator[Found]:
+    square = real(2, 4, 4)
+    positive = tf.matmul(square, square, transpose_b=True) + 2 * tf.eye(4, dtype=tf.float64)
+    yield "SelfAdjointEigV2", {"input": positive, "compute_v": False}
+    yield "LogMatrixDeterminant", {"input": square}
+    yield "Qr", {"input": real(2, 4, 3), "full_matrices": True}
+    yield "Svd", {"input": real(2, 4, 3), "compute_uv": False}
+    for lower in (False, True):
+        for adjoint in (False, True):
+            yield "MatrixTriangularSolve", {"matrix": positive, "rhs": real(2, 4, 3), "lower": lower,
+                                            "adjoint": adjoint}  # fmt: skip
+    yield "Cross", {"a": real(4, 3), "b": real(4, 3)}
+    yield "InvertPermutation", {"x": tf.constant([2, 0, 3, 1])}
+    for k in (-2, 0, 1):
+        size = 4 - abs(k)
+        yield "MatrixSetDiagV3", {"input": square, "diagonal": real(2, size), "k": k}
+        yield "MatrixDiagV3", {"diagonal": real(2, 3), "k": k, "num_rows": -1, "num_cols": -1,
+                               "padding_value": np.float64(5)}  # fmt: skip
+        yield "MatrixDiagPartV3", {"input": real(2, 4, 5), "k": k, "padding_value": np.float64(0)}
+    yield "MatrixDiagV3", {"diagonal": real(2, 3), "k": 1, "num_rows": 3, "num_cols": 6, "padding_value": np.float64(0)}
+
+
+def _signals() -> Iterator[Found]:
+    for name, shape in (("", (3, 5)), ("2D", (2, 3, 4)), ("3D", (3, 4, 2))):
+        axes = int(name[:1] or 1)
+        yield f"FFT{name}", {"input": complexes(*shape)}
+        yield f"IFFT{name}", {"input": complexes(*shape)}
+        for length in (shape[-1], shape[-1] - 1):  # the axes as they are, or cut
+            lengths = [*shape[-axes:-1], length]
+            yield f"RFFT{name}", {"input": real(*shape), "fft_length": lengths, "Tcomplex": tf.complex128}
+            yield f"IRFFT{name}", {"input": complexes(*shape), "fft_length": lengths, "Treal": tf.float64}
+
+
+def _counting() -> Iterator[Found]:
+    at = tf.constant([0, 2, 0, 3])
+    for name in ("Max", "Min", "Prod"):
+        yield f"UnsortedSegment{name}", {"data": real(4, 2), "segment_ids": at, "num_segments": 5}
+    yield "UnsortedSegmentSum", {"data": real(4, 2), "segment_ids": tf.constant([0, -1, 2, 0]), "num_segments": 3}
+    for name in ("Sum", "Mean", "Max", "Min", "Prod"):
+        yield f"Segment{name}", {"data": real(5, 2), "segment_ids": np.array([0, 0, 1, 2, 2])}
+    for weights in (np.zeros(0), real(2, 6)):
+        for binary in (False, True):
+            if not (binary and len(weights)):
+                yield "DenseBincount", {"input": whole(2, 6, low=0, high=7, of="int32"), "size": np.int32(5),
+                                        "weights": weights, "binary_output": binary}  # fmt: skip
+    yield "DenseBincount", {"input": whole(6, low=0, high=7, of="int32"), "size": np.int32(5),
+                            "weights": np.zeros(0)}  # fmt: skip
+    yield "HistogramFixedWidth", {"values": real(20), "value_range": np.array([-1.0, 1.5]), "nbins": np.int32(4)}
+    yield "Bucketize", {"input": real(3, 4), "boundaries": [-1.0, 0.0, 0.5]}
+    yield "Bucketize", {"input": whole(3, 4), "boundaries": [-1.0, 0.0, 2.0]}
+    for name in ("LowerBound", "UpperBound"):
+        rows = tf.sort(whole(2, 5, of="float64"), axis=1)
+        yield name, {"sorted_inputs": rows, "values": whole(2, 7, of="float64")}
+        yield name, {"sorted_inputs": rows[:1], "values": whole(1, 7, of="float64")}
+    scores, two = real(4, 5, of="float32"), tf.constant(2, tf.int64)
+    yield "InTopKV2", {"predictions": scores, "targets": whole(4, low=0, high=5), "k": two}
+    yield "ReverseSequence", {"input": real(3, 4, 2), "seq_lengths": tf.constant([1, 4, 0]), "seq_dim": 1}
+    yield "NextAfter", {"x1": real(4), "x2": real(4)}
+    yield "Angle", {"input": complexes(5), "Tout": tf.float64}
+
+
+def _images() -> Iterator[Found]:
+    image = real(2, 7, 8, 3, of="float32")
+    for corners, half in ((False, False), (True, False), (False, True)):
+        for size in ([9, 4], [14, 16], [3, 3]):
+            more = {"align_corners": corners, "half_pixel_centers": half}
+            yield "ResizeBicubic", {"images": image, "size": size, **more}
+    for size in ([9, 4], [3, 16]):
+        for corners in (False, True):
+            yield "ResizeArea", {"images": image, "size": size, "align_corners": corners}
+    for padding in ("SAME", "VALID"):
+        yield "ExtractImagePatches", {"images": image, "ksizes": [1, 3, 2, 1], "strides": [1, 2, 1, 1],
+                                      "rates": [1, 1, 2, 1], "padding": padding}  # fmt: skip
+    yield "LRN", {"input": image, "depth_radius": 2, "bias": 1.5, "alpha": 0.3, "beta": 0.75}
+    yield "AdjustContrastv2", {"images": image, "contrast_factor": tf.constant(1.7)}
+    colours = real(2, 3, 3, low=0.0, high=1.0)
+    yield "RGBToHSV", {"images": tf.concat([colours, [[[0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.2]]]], 0)}
+    yield "HSVToRGB", {"images": colours}
+
+
 def _neural() -> Iterator[Found]:
     for first in (False, True):
         for second in (False, True):
@@ -284,5 +365,5 @@ def _neural() -> Iterator[Found]:
 
 def examples() -> Iterator[Found]:
     """All of them."""
-    for chapter in (_elementwise, _reductions, _shapes, _neural):
+    for chapter in (_elementwise, _reductions, _shapes, _matrices, _signals, _counting, _images, _neural):
         yield from chapter()

@@ -25,8 +25,9 @@ from tensoria.programs.recorder import Recorder, SymbolicArray, current, recordi
 from tensoria.programs.trees import LEAF, Tree, flatten
 from tensoria.programs.types import Operand, Source, Type, Value
 from tensoria_tensorflow.exporting import Exported, exported, line_of, plain
-from tensoria_tensorflow.lowerings import EITHER, HOST, IGNORED, LOWERINGS, Call, control, randomness
+from tensoria_tensorflow.lowerings import EITHER, HOST, IGNORED, LOWERINGS, REASONS, Call, control, randomness
 from tensoria_tensorflow.lowerings.call import lifted, own_dtype
+from tensoria_tensorflow.lowerings.deferred import Deferred
 from tensoria_tensorflow.lowerings.held import Counter, Drawn, Seed, Variable
 from tensoria_tensorflow.patterns import fused, living
 from tensoria_tensorflow.replaying import executed, function_of, needed, replayed
@@ -56,7 +57,7 @@ def capture(
         PortingError: TensorFlow does not trace the model; its reason is in the message.
     """
     given = exported(model, args, kwargs, dynamic, train)
-    symbols = _symbols(given, dynamic)
+    symbols = _symbols(given)
     chosen: dict[str, Size] = {}
     fixed: list[Fixed] = []
     while True:
@@ -74,12 +75,12 @@ def capture(
                 fixed.append(Fixed(argument, axis, name, str(size), reason, stopped.source))
 
 
-def _symbols(given: Exported, dynamic: Dynamic) -> dict[tuple[str, int], Dim]:
+def _symbols(given: Exported) -> dict[tuple[str, int], Dim]:
     """The open sizes by argument and axis; one name is one size."""
     made: dict[str, Dim] = {}
     found: dict[tuple[str, int], Dim] = {}
     for path in given.leaves:
-        for axis, name in enumerate(dynamic.get(path, ())):
+        for axis, name in enumerate(given.opened.get(path, ())):
             if isinstance(name, Dim):
                 found[path, axis] = name
             elif name is not None:
@@ -162,6 +163,7 @@ class _Capture:
         graph = self.given.function.graph
         self._survey(graph, set())
         missing = {name for name in self.calls if not self._has_row(name)}
+        self.refused += [f"{name}: {REASONS[name]}" for name in self.calls if name in missing and name in REASONS]
         program = None
         if not (missing or self.refused):
             try:
@@ -331,7 +333,7 @@ class _Capture:
         """A held value as an array."""
         if isinstance(value, SymbolicArray):
             return value
-        if isinstance(value, Counter):
+        if isinstance(value, (Counter, Deferred)):
             return value.array()
         if isinstance(value, np.ndarray):
             return lifted(current(), value, of if not hasattr(of, "as_numpy_dtype") else own_dtype(of))
@@ -421,6 +423,9 @@ class _Capture:
                 return found
             given = [randomness.uniform(self, x) if isinstance(x, Drawn) else x for x in given]
         call = Call(current(), operation, self)
+        for value in given:
+            if isinstance(value, Deferred) and (followed := value.follow(call, given)) is not None:
+                return [followed]
         numbers = [x for x in given if isinstance(x, np.ndarray)]
         if len(numbers) == len(given) and name in LOWERINGS:
             found = self._known(call, numbers)
@@ -446,6 +451,7 @@ class _Capture:
         return None
 
     def _sizes(self, operation: Any, given: list[Any]) -> list[Any]:
+        given = [x.array() if isinstance(x, Deferred) else x for x in given]
         shapes = [self.read(x, operation).shape if isinstance(x, Variable) else tuple(x.shape) for x in given]
         if operation.type == "Rank":
             return [np.asarray(len(shapes[0]), np.int32)]

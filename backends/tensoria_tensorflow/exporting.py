@@ -62,6 +62,7 @@ class Exported:
         signature: the names of the arguments.
         tree: the shape of the arguments.
         leaves: the names of their tensors, in order.
+        opened: what the axes of those with open ones are to be called.
         inputs: the graph's placeholders for them.
         examples: the tensors.
         call: the model as a function of the tensors.
@@ -76,6 +77,7 @@ class Exported:
     signature: tuple[str, ...]
     tree: Tree
     leaves: tuple[str, ...]
+    opened: Dynamic
     inputs: tuple[Any, ...]
     examples: tuple[Any, ...]
     call: Callable[..., Any]
@@ -98,9 +100,12 @@ def exported(
         kwargs = {**kwargs, "training": train}
     elif train:
         raise PortingError(f"{_name(model)} takes no argument training, so it has one mode.", legal="train=False")
+    if _is_layer(model) and not model.built:
+        _built(model, run, args, kwargs)
     given = named(names, args, kwargs)
     leaves, tree = flatten(tuple(given.values()), _is_tensor)
     paths = tuple(path for name, part in zip(given, tree.children, strict=True) for path in part.names(name))
+    dynamic = _opened_axes(dynamic, given, tree, leaves)
     specs = _specs(paths, leaves, dynamic)
     count = len(args)
 
@@ -114,8 +119,7 @@ def exported(
     except TensoriaError:
         raise
     except Exception as error:
-        first = str(error).strip().split("\n")[0]
-        what = f"TensorFlow does not trace {_name(model)}: {type(error).__name__}: {first}"
+        what = f"TensorFlow does not trace {_name(model)}: {type(error).__name__}: {_reason(error)}"
         raise PortingError(f"{what}{_line(error)}") from error
     # Arguments without tensors are part of the graph.
     own = {name: part for name, part in zip(given, tree.children, strict=True) if next(part.names(), None) is not None}
@@ -126,6 +130,7 @@ def exported(
         signature=tuple(own),
         tree=Tree("tuple", (), tuple(own.values())),
         leaves=paths,
+        opened=dynamic,
         inputs=tuple(made.graph.inputs[: len(leaves)]),
         examples=tuple(leaves),
         call=traced,
@@ -134,6 +139,15 @@ def exported(
         trainable=frozenset(name for name, variable in variables.items() if variable.trainable),
         calls=calls,
     )
+
+
+def _built(model: Any, run: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Call a layer that has no variables yet: what is made while a graph is traced has no numbers."""
+    try:
+        run(*args, **kwargs)
+    except Exception as error:
+        what = f"{_name(model)} can not be called with these arguments: {type(error).__name__}: {_reason(error)}"
+        raise PortingError(what) from error
 
 
 def _opened(model: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Callable[..., Any], list[str]]:
@@ -147,7 +161,12 @@ def _opened(model: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Callable[..., A
         else:
             model = tf.saved_model.load(path)
             if not callable(model) or "signature" in kwargs:
-                found = model.signatures[kwargs.get("signature", "serving_default")]
+                wanted, kept = kwargs.get("signature", "serving_default"), list(model.signatures)
+                if wanted not in kept:
+                    legal = f"kwargs={{'signature': {kept[0]!r}}}" if kept else None
+                    what = f"{path} has no signature {wanted!r}; it has {', '.join(kept) or 'none'}."
+                    raise PortingError(what, legal=legal)
+                found = model.signatures[wanted]
                 run = functools.partial(_signature, found, model)
                 return model, run, sorted(found.structured_input_signature[1])
             kept = getattr(model.__call__, "concrete_functions", ())
@@ -214,19 +233,38 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, (tf.Tensor, tf.Variable, np.ndarray))
 
 
+def _opened_axes(dynamic: Dynamic, given: Mapping[str, Any], tree: Tree, leaves: Sequence[Any]) -> Dynamic:
+    """For each tensor what its axes are to be called.
+
+    An entry for an argument that is a container is one for every tensor in it with as many axes.
+
+    Raises:
+        PortingError: an entry fits no tensor.
+    """
+    found: dict[str, Sequence[Any]] = {}
+    used = set()
+    rest = iter(leaves)
+    for root, part in zip(given, tree.children, strict=True):
+        for path in part.names(root):
+            name, axes = path if path in dynamic else root, len(next(rest).shape)
+            if name in dynamic and len(dynamic[name]) == axes:
+                found[path] = dynamic[name]
+                used.add(name)
+            elif name in dynamic and name == path:
+                raise PortingError(f"dynamic= has {len(dynamic[name])} entries for {name}, which has {axes} axes.")
+    for name in dynamic:
+        if name not in used:
+            legal = ", ".join(path for root, part in zip(given, tree.children, strict=True) for path in part.names(root))
+            raise PortingError(f"dynamic= names {name!r}, and no tensor with as many axes is called so.", legal=legal)
+    return found
+
+
 def _specs(paths: Sequence[str], leaves: Sequence[Any], dynamic: Dynamic) -> list[Any]:
     """What TensorFlow is told of the tensors: open axes have no size."""
-    for name in dynamic:
-        if name not in paths:
-            raise PortingError(f"dynamic= names {name!r}; the arguments' tensors are {', '.join(paths)}.")
     specs = []
     for path, leaf in zip(paths, leaves, strict=True):
-        sizes = dynamic.get(path)
-        shape: list[int | None] = list(leaf.shape)
-        if sizes is not None:
-            if len(sizes) != len(shape):
-                raise PortingError(f"dynamic= has {len(sizes)} entries for {path}, which has {len(shape)} axes.")
-            shape = [size if name is None else None for size, name in zip(shape, sizes, strict=True)]
+        sizes = dynamic.get(path, (None,) * len(leaf.shape))
+        shape = [size if name is None else None for size, name in zip(leaf.shape, sizes, strict=True)]
         specs.append(tf.TensorSpec(shape, leaf.dtype, name=path))
     return specs
 
@@ -240,6 +278,17 @@ def _name(model: Any) -> str:
     if isinstance(model, tf.Module):
         return type(model).__name__
     return "saved_model" if hasattr(model, "signatures") else "function"
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, without the frames that AutoGraph and Keras put around it."""
+    text = str(error).strip()
+    if "\x1b[1m" in text:  # Keras prints the reason in bold, below the layer's name
+        text = text.split("\x1b[1m", 1)[1].split("\x1b[0m", 1)[0].strip()
+    if text.startswith("in user code:"):
+        text = text.split("\n\n")[-1].strip() or text
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return lines[0].removeprefix(f"{type(error).__name__}: ") if lines else "no reason is given"
 
 
 def _line(error: Exception) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tensoria.errors import ShapeError
 from tensoria.programs.dimensions import Dim, maximum, minimum, product
+from tensoria.programs.operations.elementwise import broadcast
 from tensoria_tensorflow.lowerings.call import Known, positions, whole
 
 __all__ = ["computed", "known", "opened", "subscript"]
@@ -112,6 +113,10 @@ def _select(call: Any, condition: Known, a: Known, b: Known) -> Any:
     return np.where(condition, a.astype(object), b.astype(object))
 
 
+def _broadcast(a: Known, b: Known) -> Any:
+    return np.asarray(broadcast((tuple(a), tuple(b)), "broadcast_args"), object)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("Identity", "Snapshot", "StopGradient", "PreventGradient"), lambda call, x: x),
     "Cast": lambda call, x: x if call.dtype.kind in ("int", "uint") else NotImplemented,
@@ -140,7 +145,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Transpose": lambda call, x, order: np.transpose(x, whole(order)),
     "Split": lambda call, axis, x: np.split(x, call.attribute("num_split"), axis=int(axis)),
     "SplitV": lambda call, x, sizes, axis: np.split(x, np.cumsum(sizes.astype(int))[:-1], axis=int(axis)),
-    "Select": _select, "SelectV2": _select,
+    "BroadcastArgs": lambda call, a, b: _broadcast(a, b), "Select": _select, "SelectV2": _select,
 }  # fmt: skip
 """What operations compute of sizes, some of which are expressions."""
 

@@ -13,7 +13,10 @@ from tensoria.errors import PortingError
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.standard import namespace
 
-__all__ = ["Array", "Call", "Known", "Lowering", "literal_like", "one", "own_dtype", "position", "whole", "xp"]
+__all__ = [
+    "Array", "Call", "Known", "Lowering", "literal_like", "one", "ordered", "own_dtype", "position", "turned",
+    "whole", "xp",
+]  # fmt: skip
 
 xp = namespace
 Array = SymbolicArray
@@ -89,6 +92,19 @@ def one(x: Array, operation: str, *more: Array, **attributes: Any) -> Array:
 def literal_like(x: Array, number: complex) -> Array:
     """A number of an array's data type."""
     return x.recorder.literal(number, x.dtype)
+
+
+def ordered(x: Array, source: str, target: str) -> Array:
+    """Axes named by the letters of one word in the order of another."""
+    return x if source == target else xp.permute_dims(x, tuple(source.index(letter) for letter in target))
+
+
+def turned(x: Array, transposed: bool, conjugate: bool = False) -> Array:
+    """A matrix, or its transpose, or its adjoint."""
+    if not transposed:
+        return x
+    x = xp.permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+    return one(x, "conj") if conjugate and x.dtype.kind == "complex" else x
 
 
 def whole(value: Any) -> Any:

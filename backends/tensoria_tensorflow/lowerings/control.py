@@ -20,9 +20,11 @@ from tensoria.errors import PortingError
 from tensoria.programs.dimensions import Dim, Size, maximum, minimum
 from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.passes.inlining import region
+from tensoria.programs.passes.recurrence import recurrent
 from tensoria.programs.recorder import Recorder, SymbolicArray, current, recording
 from tensoria.programs.types import Type, Value
 from tensoria_tensorflow.lowerings.call import Array, one, own_dtype, xp
+from tensoria_tensorflow.lowerings.deferred import DEFERRED
 from tensoria_tensorflow.lowerings.held import Counter, TensorList, WrittenList
 from tensoria_tensorflow.lowerings.lists import LISTS, ReadError, ReadList
 from tensoria_tensorflow.lowerings.randomness import RANDOM
@@ -350,9 +352,10 @@ class _Loop:
         part.outputs = [part.into.owned(x) for x in (*ends, *stacked.values())]
         (made,), captured = _closed([part])
         operands = (*start, *(array for array, _ in slices.values()), *captured)
-        results = list(self.parent.record(
-            "scan", operands, body=made, states=len(states), scanned=len(slices), length=length, reverse=False
-        ))  # fmt: skip
+        with self.parent.sourced(source):
+            results = recurrent(made, operands, len(states), len(slices)) or list(self.parent.record(
+                "scan", operands, body=made, states=len(states), scanned=len(slices), length=length, reverse=False
+            ))  # fmt: skip
         ended = dict(zip(states, results, strict=False))
         ended.update({n: ended[k] for n, k in beside.items() if k is not None})
         return self._after(ended, results[len(states) :], written, last, stacked)
@@ -446,5 +449,6 @@ class _Loop:
 CONTROL: dict[str, Callable[..., list[Any]]] = {
     "PartitionedCall": _called, "StatefulPartitionedCall": _called, "If": _if, "StatelessIf": _if, "Case": _case,
     "StatelessCase": _case, "While": _while, "StatelessWhile": _while, **LISTS, **RANDOM,
+    **DEFERRED,
 }  # fmt: skip
 """Operations that hold functions, lists, variables or random numbers."""

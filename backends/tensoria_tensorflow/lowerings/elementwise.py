@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from tensoria.dtypes import bool_
-from tensoria.errors import PortingError
+from tensoria.errors import ShapeError
 from tensoria.programs.standard import cast
 from tensoria_tensorflow.lowerings.call import Array, Call, Lowering, literal_like, one, xp
 
@@ -26,7 +28,8 @@ BINARY = {
     "BitwiseXor": "bitwise_xor", "FloorDiv": "floor_divide", "FloorMod": "remainder", "Greater": "greater",
     "GreaterEqual": "greater_equal", "LeftShift": "bitwise_left_shift", "Less": "less", "LessEqual": "less_equal",
     "LogicalAnd": "logical_and", "LogicalOr": "logical_or", "Maximum": "maximum", "Minimum": "minimum",
-    "Mul": "multiply", "Pow": "pow", "RealDiv": "divide", "RightShift": "bitwise_right_shift", "Sub": "subtract",
+    "Mul": "multiply", "NextAfter": "nextafter", "Pow": "pow", "RealDiv": "divide",
+    "RightShift": "bitwise_right_shift", "Sub": "subtract",
 }  # fmt: skip
 
 
@@ -138,9 +141,13 @@ def _xlog(function: Any) -> Lowering:
 
 def _equality(operation: str) -> Lowering:
     def lower(call: Call, a: Array, b: Array) -> Array:
-        if not call.attribute("incompatible_shape_error"):
-            raise PortingError("a comparison that is one truth value if shapes differ is not ported.")
-        return one(a, operation, b)
+        try:
+            return one(a, operation, b)
+        except ShapeError:
+            if call.attribute("incompatible_shape_error") or call.operation.outputs[0].shape.rank != 0:
+                raise
+            # Of shapes that differ the comparison is one truth value.
+            return call.array(np.asarray(operation == "not_equal"), bool_)
 
     return lower
 
@@ -197,6 +204,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Equal": _equality("equal"), "NotEqual": _equality("not_equal"), "ApproximateEqual": _approximate,
     "Select": _select, "SelectV2": _select, "ClipByValue": _clip, "Cast": _cast, "AddN": _sum, "BiasAdd": _bias,
     "Complex": lambda call, a, b: xp.add(cast(a, call.dtype), xp.multiply(cast(b, call.dtype), 1j)),
+    "Angle": lambda call, x: xp.atan2(xp.imag(x), xp.real(x)),
     "Log2": lambda call, x: xp.divide(xp.log(x), math.log(2)),
 }  # fmt: skip
 """The lowerings of this chapter, by TensorFlow's name."""

@@ -9,32 +9,36 @@ import numpy as np
 
 from tensoria.errors import ShapeError
 from tensoria.planning import pattern
-from tensoria.programs.dimensions import Dim, Size
+from tensoria.programs.dimensions import Dim, Size, maximum
 from tensoria.programs.standard import cast, getitem
-from tensoria_tensorflow.lowerings.call import Array, Call, Known, Lowering, one, whole, xp
+from tensoria_tensorflow.lowerings.call import (
+    Array,
+    Call,
+    Known,
+    Lowering,
+    literal_like,
+    one,
+    ordered,
+    turned,
+    whole,
+    xp,
+)
 
-__all__ = ["LOWERINGS"]
+__all__ = ["LOWERINGS", "dilated", "same_padding"]
 
-Pairs = tuple[tuple[int, int], ...]
+Pairs = tuple[tuple[Size, Size], ...]
 
 
 # -- products ---------------------------------------------------------------------------------------------------------
 
 
-def _turned(x: Array, transposed: bool, conjugate: bool = False) -> Array:
-    if not transposed:
-        return x
-    x = xp.permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
-    return one(x, "conj") if conjugate and x.dtype.kind == "complex" else x
-
-
 def _matmul(call: Call, a: Array, b: Array) -> Array:
-    return one(_turned(a, call.attribute("transpose_a")), "matmul", _turned(b, call.attribute("transpose_b")))
+    return one(turned(a, call.attribute("transpose_a")), "matmul", turned(b, call.attribute("transpose_b")))
 
 
 def _batched(call: Call, a: Array, b: Array) -> Array:
-    first = _turned(a, call.attribute("adj_x"), conjugate=True)
-    return cast(one(first, "matmul", _turned(b, call.attribute("adj_y"), conjugate=True)), call.dtype)
+    first = turned(a, call.attribute("adj_x"), conjugate=True)
+    return cast(one(first, "matmul", turned(b, call.attribute("adj_y"), conjugate=True)), call.dtype)
 
 
 def _einsum(call: Call, *xs: Array) -> Array:
@@ -80,25 +84,44 @@ def _padding(
 ) -> Pairs:  # fmt: skip
     """How much is added before and behind each axis of space."""
     kind = call.attribute("padding")
-    if kind == "VALID":
-        return ((0, 0),) * len(window)
     if kind == "EXPLICIT":
         given = call.attribute("explicit_paddings")
         pairs = [(int(given[2 * n]), int(given[2 * n + 1])) for n in range(len(letters))]
         return tuple(pair for pair, letter in zip(pairs, letters, strict=True) if letter not in "NC")
+    return same_padding(call, sizes, window, strides, dilation)
+
+
+def same_padding(
+    call: Call, sizes: Sequence[Size], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
+) -> Pairs:
+    """What the padding `SAME` or `VALID` adds before and behind each axis."""
+    if call.attribute("padding") == "VALID":
+        return ((0, 0),) * len(window)
     return tuple(_same(*given) for given in zip(sizes, window, strides, dilation, strict=True))
 
 
-def _same(size: Size, window: int, stride: int, dilation: int) -> tuple[int, int]:
+def _same(size: Size, window: int, stride: int, dilation: int) -> tuple[Size, Size]:
     """So much that there are ceil(size / stride) windows; the odd one stands behind."""
     reach = dilation * (window - 1) + 1
     rest = size % stride
     if isinstance(rest, Dim):
-        if stride >= reach and reach == 1:
+        if reach == 1:
             return (0, 0)
-        raise ShapeError(f"the padding of strides {stride} depends on the size {size}.")
-    total = max(reach - (stride if rest == 0 else rest), 0)
+        # The last window begins at stride (ceil(size / stride) - 1), and reaches as far as a stride at least or not.
+        missing: Size = (size - 1) // stride * stride + reach - size
+        total = missing if reach >= stride else maximum(missing, 0)
+    else:
+        total = max(reach - (stride if rest == 0 else rest), 0)
     return total // 2, total - total // 2
+
+
+def _surrounded(x: Array, letters: str, padding: Pairs, value: float) -> tuple[Array, Pairs]:
+    """An image with what follows from open sizes around it, and the padding that is left."""
+    if not any(isinstance(n, Dim) for pair in padding for n in pair):
+        return x, padding
+    rest = iter(padding)
+    around = tuple((0, 0) if letter in "NC" else next(rest) for letter in letters)
+    return one(x, "pad", padding=around, value=value), ((0, 0),) * len(padding)
 
 
 def _space(x: Array, letters: str) -> tuple[Size, ...]:
@@ -122,9 +145,10 @@ def _convolution(call: Call, x: Array, kernel: Array) -> Array:
     space = letters.replace("N", "").replace("C", "")
     window = _window(kernel, len(space))
     strides, dilation = _spatial(call, "strides", letters), _spatial(call, "dilations", letters)
+    around = _padding(call, letters, _space(x, letters), window, strides, dilation)
+    x, around = _surrounded(x, letters, around, 0.0)
     return one(
-        x, "convolution", kernel, strides=strides, dilation=dilation,
-        padding=_padding(call, letters, _space(x, letters), window, strides, dilation),
+        x, "convolution", kernel, strides=strides, dilation=dilation, padding=around,
         groups=_channels(x, letters) // int(kernel.shape[-2]), numbers=(letters, space + "IO", letters),
     )  # fmt: skip
 
@@ -133,18 +157,32 @@ def _depthwise(call: Call, x: Array, kernel: Array) -> Array:
     letters = _layout(call)
     window = _window(kernel, 2)
     strides, dilation = _spatial(call, "strides", letters), _spatial(call, "dilations", letters)
-    channels, times = kernel.shape[2:]
-    kernel = xp.reshape(kernel, (*window, 1, channels * times))
+    around = _padding(call, letters, _space(x, letters), window, strides, dilation)
+    x, around = _surrounded(x, letters, around, 0.0)
     return one(
-        x, "convolution", kernel, strides=strides, dilation=dilation,
-        padding=_padding(call, letters, _space(x, letters), window, strides, dilation),
-        groups=channels, numbers=(letters, "HWIO", letters),
+        x, "convolution", _by_channel(kernel), strides=strides, dilation=dilation, padding=around,
+        groups=kernel.shape[2], numbers=(letters, "HWIO", letters),
     )  # fmt: skip
 
 
-def _ordered(x: Array, source: str, target: str) -> Array:
-    """Axes named by the letters of one word in the order of another."""
-    return x if source == target else xp.permute_dims(x, tuple(source.index(letter) for letter in target))
+def _by_channel(kernel: Array) -> Array:
+    """The kernel of a convolution of each channel alone, as one of groups."""
+    *window, channels, times = kernel.shape
+    return xp.reshape(kernel, (*window, 1, channels * times))
+
+
+def dilated(call: Call, x: Array, kernel: Array, dilation: tuple[int, ...], around: Pairs) -> Array:
+    """The convolution that an operation is, with its kernel's components further apart."""
+    letters = _layout(call)
+    space = letters.replace("N", "").replace("C", "")
+    x, around = _surrounded(x, letters, around, 0.0)
+    groups = _channels(x, letters) // int(kernel.shape[-2])
+    if call.operation.type == "DepthwiseConv2dNative":
+        groups, kernel = int(kernel.shape[-2]), _by_channel(kernel)
+    return one(
+        x, "convolution", kernel, strides=(1,) * len(space), dilation=dilation, padding=around, groups=groups,
+        numbers=(letters, space + "IO", letters),
+    )  # fmt: skip
 
 
 def _transposed(call: Call, shape: Known, kernel: Array, x: Array) -> Array:
@@ -155,7 +193,7 @@ def _transposed(call: Call, shape: Known, kernel: Array, x: Array) -> Array:
     window = _window(kernel, len(space))
     strides, dilation = _spatial(call, "strides", letters), _spatial(call, "dilations", letters)
     around = _padding(call, letters, sizes, window, strides, dilation)
-    x = _ordered(x, letters, "NC" + space)
+    x = ordered(x, letters, "NC" + space)
     kernel = xp.permute_dims(kernel, (len(space) + 1, len(space), *range(len(space))))
     inner: list[tuple[int, int]] = []
     behind: list[tuple[int, int]] = []
@@ -173,7 +211,7 @@ def _transposed(call: Call, shape: Known, kernel: Array, x: Array) -> Array:
     )  # fmt: skip
     if any(map(any, behind)):
         found = one(found, "pad", padding=((0, 0), (0, 0), *behind), value=0.0)
-    return _ordered(found, "NC" + space, letters)
+    return ordered(found, "NC" + space, letters)
 
 
 def _pooled(operation: str) -> Lowering:
@@ -189,14 +227,27 @@ def _pooled(operation: str) -> Lowering:
         ones = (1,) * len(window)
         space = letters.replace("N", "").replace("C", "")
         around = _padding(call, letters, _space(x, letters), window, strides, ones)
-        x = _ordered(x, letters, "NC" + space)
+        x = ordered(x, letters, "NC" + space)
         if operation == "max_pool":
+            x, around = _surrounded(x, "NC" + space, around, -np.inf)
             found = one(x, operation, window=window, strides=strides, padding=around, dilation=ones)
         else:
-            found = one(x, operation, window=window, strides=strides, padding=around, padded=False)
-        return _ordered(found, "NC" + space, letters)
+            found = _means(x, window, strides, around)
+        return ordered(found, "NC" + space, letters)
 
     return lower
+
+
+def _means(x: Array, window: tuple[int, ...], strides: tuple[int, ...], around: Pairs) -> Array:
+    """The means of windows, of what lies inside of the image only."""
+    letters = "NCDHW"[: x.ndim]
+    whole_image, rest = _surrounded(x, letters, around, 0.0)
+    found = one(whole_image, "mean_pool", window=window, strides=strides, padding=rest, padded=False)
+    if whole_image is x:
+        return found
+    inside = xp.broadcast_to(literal_like(x, 1), (1, 1, *x.shape[2:]))
+    share = _surrounded(inside, letters, around, 0.0)[0]
+    return xp.divide(found, one(share, "mean_pool", window=window, strides=strides, padding=rest, padded=False))
 
 
 def _normalised(call: Call, x: Array, scale: Array, offset: Array, mean: Array, variance: Array) -> tuple[Any, ...]:
@@ -226,51 +277,6 @@ def _normalised(call: Call, x: Array, scale: Array, offset: Array, mean: Array, 
     return (cast(found, kind), mine, unbiased, *(None,) * (count - 3))
 
 
-def _resized(method: str) -> Lowering:
-    def lower(call: Call, x: Array, size: Known) -> Array:
-        corners, half = call.attribute("align_corners"), call.attribute("half_pixel_centers")
-        images = _ordered(x, "NHWC", "NCHW")
-        if method != "nearest":
-            images = cast(images, call.dtype)
-        sizes = whole(size)
-        steps: list[float] = []
-        for n, m in zip(images.shape[2:], sizes, strict=True):
-            if isinstance(m, Dim) or isinstance(n, Dim):
-                ratio = _ratio(n, m)
-                if corners or ratio is None:
-                    raise ShapeError(f"images are resized from {n} to {m}.")
-                steps.append(ratio)
-            else:
-                steps.append((n - 1) / (m - 1) if corners and m > 1 else n / m)
-        if method == "nearest" and corners:
-            # Rounded to the nearest position.
-            found = _nearest_corners(images, sizes, steps)
-        else:
-            rule = "corners" if corners else "half_pixel" if half else "asymmetric"
-            found = one(images, "resize", sizes=tuple(sizes), method=method, rule=rule, steps=tuple(steps))
-        return _ordered(found, "NCHW", "NHWC")
-
-    return lower
-
-
-def _nearest_corners(x: Array, sizes: Sequence[int], steps: Sequence[float]) -> Array:
-    for axis, (m, step) in enumerate(zip(sizes, steps, strict=True), 2):
-        places = np.floor(np.arange(m, dtype=np.float32) * np.float32(step) + np.float32(0.5)).astype(np.int64)
-        x = one(x, "take", x.recorder.constant(np.minimum(places, int(x.shape[axis]) - 1)), axis=axis)
-    return x
-
-
-def _ratio(n: Size, m: Size) -> float | None:
-    """n / m where one is a multiple of the other, whatever the open size is."""
-    if m % n == 0 if isinstance(m % n, int) else False:
-        times = m // n
-        return 1 / times if isinstance(times, int) else None
-    if n % m == 0 if isinstance(n % m, int) else False:
-        times = n // m
-        return float(times) if isinstance(times, int) else None
-    return None
-
-
 # -- activations along an axis, and losses ----------------------------------------------------------------------------
 
 
@@ -292,17 +298,6 @@ def _sparse_entropy(call: Call, x: Array, labels: Array) -> tuple[Array, Array]:
     return xp.negative(getitem(own, (slice(None), 0))), xp.subtract(xp.exp(logs), cast(hit, x.dtype))
 
 
-# -- linear algebra ---------------------------------------------------------------------------------------------------
-
-
-def _solve(call: Call, a: Array, b: Array) -> Array:
-    return one(_turned(a, call.attribute("adjoint"), conjugate=True), "linalg.solve", b)
-
-
-def _inverse(call: Call, a: Array) -> Array:
-    return one(_turned(a, call.attribute("adjoint"), conjugate=True), "linalg.inv")
-
-
 LOWERINGS: dict[str, Lowering] = {
     "MatMul": _matmul, "BatchMatMul": _batched, "BatchMatMulV2": _batched, "BatchMatMulV3": _batched,
     "Einsum": _einsum, "Conv2D": _convolution, "Conv3D": _convolution, "DepthwiseConv2dNative": _depthwise,
@@ -310,11 +305,8 @@ LOWERINGS: dict[str, Lowering] = {
     "MaxPool": _pooled("max_pool"), "MaxPoolV2": _pooled("max_pool"), "MaxPool3D": _pooled("max_pool"),
     "AvgPool": _pooled("mean_pool"), "AvgPool3D": _pooled("mean_pool"),
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _normalised),
-    "ResizeBilinear": _resized("linear"), "ResizeNearestNeighbor": _resized("nearest"),
     "Softmax": _along("softmax"), "LogSoftmax": _along("log_softmax"),
     "SoftmaxCrossEntropyWithLogits": _entropy, "SparseSoftmaxCrossEntropyWithLogits": _sparse_entropy,
-    "Cholesky": lambda call, x: one(x, "linalg.cholesky", upper=False), "MatrixInverse": _inverse,
-    "MatrixDeterminant": lambda call, x: one(x, "linalg.det"), "MatrixSolve": _solve,
 }  # fmt: skip
 """The lowerings of this chapter, by TensorFlow's name."""
 HOST: dict[str, tuple[int, ...]] = {

@@ -24,7 +24,7 @@ from tensoria_tensorflow.lowerings.call import (
 )
 from tensoria_tensorflow.sizes import MASKS, subscript
 
-__all__ = ["LOWERINGS"]
+__all__ = ["LOWERINGS", "space_to_batch"]
 
 
 # -- shapes -----------------------------------------------------------------------------------------------------------
@@ -206,10 +206,8 @@ def _broadcast(call: Call, x: Array, shape: Known) -> Array:
 def _pad(call: Call, x: Array, padding: Known, value: Any = None) -> Array:
     pairs = tuple(whole(padding))
     pairs = tuple(tuple(pair) for pair in pairs)
-    if not any(n != 0 for pair in pairs for n in pair):
+    if all(isinstance(n, int) and n == 0 for pair in pairs for n in pair):
         return x
-    if any(isinstance(n, Dim) for pair in pairs for n in pair):
-        return _around(x, pairs, call.array(value if value is not None else np.asarray(0), x.dtype))
     number = 0 if value is None else _number(value)
     if number is None:
         return _around(x, pairs, value)
@@ -292,7 +290,8 @@ def _last(call: Call) -> None:
         raise PortingError(f"images as {call.attribute('data_format')} are not ported here.")
 
 
-def _space_to_batch(call: Call, x: Array, block: Known, padding: Known) -> Array:
+def space_to_batch(call: Call, x: Array, block: Known, padding: Known) -> Array:
+    """Every so many places of an image as images of their own."""
     sizes, pairs = _vector(block), whole(padding)
     space = len(sizes)
     around = ((0, 0), *(tuple(pair) for pair in pairs), *((0, 0),) * (x.ndim - 1 - space))
@@ -322,6 +321,10 @@ def _batch_to_space(call: Call, x: Array, block: Known, crops: Known) -> Array:
     x = xp.reshape(x, (batch, *(n * b for n, b in zip(places, sizes, strict=True)), *rest))
     inside = (slice(low, n - high) for (low, high), n in zip(pairs, x.shape[1:], strict=False))
     return getitem(x, (slice(None), *inside))
+
+
+def _unknown(call: Call, *_: Array) -> Array:
+    raise PortingError("a shape that depends on numbers is not ported.")
 
 
 # -- positions --------------------------------------------------------------------------------------------------------
@@ -378,13 +381,6 @@ def _scattered(call: Call, at: Array, new: Array, shape: Known) -> Array:
     return _put(zeros, at, new, "add_at")
 
 
-def _segments(call: Call, x: Array, at: Array, count: Known) -> Array:
-    rest = x.shape[at.ndim :]
-    (total,) = _vector(count)
-    zeros = xp.broadcast_to(literal_like(x, 0), (total, *rest))
-    return one(zeros, "add_at", x, at, key=(At(1), *(Cut(),) * len(rest)))
-
-
 def _one_hot(call: Call, at: Array, depth: Known, on: Array, off: Array) -> Array:
     axis = position(call.attribute("axis"), at.ndim + 1)
     (size,) = _vector(depth)
@@ -425,28 +421,6 @@ def _linspace(call: Call, start: Array, stop: Array, count: Known) -> Array:
     return xp.add(xp.multiply(number, step), start)
 
 
-def _diagonal(call: Call, x: Array, *_: Any) -> Array:
-    """Matrices with vectors on their diagonals."""
-    size = x.shape[-1]
-    eye = xp.equal(xp.expand_dims(xp.arange(size), axis=1), xp.arange(size))
-    return one(eye, "where", xp.expand_dims(x, axis=-1), literal_like(x, 0))
-
-
-def _diagonal_part(call: Call, x: Array, *_: Any) -> Array:
-    return xp.linalg.diagonal(x)
-
-
-def _plain_diagonal(lowering: Lowering, *expected: int) -> Lowering:
-    """The main diagonal, which the general operation has other arguments for."""
-
-    def lower(call: Call, x: Array, k: Known, *more: Any) -> Array:
-        if np.any(k != 0) or any(np.any(value != wanted) for value, wanted in zip(more, expected, strict=False)):
-            raise PortingError("diagonals other than the main one are not ported.")
-        return lowering(call, x)
-
-    return lower
-
-
 LOWERINGS: dict[str, Lowering] = {
     "Reshape": _reshape, "EnsureShape": lambda call, x: x, "Transpose": _transpose,
     "ConjugateTranspose": lambda call, x, order: one(_transpose(call, x, order), "conj"),
@@ -454,13 +428,12 @@ LOWERINGS: dict[str, Lowering] = {
     "Concat": lambda call, axis, *xs: _concat(call, *xs, axis), "Split": _split, "SplitV": _split_by, "Slice": _slice,
     "StridedSlice": _strided, "Tile": _tile, "BroadcastTo": _broadcast, "Pad": _pad, "PadV2": _pad,
     "MirrorPad": _mirror, "ReverseV2": _reverse, "Roll": _roll, "MatrixBandPart": _band, "SpaceToDepth": _to_depth,
-    "DepthToSpace": _to_space, "SpaceToBatchND": _space_to_batch, "BatchToSpaceND": _batch_to_space,
+    "DepthToSpace": _to_space, "BatchToSpaceND": _batch_to_space,
     "GatherV2": _gather, "Gather": _gather, "GatherNd": _gather_nd,
     "TensorScatterUpdate": _written, "TensorScatterAdd": _added(1), "TensorScatterSub": _added(-1),
-    "ScatterNd": _scattered, "UnsortedSegmentSum": _segments, "OneHot": _one_hot, "Fill": _fill,
-    "ZerosLike": _like(0), "OnesLike": _like(1), "Range": _range, "LinSpace": _linspace, "MatrixDiag": _diagonal,
-    "MatrixDiagPart": _diagonal_part, "MatrixDiagV3": _plain_diagonal(_diagonal, -1, -1, 0),
-    "MatrixDiagPartV3": _plain_diagonal(_diagonal_part), "Diag": _diagonal,
+    "ScatterNd": _scattered, "OneHot": _one_hot, "Fill": _fill,
+    "ZerosLike": _like(0), "OnesLike": _like(1), "Range": _range, "LinSpace": _linspace,
+    "BroadcastArgs": _unknown,
 }  # fmt: skip
 """The lowerings of this chapter, by TensorFlow's name."""
 HOST: dict[str, tuple[int, ...]] = {
@@ -468,8 +441,8 @@ HOST: dict[str, tuple[int, ...]] = {
                      "MirrorPad", "ReverseV2"), (1,)),
     "ConcatV2": (-1,), "Concat": (0,), "Split": (0,), "SplitV": (1, 2), "Slice": (2,), "StridedSlice": (3,),
     "Roll": (1, 2), "MatrixBandPart": (1, 2), "SpaceToBatchND": (1, 2), "BatchToSpaceND": (1, 2),
-    "GatherV2": (2,), "ScatterNd": (2,), "UnsortedSegmentSum": (2,), "OneHot": (1,), "Fill": (0,),
-    "Range": (0, 1, 2), "LinSpace": (2,), "MatrixDiagV3": (1, 2, 3, 4), "MatrixDiagPartV3": (1, 2),
+    "GatherV2": (2,), "ScatterNd": (2,), "OneHot": (1,), "Fill": (0,),
+    "Range": (0, 1, 2), "LinSpace": (2,),
 }  # fmt: skip
 """Which operands have to be known before anything runs."""
 EITHER: dict[str, tuple[int, ...]] = {"Slice": (1,), "StridedSlice": (1, 2), "PadV2": (2,)}

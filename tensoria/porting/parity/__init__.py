@@ -123,10 +123,10 @@ def _opened(program: Program) -> dict[str, tuple[Dim | None, ...]]:
     open_ = {}
     inputs = iter(program.inputs)
     for name, tree in zip(program.signature, program.input_tree.children, strict=True):
-        for _ in tree.names():
+        for path in tree.names(name):
             shape = next(inputs).type.shape
             if any(isinstance(size, Dim) for size in shape):
-                open_[name] = tuple(size if isinstance(size, Dim) else None for size in shape)
+                open_[path] = tuple(size if isinstance(size, Dim) else None for size in shape)
     return open_
 
 

@@ -282,7 +282,7 @@ def _uses(program: BaseProgram) -> dict[Value, tuple[int, Instruction]]:
 def hidden_rows(given: Given, targets: Sequence[Backend]) -> Iterator[Outcome]:
     """Every attention that has a mask with one that hides everything from its first query."""
     home, numbers = given.home, given.numbers(False)
-    sizes = given.program.bind(home, given.leaves)
+    sizes = given.sizes()
     for number, made in enumerate(given.program.instructions):
         if made.operation != "attention" or len(made.operands) < 4:
             continue

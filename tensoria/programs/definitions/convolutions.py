@@ -20,7 +20,7 @@ def _pad(backend: Backend, x: Array, *, padding: Pairs, value: float) -> Array:
     for axis, pair in enumerate(padding):
         parts = [x]
         for count, at in zip(pair, (0, 2), strict=True):
-            if count:
+            if not isinstance(count, int) or count:
                 shape = (*x.shape[:axis], count, *x.shape[axis + 1 :])
                 parts.insert(at, xp.full(shape, value, dtype=x.dtype))
         x = xp.concat(parts, axis=axis) if len(parts) > 1 else x

@@ -58,12 +58,15 @@ def _taken(backend: Backend, x: Array, axis: int, positions: Array) -> Array:
 
 
 def _resize(
-    backend: Backend, x: Array, *, sizes: tuple[Any, ...], method: str, rule: str, steps: tuple[float, ...]
+    backend: Backend, x: Array, *, sizes: tuple[Any, ...], method: str, rule: str, steps: tuple[Any, ...]
 ) -> Array:
     xp, lead = backend.xp, len(x.shape) - len(sizes)
     for axis, (m, step) in enumerate(zip(sizes, steps, strict=True), lead):
         last = x.shape[axis] - 1
         number = xp.astype(_positions(backend, m, x), x.dtype)
+        if isinstance(step, tuple):
+            # Of sizes that were open: the quotient of two numbers.
+            step = xp.divide(*(xp.multiply(xp.ones_like(number), n) for n in step))
         if rule == "half_pixel":
             place = xp.subtract(xp.multiply(xp.add(number, 0.5), step), 0.5)
         else:
