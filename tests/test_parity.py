@@ -449,7 +449,8 @@ def keras_model() -> tuple[Any, Program, tuple[Any, ...]]:
     hidden = tf.constant([MASK] * 4)
     args = ([tf.random.normal((2, 8, 8, 3), seed=1), tf.random.normal((2, 4, 6), seed=2),
              tf.transpose(hidden, (1, 0, 2))],)  # fmt: skip
-    return source, tn.port(source, args, dynamic={"inputs": ("batch", None, None), "inputs_0": ("batch", *[None] * 3)}), args
+    dynamic = {"inputs": ("batch", None, None), "inputs_0": ("batch", None, None, None)}
+    return source, tn.port(source, args, dynamic=dynamic), args
 
 
 OTHERS = [name for name in TARGETS if name != "tensorflow"]

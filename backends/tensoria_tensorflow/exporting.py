@@ -243,19 +243,20 @@ def _opened_axes(dynamic: Dynamic, given: Mapping[str, Any], tree: Tree, leaves:
     """
     found: dict[str, Sequence[Any]] = {}
     used = set()
-    rest = iter(leaves)
-    for root, part in zip(given, tree.children, strict=True):
-        for path in part.names(root):
-            name, axes = path if path in dynamic else root, len(next(rest).shape)
-            if name in dynamic and len(dynamic[name]) == axes:
-                found[path] = dynamic[name]
-                used.add(name)
-            elif name in dynamic and name == path:
-                raise PortingError(f"dynamic= has {len(dynamic[name])} entries for {name}, which has {axes} axes.")
+    paths = [(root, path) for root, part in zip(given, tree.children, strict=True) for path in part.names(root)]
+    for (root, path), leaf in zip(paths, leaves, strict=True):
+        name, axes = path if path in dynamic else root, len(leaf.shape)
+        if name in dynamic and len(dynamic[name]) == axes:
+            found[path] = dynamic[name]
+            used.add(name)
+        elif name in dynamic and name == path:
+            raise PortingError(f"dynamic= has {len(dynamic[name])} entries for {name}, which has {axes} axes.")
     for name in dynamic:
         if name not in used:
-            legal = ", ".join(path for root, part in zip(given, tree.children, strict=True) for path in part.names(root))
-            raise PortingError(f"dynamic= names {name!r}, and no tensor with as many axes is called so.", legal=legal)
+            raise PortingError(
+                f"dynamic= names {name!r}, and no tensor with as many axes is called so.",
+                legal=", ".join(path for _, path in paths),
+            )
     return found
 
 
