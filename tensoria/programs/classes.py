@@ -314,6 +314,8 @@ class _ClassWriter:
         returned = [writer.operand(x, True) for x in outputs]
         if part is self.whole:
             result = _tree(self.program.output_tree, iter(returned))
+            if result.startswith("(") and len(self.program.output_tree.children) > 1:
+                result = result[1:-1]
         else:
             result = ", ".join(returned)
         *lines, result = renamed([*lines, result], taken)
@@ -503,7 +505,7 @@ def _tree(tree: Tree, leaves: Any) -> str:
         return "{" + ", ".join(f"{key!r}: {x}" for key, x in zip(keys, inside, strict=True)) + "}"
     if tree.kind == "list":
         return f"[{', '.join(inside)}]"
-    return ", ".join(inside) if len(inside) > 1 else f"({inside[0]},)" if inside else "()"
+    return f"({', '.join(inside)}{',' if len(inside) == 1 else ''})"
 
 
 def _folded(lines: list[str], result: str) -> tuple[list[str], str]:

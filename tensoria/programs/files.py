@@ -12,6 +12,7 @@ import json
 import keyword
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ from tensoria.programs.types import Instruction, Literal, Operand, Region, Sourc
 __all__ = ["load", "save"]
 
 VERSION = 2
+WORD = re.compile(r"\w*")
+"""What attributes that are texts look like."""
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -327,11 +330,25 @@ def _instruction(
         raise FileError(f"there is no operation {name!r}.")
     read = tuple(map(operand, operands))
     known = {str(key): _attribute(item, sizes) for key, item in attributes.items()}
+    _require_words(name, tuple(known.values()))
     types = row.infer(*(x.type for x in read), **known)
     made = tuple(map(value, results))
     if tuple(x.type for x in made) != types:
         raise FileError(f"{name} has results of {', '.join(map(str, types))}, and the file says otherwise.")
     return Instruction(name, read, known, made, Source(str(file), int(line), str(module), int(call), str(of)))
+
+
+def _require_words(name: str, values: tuple[Any, ...]) -> None:
+    """Attributes are written into source: their texts are names of rules and methods, and nothing else.
+
+    Raises:
+        FileError: they are something else.
+    """
+    for value in values:
+        if isinstance(value, tuple):
+            _require_words(name, value)
+        elif isinstance(value, (list, dict)) or (isinstance(value, str) and not WORD.fullmatch(value)):
+            raise FileError(f"{value!r} is no attribute of {name}.")
 
 
 def _size(given: Any, sizes: Mapping[str, Dim]) -> Size:
