@@ -154,12 +154,8 @@ def _opened(model: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Callable[..., A
     """A model, the function that runs it, and the names of its positional arguments."""
     if isinstance(model, (str, os.PathLike)):
         path = os.fspath(model)
-        if path.endswith(".keras"):
-            import keras
-
-            model = keras.saving.load_model(path, compile=False)
-        else:
-            model = tf.saved_model.load(path)
+        model = _stored(path)
+        if not path.endswith(".keras"):
             if not callable(model) or "signature" in kwargs:
                 wanted, kept = kwargs.get("signature", "serving_default"), list(model.signatures)
                 if wanted not in kept:
@@ -231,6 +227,18 @@ def _is_tensor(value: Any) -> bool:
         what = f"a {type(value).__name__} as an argument is not ported."
         raise PortingError(what, legal="a dense tensor and its sizes")
     return isinstance(value, (tf.Tensor, tf.Variable, np.ndarray))
+
+
+def _stored(path: str) -> Any:
+    """The model in a file of Keras or a SavedModel's folder."""
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False) if path.endswith(".keras") else tf.saved_model.load(path)
+    except TensoriaError:
+        raise
+    except Exception as error:
+        raise PortingError(f"{path} can not be read: {type(error).__name__}: {_reason(error)}") from error
 
 
 def _opened_axes(dynamic: Dynamic, given: Mapping[str, Any], tree: Tree, leaves: Sequence[Any]) -> Dynamic:
