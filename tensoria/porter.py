@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -86,7 +87,14 @@ def found(reference: str) -> Model:
         factory = getattr(factory, part)
     if not callable(factory):
         raise PortingError(f"{reference} is no function.")
-    made = factory()
+    try:
+        made = factory()
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        raise PortingError(
+            f"{reference} raises {type(error).__name__}: {error} ({line.filename}:{line.lineno}).",
+            legal="a function of no arguments that returns the model",
+        ) from error
     if not isinstance(made, tuple):
         return Model(made)
     if not 1 <= len(made) <= 4 or not all(isinstance(x, (tuple, list)) for x in made[1:2]):

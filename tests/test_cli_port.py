@@ -112,6 +112,7 @@ def test_a_check_that_finds_a_difference_has_the_exit_code_1(
         ("shop_of_networks:nothing", {}, "shop_of_networks has no nothing"),
         ("shop_of_networks:number", {}, "is no function"),
         ("shop_of_networks:network", {"to": "caffe"}, "'caffe' is no backend"),
+        ("builtins:next", {}, "builtins:next raises TypeError"),
         ("builtins:dict", {}, "no backend knows models of the type dict"),
     ],
 )

@@ -126,7 +126,8 @@ programs.control
 programs.*
 porting.models porting.lowering
 porting.parity.widening
-porting.parity.measuring porting.parity.matching porting.parity.cases
+porting.parity.measuring porting.parity.matching
+porting.parity.cases
 porting.parity.outcomes
 porting.parity.findings
 porting.parity.page

@@ -270,6 +270,14 @@ def test_variables_are_named_tracked_and_restored_by_checkpoints(tmp_path: Path)
         np.testing.assert_array_equal(other.state_dict()[name], array)
 
 
+def test_a_keras_model_of_a_float64_program_takes_float64() -> None:
+    program = tn.trace(lambda x: tn.sin(x) * x.shape[0], tn.asarray(np.ones(3)), dynamic={"x": ("n",)})
+    model = program.to_keras()
+    np.testing.assert_allclose(model(np.arange(4.0)), 4 * np.sin(np.arange(4.0)), rtol=0, atol=1e-15)
+    again = type(model).from_config(model.get_config())
+    assert again(np.ones(2)).dtype == "float64"
+
+
 def test_a_keras_model_fits_and_is_saved_and_read_again(tmp_path: Path) -> None:
     import keras
 

@@ -13,7 +13,7 @@ from tensoria_torch.containers import plain, register_container  # noqa: E402
 from torch import nn  # noqa: E402
 
 import tensoria as tn  # noqa: E402
-from tensoria.errors import BackendError, PortingError  # noqa: E402
+from tensoria.errors import BackendError, BackendNotFoundError, PortingError, ShapeError  # noqa: E402
 
 
 class Compared(nn.Module):
@@ -76,6 +76,34 @@ def test_an_entry_for_a_container_is_one_for_its_tensors() -> None:
         tn.port(Added(), (xs,), dynamic={"xs": ("n", None, None)})
     with pytest.raises(PortingError, match="dynamic= names 'other'"):
         tn.port(Added(), (xs,), dynamic={"other": ("n",)})
+
+
+def test_what_is_no_call_and_what_names_no_axes_is_refused() -> None:
+    model, x = nn.Linear(3, 3), torch.ones(2, 3)
+    with pytest.raises(PortingError, match="args= is a Tensor, and not a tuple"):
+        tn.port(model, x)
+    with pytest.raises(PortingError, match="dynamic= is a tuple, and not a dictionary"):
+        tn.port(model, (x,), dynamic=("batch", None))  # type: ignore[arg-type]
+    entries: tuple[Any, ...] = ({0: "batch"}, "bc", (2, None), (1.5, None))
+    for entry in entries:
+        with pytest.raises(ShapeError, match="dynamic= has"):
+            tn.port(model, (x,), dynamic={"input": entry})
+    for entry in entries[:2]:
+        with pytest.raises(ShapeError, match="not one entry for each axis"):
+            tn.trace(lambda x: x, tn.asarray(np.ones((2, 3))), dynamic={"x": entry})
+    with pytest.raises(BackendNotFoundError, match="Linear is a class"):
+        tn.port(nn.Linear, (x,))
+    with pytest.raises(BackendNotFoundError, match="nowhere is no file or folder"):
+        tn.port("nowhere")
+
+
+def test_a_number_of_a_tensor_in_python_is_refused() -> None:
+    class Scaled(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x * x.max().item()
+
+    with pytest.raises(PortingError):
+        tn.port(Scaled(), (torch.ones(3),))
 
 
 class Held:

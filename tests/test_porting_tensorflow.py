@@ -539,8 +539,28 @@ def test_hidden_randomness_tables_strings_and_changing_shapes_are_refused() -> N
             tn.port(tf.function(function), (tf.ones(3),))
     with pytest.raises(PortingError, match="has one mode"):
         tn.port(looping, MODELS["looping"].args, train=True)
-    with pytest.raises(PortingError, match="dynamic= names 'y'; the arguments' tensors are x"):
+    with pytest.raises(PortingError, match="dynamic= names 'y', and no tensor with as many axes is called so"):
         tn.port(tf.function(lambda x: x), (tf.ones(3),), dynamic={"y": ("n",)})
+
+
+def test_files_that_hold_no_model_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"junk")
+    (tmp_path / "model.keras").write_bytes(b"junk")
+    for path in (tmp_path, tmp_path / "model.keras"):
+        with pytest.raises(PortingError, match="can not be read"):
+            tn.port(path, (tf.ones((2, 4)),))
+
+
+def test_an_entry_for_a_container_is_one_for_its_tensors() -> None:
+    function = tf.function(lambda xs: xs["a"] + xs["b"][0] + xs["c"])
+    xs = {"a": tf.ones((3, 2)), "b": [tf.ones((3, 2))], "c": tf.constant(1.0)}
+    program = tn.port(function, (xs,), dynamic={"xs": ("n", None)})
+    assert [str(value.type) for value in program.inputs] == ["float32[n, 2]", "float32[n, 2]", "float32[]"]
+    assert str(tn.port(function, (xs,), dynamic={"xs_a": ("n", None), "xs_b_0": ("n", None)})) == str(program)
+    found = tn.parity(program, source=function, args=(xs,), sweep=True)
+    assert found.holds, str(found)
+    with pytest.raises(PortingError, match="no tensor with as many axes"):
+        tn.port(function, (xs,), dynamic={"xs": ("n", None, None)})
 
 
 def test_an_operation_can_be_told_what_it_means(backend: str) -> None:

@@ -154,3 +154,10 @@ def test_two_calls_of_a_module_are_two() -> None:
     second = dataclasses.replace(second, source=dataclasses.replace(second.source, call=1))
     calls = dataclasses.replace(program, instructions=(first, second)).modules()
     assert [call.title for call in calls.children] == ["a (A)", "a (A), call 2"]
+
+
+def test_a_picture_of_another_kind_is_refused(tmp_path: Path) -> None:
+    p = tn.trace(lambda x: x + 1, tn.asarray(np.ones(3)))
+    with pytest.raises(FileError, match="drawn as SVG"):
+        p.draw(tmp_path / "graph.png")
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -166,6 +167,11 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], object]] = {
     "a metric that is singular": _set("inputs", 2, 3, 0, 2, "space", "metric", {"real": [[0, 0], [0, 0]]}),
     "an output that there is not": _set("outputs", 0, -1),
     "a tree of another kind": _set("input_tree", "kind", "object"),
+    "a name that is a keyword": _set("inputs", 0, 0, "import"),
+    "an argument whose name is code": _set("signature", 0, "x): import os"),
+    "fewer names than arguments": lambda data: data["signature"].pop(),
+    "fewer labels than results": lambda data: data["output_axes"].pop(),
+    "an attribute that is code": _set("instructions", 0, 2, {"pattern": "import os; os.system('x')"}),
     "a missing part": lambda data: data.pop("instructions"),
     "no program at all": lambda data: data.clear(),
 }
@@ -175,6 +181,30 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], object]] = {
 def test_a_hostile_file_is_refused(written: Path, what: str) -> None:
     with pytest.raises(FileError):
         tn.load(changed(written, HOSTILE[what]))
+
+
+@pytest.mark.parametrize("form", ["function", "classes"])
+@pytest.mark.parametrize("at", [("name",), ("instructions", 0, 4, 0), ("instructions", 0, 4, 2)])
+@pytest.mark.parametrize("text", ['a""" + str(ran()) + """b', '"\n    ran() #', 'a"); ran(); ("', "a{ran()}.0"])
+def test_text_of_a_file_is_never_code_of_the_source(written: Path, at: tuple[Any, ...], text: str, form: Any) -> None:
+    def change(data: dict[str, Any]) -> None:
+        if at == ("name",):
+            data["name"] = text
+            return
+        for made in data["instructions"]:
+            made[at[-2]][at[-1]] = text
+            made[at[-2]][1] = 1
+
+    source = tn.load(changed(written, change)).source("numpy", form=form)
+    assert "ran" not in {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+
+
+def test_an_attribute_of_an_operation_is_a_word(tmp_path: Path) -> None:
+    traced = tn.trace(lambda x: tn.prod(x, axis=1, keepdims=True), tn.asarray(np.ones((2, 3))))
+    traced.save(tmp_path / "program")
+    evil = changed(tmp_path / "program", _set("instructions", 0, 2, "keepdims", "ran()"))
+    with pytest.raises(FileError, match="is no attribute of prod"):
+        tn.load(evil)
 
 
 def test_the_change_itself_is_not_what_is_refused(written: Path) -> None:

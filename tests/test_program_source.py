@@ -293,3 +293,25 @@ def test_one_function_is_written_of_what_knows_no_modules_or_if_it_is_asked_for(
         ported.source("numpy", form="prose")
     with pytest.raises(BackendError):
         ported.source("symbolic")
+
+
+def test_a_choice_is_the_last_statement_of_a_class() -> None:
+    p = tn.trace(lambda x: tn.cond(tn.sum(x) > 0, lambda y: y + 1, lambda y: -y, x), tn.asarray(np.ones(3)))
+    namespace: dict[str, Any] = {}
+    exec(p.source("numpy", form="classes"), namespace)
+    model = namespace["lambda_"]({}, "")
+    np.testing.assert_array_equal(model(-np.ones(3)), np.ones(3))
+    np.testing.assert_array_equal(model(np.ones(3)), 2 * np.ones(3))
+
+
+def test_results_in_containers_are_those_of_the_program(backend: str) -> None:
+    def function(x: Any) -> Any:
+        return {"a": (x + 1, x + 2), "b": [(x,), ((x * 2, x), x * 3)]}, x - 1
+
+    p = tn.trace(function, tn.asarray(np.ones(3)))
+    namespace: dict[str, Any] = {}
+    exec(p.source("numpy", form="classes"), namespace)
+    found = namespace["function"]({}, "")(np.ones(3))
+    assert isinstance(found, tuple)
+    assert repr(found) == repr(function(np.ones(3)))
+    assert "return {'a': (" in p.source(backend, form="classes")

@@ -57,7 +57,7 @@ def capture(
         PortingError: TensorFlow does not trace the model; its reason is in the message.
     """
     given = exported(model, args, kwargs, dynamic, train)
-    symbols = _symbols(given, dynamic)
+    symbols = _symbols(given)
     chosen: dict[str, Size] = {}
     fixed: list[Fixed] = []
     while True:
@@ -75,12 +75,12 @@ def capture(
                 fixed.append(Fixed(argument, axis, name, str(size), reason, stopped.source))
 
 
-def _symbols(given: Exported, dynamic: Dynamic) -> dict[tuple[str, int], Dim]:
+def _symbols(given: Exported) -> dict[tuple[str, int], Dim]:
     """The open sizes by argument and axis; one name is one size."""
     made: dict[str, Dim] = {}
     found: dict[tuple[str, int], Dim] = {}
     for path in given.leaves:
-        for axis, name in enumerate(dynamic.get(path, ())):
+        for axis, name in enumerate(given.opened.get(path, ())):
             if isinstance(name, Dim):
                 found[path, axis] = name
             elif name is not None:

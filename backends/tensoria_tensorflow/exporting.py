@@ -62,6 +62,7 @@ class Exported:
         signature: the names of the arguments.
         tree: the shape of the arguments.
         leaves: the names of their tensors, in order.
+        opened: what the axes of those with open ones are to be called.
         inputs: the graph's placeholders for them.
         examples: the tensors.
         call: the model as a function of the tensors.
@@ -76,6 +77,7 @@ class Exported:
     signature: tuple[str, ...]
     tree: Tree
     leaves: tuple[str, ...]
+    opened: Dynamic
     inputs: tuple[Any, ...]
     examples: tuple[Any, ...]
     call: Callable[..., Any]
@@ -103,6 +105,7 @@ def exported(
     given = named(names, args, kwargs)
     leaves, tree = flatten(tuple(given.values()), _is_tensor)
     paths = tuple(path for name, part in zip(given, tree.children, strict=True) for path in part.names(name))
+    dynamic = _opened_axes(dynamic, given, tree, leaves)
     specs = _specs(paths, leaves, dynamic)
     count = len(args)
 
@@ -127,6 +130,7 @@ def exported(
         signature=tuple(own),
         tree=Tree("tuple", (), tuple(own.values())),
         leaves=paths,
+        opened=dynamic,
         inputs=tuple(made.graph.inputs[: len(leaves)]),
         examples=tuple(leaves),
         call=traced,
@@ -150,12 +154,8 @@ def _opened(model: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Callable[..., A
     """A model, the function that runs it, and the names of its positional arguments."""
     if isinstance(model, (str, os.PathLike)):
         path = os.fspath(model)
-        if path.endswith(".keras"):
-            import keras
-
-            model = keras.saving.load_model(path, compile=False)
-        else:
-            model = tf.saved_model.load(path)
+        model = _stored(path)
+        if not path.endswith(".keras"):
             if not callable(model) or "signature" in kwargs:
                 wanted, kept = kwargs.get("signature", "serving_default"), list(model.signatures)
                 if wanted not in kept:
@@ -229,19 +229,51 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, (tf.Tensor, tf.Variable, np.ndarray))
 
 
+def _stored(path: str) -> Any:
+    """The model in a file of Keras or a SavedModel's folder."""
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False) if path.endswith(".keras") else tf.saved_model.load(path)
+    except TensoriaError:
+        raise
+    except Exception as error:
+        raise PortingError(f"{path} can not be read: {type(error).__name__}: {_reason(error)}") from error
+
+
+def _opened_axes(dynamic: Dynamic, given: Mapping[str, Any], tree: Tree, leaves: Sequence[Any]) -> Dynamic:
+    """For each tensor what its axes are to be called.
+
+    An entry for an argument that is a container is one for every tensor in it with as many axes.
+
+    Raises:
+        PortingError: an entry fits no tensor.
+    """
+    found: dict[str, Sequence[Any]] = {}
+    used = set()
+    paths = [(root, path) for root, part in zip(given, tree.children, strict=True) for path in part.names(root)]
+    for (root, path), leaf in zip(paths, leaves, strict=True):
+        name, axes = path if path in dynamic else root, len(leaf.shape)
+        if name in dynamic and len(dynamic[name]) == axes:
+            found[path] = dynamic[name]
+            used.add(name)
+        elif name in dynamic and name == path:
+            raise PortingError(f"dynamic= has {len(dynamic[name])} entries for {name}, which has {axes} axes.")
+    for name in dynamic:
+        if name not in used:
+            raise PortingError(
+                f"dynamic= names {name!r}, and no tensor with as many axes is called so.",
+                legal=", ".join(path for _, path in paths),
+            )
+    return found
+
+
 def _specs(paths: Sequence[str], leaves: Sequence[Any], dynamic: Dynamic) -> list[Any]:
     """What TensorFlow is told of the tensors: open axes have no size."""
-    for name in dynamic:
-        if name not in paths:
-            raise PortingError(f"dynamic= names {name!r}; the arguments' tensors are {', '.join(paths)}.")
     specs = []
     for path, leaf in zip(paths, leaves, strict=True):
-        sizes = dynamic.get(path)
-        shape: list[int | None] = list(leaf.shape)
-        if sizes is not None:
-            if len(sizes) != len(shape):
-                raise PortingError(f"dynamic= has {len(sizes)} entries for {path}, which has {len(shape)} axes.")
-            shape = [size if name is None else None for size, name in zip(shape, sizes, strict=True)]
+        sizes = dynamic.get(path, (None,) * len(leaf.shape))
+        shape = [size if name is None else None for size, name in zip(leaf.shape, sizes, strict=True)]
         specs.append(tf.TensorSpec(shape, leaf.dtype, name=path))
     return specs
 

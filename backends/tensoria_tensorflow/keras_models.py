@@ -40,7 +40,9 @@ class KerasModel(Stateful, keras.Model):
     """
 
     def __init__(self, of: Modes, **options: Any) -> None:
-        super().__init__(**options)
+        # Keras casts what it is given to one data type of floating numbers: that of the program's arguments.
+        floating = {x.type.dtype.name for x in of.source.inputs if x.type.dtype.kind == "float"}
+        super().__init__(dtype=min(floating, default=None), autocast=len(floating) <= 1, **options)
         self._code = Code(of)
         self._named = weights(of, self._weight)
         self.built = True

@@ -136,7 +136,9 @@ class _Capture:
                 elif expression.is_Symbol and names.setdefault(expression, wanted) != wanted:
                     self.fixed.append(Fixed(root, axis, text, str(names[expression])))
         symbols: dict[Any, Size] = {}
-        for expression in ranges:
+        for expression, of in ranges.items():
+            if not of.lower.is_Integer:
+                continue  # a number of a tensor (`x.item()`), and no size
             wanted = names.get(expression, str(expression))
             symbols[expression] = wanted if isinstance(wanted, Dim) else self._bounded(wanted, names, ranges)
         return Sizes(symbols)

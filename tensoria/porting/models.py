@@ -19,6 +19,7 @@ from tensoria.errors import BackendNotFoundError, PortingError
 from tensoria.programs.captured import Captured, Dynamic, Fixed, Operator
 from tensoria.programs.definitions import DEFINITIONS
 from tensoria.programs.program import Program
+from tensoria.programs.size_notation import require_entries
 from tensoria.programs.types import Source
 
 __all__ = ["Coverage", "capturing", "coverage", "port"]
@@ -68,7 +69,7 @@ def _ported(
 
 def coverage(
     module: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, dynamic: Dynamic | None = None,
-    to: Sequence[str] = (), train: bool | None = None,
+    to: str | Sequence[str] = (), train: bool | None = None,
 ) -> Coverage:  # fmt: skip
     """What of a model can be ported, operator by operator, before it is.
 
@@ -79,7 +80,7 @@ def coverage(
     """
     _, found = capturing(module, args, kwargs, dynamic, train)
     kernels = {}
-    for name in to:
+    for name in (to,) if isinstance(to, str) else to:
         own = get(name).primitives
         used = {operation for of in found.operators for operation in of.operations}
         kernels[name] = tuple(sorted(n for n in used if n in DEFINITIONS and n not in own))
@@ -139,9 +140,24 @@ def capturing(
     module: Any, args: Sequence[Any], kwargs: Mapping[str, Any] | None, dynamic: Dynamic | None,
     train: bool | None = None,
 ) -> tuple[Backend, Captured]:  # fmt: skip
-    """The backend that knows a model, and what it makes of it, as it trains or not (as it stands for None)."""
+    """The backend that knows a model, and what it makes of it, as it trains or not (as it stands for None).
+
+    Raises:
+        PortingError: the arguments are not those of a call, or what is to be open is not told axis by axis.
+    """
     backend = _backend(module)
+    _require_call(args, kwargs, dynamic)
     return backend, backend.capture(module, tuple(args), dict(kwargs or {}), dict(dynamic or {}), train)
+
+
+def _require_call(args: Any, kwargs: Any, dynamic: Any) -> None:
+    if not isinstance(args, (tuple, list)):
+        raise PortingError(f"args= is a {type(args).__name__}, and not a tuple of arguments.", legal="args=(x,)")
+    for name, given in (("kwargs", kwargs), ("dynamic", dynamic)):
+        if given is not None and not isinstance(given, Mapping):
+            raise PortingError(f"{name}= is a {type(given).__name__}, and not a dictionary by names of arguments.")
+    for name, sizes in (dynamic or {}).items():
+        require_entries(name, sizes)
 
 
 def _backend(module: Any) -> Backend:
@@ -152,4 +168,11 @@ def _backend(module: Any) -> Backend:
             backend = get(name)
             if backend.captures(module):
                 return backend
-    raise BackendNotFoundError(f"no backend knows models of the type {type(module).__name__}.")
+    if stored:
+        raise BackendNotFoundError(f"{os.fspath(module)} is no file or folder of a model that a backend knows.")
+    if isinstance(module, type):
+        raise BackendNotFoundError(f"{module.__name__} is a class, and no model.", legal=f"{module.__name__}(...)")
+    raise BackendNotFoundError(
+        f"no backend knows models of the type {type(module).__name__}.",
+        legal="a torch.nn.Module, a Keras model, a tf.function; tn.trace(f, ...) for a function of tensors",
+    )

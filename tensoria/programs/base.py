@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -81,6 +81,10 @@ class BaseProgram(Region):
             kinds = {name: value.type.dtype.kind for name, value in self.parameters.items()}
             floating = frozenset(name for name, kind in kinds.items() if kind in ("float", "complex"))
             object.__setattr__(self, "trainable", floating)
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        """The program itself, which never changes."""
+        return self
 
     # -- running --------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from tensoria.programs.dimensions import Dim
 from tensoria.programs.neutral import DIALECT
 from tensoria.programs.parts import Part, parts, where_used
 from tensoria.programs.passes import Chosen, lowered, remove_dead_code, stored
-from tensoria.programs.source import Call, ClassStyle, Dialect, Row, Writer, identifier, written
+from tensoria.programs.source import Call, ClassStyle, Dialect, Row, Writer, identifier, within, written
 from tensoria.programs.statements import numbered, renamed
 from tensoria.programs.trees import Tree
 from tensoria.programs.types import Instruction, Operand, Region, Source, Value, regions
@@ -114,7 +114,8 @@ class _ClassWriter:
         self._flatten(self.whole)
         self._collect(self.whole)
         self._part(self.whole)
-        head = [f'"""{self.program.name}, written for {self.writer.backend} by tensoria; `load` reads its weights."""']
+        name = within(self.program.name)
+        head = [f'"""{name}, written for {self.writer.backend} by tensoria; `load` reads its weights."""']
         body: list[str] = []
         for path in self._bottom_up(""):
             body += self._class(path)
@@ -313,6 +314,8 @@ class _ClassWriter:
         returned = [writer.operand(x, True) for x in outputs]
         if part is self.whole:
             result = _tree(self.program.output_tree, iter(returned))
+            if result.startswith("(") and len(self.program.output_tree.children) > 1:
+                result = result[1:-1]
         else:
             result = ", ".join(returned)
         *lines, result = renamed([*lines, result], taken)
@@ -361,7 +364,7 @@ class _ClassWriter:
             template = style.parameter if self.names[value] in self.program.trainable else style.buffer
             order = self.layouts.get(self.names[value])
             layout = "" if order is None else f".transpose({', '.join(map(str, order))})"
-            expression = f'path + "{below}"'
+            expression = f'path + "{within(below)}"'
             inside.append(template.format(
                 name=name, path=expression, layout=layout, array=f"weights[{expression}]",
                 dtype=self.dialect.dtype(value.type.dtype),
@@ -391,15 +394,15 @@ class _ClassWriter:
     def _children(self, path: str, name: str, listed: Sequence[str]) -> list[str]:
         below = [inner[len(path) + 1 :] if path else inner for inner in listed]
         if not _is_list(listed[0]):
-            return [f'self.{name} = {self.made[listed[0]]}(weights, path + "{below[0]}.")']
+            return [f'self.{name} = {self.made[listed[0]]}(weights, path + "{within(below[0])}.")']
         kinds = [self.made[inner] for inner in listed]
         numbers = [int(text.rpartition(".")[2]) for text in below]
         start = below[0].rpartition(".")[0]
         if len(set(kinds)) == 1 and len(listed) > 1 and numbers == [*range(len(numbers))]:
-            prefix = f"{start}." if start else ""
+            prefix = within(f"{start}." if start else "").replace("{", "{{").replace("}", "}}")
             items = f'[{kinds[0]}(weights, f"{{path}}{prefix}{{n}}.") for n in range({len(numbers)})]'
         else:
-            each = [f'{kind}(weights, path + "{b}.")' for kind, b in zip(kinds, below, strict=True)]
+            each = [f'{kind}(weights, path + "{within(b)}.")' for kind, b in zip(kinds, below, strict=True)]
             items = f"[{', '.join(each)}]"
         return [f"self.{name} = {self.style.several.format(items=items)}"]
 
@@ -502,7 +505,7 @@ def _tree(tree: Tree, leaves: Any) -> str:
         return "{" + ", ".join(f"{key!r}: {x}" for key, x in zip(keys, inside, strict=True)) + "}"
     if tree.kind == "list":
         return f"[{', '.join(inside)}]"
-    return ", ".join(inside) if len(inside) > 1 else f"({inside[0]},)" if inside else "()"
+    return f"({', '.join(inside)}{',' if len(inside) == 1 else ''})"
 
 
 def _folded(lines: list[str], result: str) -> tuple[list[str], str]:

@@ -12,6 +12,7 @@ import json
 import keyword
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ from tensoria.programs.types import Instruction, Literal, Operand, Region, Sourc
 __all__ = ["load", "save"]
 
 VERSION = 2
+WORD = re.compile(r"\w*")
+"""What attributes that are texts look like."""
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -231,6 +234,10 @@ def _read(kind: type[P], content: bytes) -> P:
     return _program(kind, data, arrays, modes)
 
 
+def _is_name(given: Any) -> bool:
+    return isinstance(given, str) and given.isidentifier() and not keyword.iskeyword(given)
+
+
 class _Known:
     """The values that have been read, by number."""
 
@@ -240,7 +247,7 @@ class _Known:
 
     def value(self, given: Any) -> Value:
         name, of, shape, labels = given
-        if not isinstance(name, str) or not name.isidentifier():
+        if not _is_name(name):
             raise FileError(f"{name!r} names no value.")
         made = Value(Type(dtypes.dtype(of), tuple(_size(n, self.sizes) for n in shape)), name, axes_from(labels))
         self.values.append(made)
@@ -302,6 +309,12 @@ def _program(
     for name, x in program.updates.items():
         if x.type != parameters[name].type:
             raise FileError(f"the parameter {name!r} is {parameters[name].type} and becomes {x.type}.")
+    signature, trees = program.signature, program.input_tree.children
+    if not all(map(_is_name, signature)) or not len(set(signature)) == len(signature) == len(trees):
+        raise FileError(f"{', '.join(signature)} are no names of {len(trees)} arguments.")
+    leaves = [sum(1 for _ in tree.names()) for tree in (program.input_tree, program.output_tree)]
+    if leaves != [len(inputs), len(program.outputs)] or len(program.output_axes) != len(program.outputs):
+        raise FileError("there are more or fewer arguments or results than there are places for them.")
     names = [made.name for made in (*inputs, *held, *assigned(program))]
     if len(set(names)) != len(names):
         raise FileError("two values have one name.")
@@ -317,11 +330,25 @@ def _instruction(
         raise FileError(f"there is no operation {name!r}.")
     read = tuple(map(operand, operands))
     known = {str(key): _attribute(item, sizes) for key, item in attributes.items()}
+    _require_words(name, tuple(known.values()))
     types = row.infer(*(x.type for x in read), **known)
     made = tuple(map(value, results))
     if tuple(x.type for x in made) != types:
         raise FileError(f"{name} has results of {', '.join(map(str, types))}, and the file says otherwise.")
     return Instruction(name, read, known, made, Source(str(file), int(line), str(module), int(call), str(of)))
+
+
+def _require_words(name: str, values: tuple[Any, ...]) -> None:
+    """Attributes are written into source: their texts are names of rules and methods, and nothing else.
+
+    Raises:
+        FileError: they are something else.
+    """
+    for value in values:
+        if isinstance(value, tuple):
+            _require_words(name, value)
+        elif isinstance(value, (list, dict)) or (isinstance(value, str) and not WORD.fullmatch(value)):
+            raise FileError(f"{value!r} is no attribute of {name}.")
 
 
 def _size(given: Any, sizes: Mapping[str, Dim]) -> Size:
@@ -365,7 +392,7 @@ def _tree(given: Any, sizes: Mapping[str, Dim]) -> Tree:
         raise FileError(f"{given['kind']!r} is no kind of container.")
     keys, children = tuple(given["keys"]), tuple(_tree(child, sizes) for child in given["children"])
     if given["kind"] in NAMED:
-        words = [key for key in keys if isinstance(key, str) and key.isidentifier() and not keyword.iskeyword(key)]
+        words = list(filter(_is_name, keys))
         if not words or len(keys) != len(words) or len(set(words[1:])) != len(children):
             raise FileError(f"{keys!r} is no name of a type with those of its {len(children)} fields.")
     return Tree(given["kind"], keys, children)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tensoria.backend import Array, Backend
 from tensoria.discovery import get
+from tensoria.errors import FileError
 from tensoria.programs.archives import write
 from tensoria.programs.base import BaseProgram, chosen, native
 from tensoria.programs.classes import program_source
@@ -320,12 +321,14 @@ class Program(BaseProgram):
         """The graph as an SVG picture: modules as boxes, values from above to below.
 
         Args:
-            path: a file to write it to as well, which appears whole or not at all.
+            path: a file to write it to as well, whose name ends in .svg; it appears whole or not at all.
             depth: modules this deep are drawn closed; by default as deep as can be read.
 
         Raises:
-            FileError: the file can not be written.
+            FileError: the file can not be written, or is to be a picture of another kind.
         """
+        if path is not None and Path(path).suffix.lower() not in (".svg", ""):
+            raise FileError(f"{path}: graphs are drawn as SVG.", legal=str(Path(path).with_suffix(".svg")))
         picture = drawn(self, depth)
         if path is not None:
             write(Path(path), [picture.encode()])

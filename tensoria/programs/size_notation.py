@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from tensoria.errors import ShapeError
 from tensoria.programs.dimensions import Dim, Size, maximum, minimum
 
-__all__ = ["parsed"]
+__all__ = ["parsed", "require_entries"]
 
 _TOKEN = re.compile(r"\s*(?:(\d+)|([^\W\d]\w*)|([()*+,-]))")
 
@@ -82,3 +83,17 @@ def _factor(tokens: list[str], at: int, symbols: Mapping[str, Dim], text: str) -
     elif token in symbols:
         return symbols[token], at + 1
     raise ShapeError(f"{text!r} is no size: {token or 'its end'!r} was not expected.")
+
+
+def require_entries(name: str, sizes: Any, kinds: tuple[type, ...] = (str, Dim)) -> None:
+    """What `dynamic=` says of an argument has one entry for each axis.
+
+    Raises:
+        ShapeError: it is a name, a dictionary or something else, or an entry is none of these kinds.
+    """
+    legal = f'dynamic={{"{name}": ("batch", None)}}'
+    if not isinstance(sizes, (tuple, list)):
+        raise ShapeError(f"dynamic= has {sizes!r} for {name}, and not one entry for each axis.", legal=legal)
+    for entry in sizes:
+        if entry is not None and not isinstance(entry, kinds):
+            raise ShapeError(f"dynamic= has the entry {entry!r} for {name}, which names no size.", legal=legal)

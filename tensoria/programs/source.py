@@ -9,6 +9,7 @@ only if it is used.
 from __future__ import annotations
 
 import builtins
+import json
 import keyword
 import linecache
 import math
@@ -324,7 +325,8 @@ class Writer:
         """The line of the user's code, as a comment."""
         if self.loose or not source.file:
             return ""
-        return f"  # {source.file.rsplit('/', 1)[-1]}:{source.line}"
+        file = "".join(c if c.isprintable() else "?" for c in source.file.rsplit("/", 1)[-1])
+        return f"  # {file}:{source.line}"
 
     def inside(self, region: Region, inputs: Sequence[str], names: Sequence[str]) -> list[str]:
         """A program inside of an instruction, as indented lines.
@@ -543,7 +545,8 @@ def _module(
     writer = Writer(dialect, backend)
     writer.frozen = frozen | {value for name, value in program.parameters.items() if name not in program.trainable}
     body = writer.function(program, name=_callable(program, dialect))
-    lines = [f'"""The program {program.name!r}, written for {backend} by tensoria."""', "", dialect.imports, ""]
+    name = within(program.name)
+    lines = [f'"""The program \'{name}\', written for {backend} by tensoria."""', "", dialect.imports, ""]
     for needed in writer.needed:
         lines += ["", dialect.prelude[needed].strip("\n"), ""]
     if program.arrays:
@@ -574,9 +577,14 @@ def _callable(program: P, dialect: Dialect) -> str:
     return f"{name}_" if name in dialect.prelude or name == "load" else name
 
 
+def within(text: str) -> str:
+    """A text between double quotes of a program, whatever it holds."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
 def identifier(name: str) -> str:
     """A name that a function may have."""
-    text = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
+    text = "".join(c if f"_{c}".isidentifier() else "_" for c in name)
     return f"{text}_" if keyword.iskeyword(text) or not text or text[0].isdigit() else text
 
 

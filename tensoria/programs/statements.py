@@ -95,8 +95,8 @@ def renamed(lines: list[str], taken: set[str]) -> list[str]:
     found = dict.fromkeys(name for line in lines for name in NAMELESS.findall(line))
     wanted = {}
     for line in lines:
-        name, _, text = line.partition(" = ")
-        if name in found and name not in wanted:
+        name, assigned, text = line.partition(" = ")
+        if assigned and name in found and name not in wanted:
             wanted[name] = _called_after(text, taken) or "h"
     used = {name for line in lines for name in re.findall(r"(?<![.\w])[^\W\d]\w*", line)} - set(found)
     names: dict[str, str] = {}

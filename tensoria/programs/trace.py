@@ -16,6 +16,7 @@ from tensoria.programs.dimensions import Dim, Size, dim
 from tensoria.programs.naming import named_values
 from tensoria.programs.program import Program
 from tensoria.programs.recorder import Recorder, SymbolicArray
+from tensoria.programs.size_notation import require_entries
 from tensoria.programs.symbolic import backend as symbolic
 from tensoria.programs.trees import Tree, flatten, unflatten
 from tensoria.programs.types import Operand, Type, Value
@@ -163,6 +164,7 @@ def _opened(dynamic: Dynamic, given: Mapping[str, Any]) -> dict[str, tuple[Any, 
     for name in dynamic:
         if name not in given and not any(name.startswith(f"{known}_") for known in given):
             raise TracingError(f"dynamic= names {name!r}; the arguments are {', '.join(given)}.")
+        require_entries(name, dynamic[name], (str, int, Dim))
     return {name: tuple(sizes) for name, sizes in dynamic.items()}
 
 

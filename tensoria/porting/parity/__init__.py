@@ -33,7 +33,7 @@ AS_GIVEN = "as given"
 
 def parity(
     program: Program, *, source: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None,
-    to: Sequence[str] = ("numpy",), grads: bool = False, sweep: Sweep = False, stress: bool = False,
+    to: str | Sequence[str] = ("numpy",), grads: bool = False, sweep: Sweep = False, stress: bool = False,
     masked: bool = False,
 ) -> Parity:  # fmt: skip
     """How far a ported program is from its model: every operator, the results, and what else is asked.
@@ -44,7 +44,7 @@ def parity(
         program: what `tn.port` made of the model, perhaps changed since.
         source: the model; it stays as it is.
         args, kwargs: its arguments, native tensors of its framework.
-        to: the backends to compare.
+        to: the backend or backends to compare.
         grads: whether to compare gradients, by every parameter and every floating argument, with those of the model
             itself, relative to each gradient's largest component (to 1e-4 of the norm of all, if that is more).
         sweep: other sizes: True for one of what comes first, and odd lengths; or dictionaries of open sizes.
@@ -59,7 +59,7 @@ def parity(
     except PortingError as error:
         raise PortingError(f"the program's instructions are not those of this model: {error.message}") from error
     asked = Asked(grads, sweep, stress, masked)
-    return beside(program, source, home, found, args, kwargs, to, asked)
+    return beside(program, source, home, found, args, kwargs, (to,) if isinstance(to, str) else to, asked)
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,10 @@ def _opened(program: Program) -> dict[str, tuple[Dim | None, ...]]:
     open_ = {}
     inputs = iter(program.inputs)
     for name, tree in zip(program.signature, program.input_tree.children, strict=True):
-        for _ in tree.names():
+        for path in tree.names(name):
             shape = next(inputs).type.shape
             if any(isinstance(size, Dim) for size in shape):
-                open_[name] = tuple(size if isinstance(size, Dim) else None for size in shape)
+                open_[path] = tuple(size if isinstance(size, Dim) else None for size in shape)
     return open_
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from tensoria.backend import Array, Backend
 from tensoria.dtypes import int64
 from tensoria.errors import PortingError
+from tensoria.porting.parity.measuring import keyed
 from tensoria.programs.base import BaseProgram
 from tensoria.programs.dimensions import Dim, Symbol, evaluated
 from tensoria.programs.types import Value
@@ -53,7 +54,7 @@ def swept(program: BaseProgram, home: Backend, leaves: Sequence[Array], sweep: S
     symbols, leading = _symbols(program)
     if not sweep or (sweep is True and not symbols):
         return
-    now = program.bind(home, _inputs(program, home, leaves))
+    now = program.bind(home, keyed(program, home, leaves))
     for sizes in _sizes(symbols, leading, now) if sweep is True else sweep:
         for name, size in sizes.items():
             if name not in symbols:
@@ -105,13 +106,6 @@ def _resized(home: Backend, x: Array, value: Value, sizes: Mapping[str, int]) ->
             places = home.asarray(np.arange(new) % (old or 1), int64, home.device(x), None)
             x = home.xp.take(x, places, axis=axis)
     return x
-
-
-def _inputs(program: BaseProgram, home: Backend, leaves: Sequence[Array]) -> list[Array]:
-    given = list(leaves)
-    if program.key is not None and len(given) == len(program.inputs) - 1:
-        given.append(home.asarray([0, 0], program.key.type.dtype, None, None))
-    return given
 
 
 def masked(program: BaseProgram, home: Backend, leaves: Sequence[Array]) -> Iterator[Case]:

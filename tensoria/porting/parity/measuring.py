@@ -22,11 +22,12 @@ from tensoria.errors import TensoriaError
 from tensoria.porting.parity.widening import wide_dtype, widened
 from tensoria.programs.base import BaseProgram, described
 from tensoria.programs.captured import Captured
+from tensoria.programs.dimensions import evaluated
 from tensoria.programs.evaluation import evaluate, sized
 from tensoria.programs.types import Instruction, Literal, Operand, Source, Value
 
 __all__ = [
-    "ARBITER", "ROUNDED", "TOLERANCES", "Comparison", "Given", "compared", "moved", "relative",
+    "ARBITER", "ROUNDED", "TOLERANCES", "Comparison", "Given", "compared", "keyed", "moved", "relative",
     "tolerance", "worst",
 ]  # fmt: skip
 
@@ -36,6 +37,8 @@ SUMMED = frozenset((
     "softmax", "log_softmax", "mean_pool", "adaptive_mean_pool", "linalg.vector_norm",
 ))  # fmt: skip
 """Operations that add many numbers up, in an order that is each framework's own."""
+MOVEMENTS = frozenset(("permute_dims", "reshape", "expand_dims", "squeeze"))
+"""Operations whose operand is their result in another order."""
 TOLERANCES: Mapping[str, tuple[float, float]] = {
     "float64": (1e-12, 1e-12), "float32": (2e-6, 1e-5), "float16": (5e-3, 5e-3), "bfloat16": (5e-2, 5e-2),
     "complex64": (2e-6, 1e-5), "complex128": (1e-12, 1e-12),
@@ -129,6 +132,14 @@ def moved(array: Array, home: Backend, target: Backend) -> Array:
     return convert(home.detach(array), home, target)
 
 
+def keyed(program: BaseProgram, backend: Backend, leaves: Sequence[Array]) -> list[Array]:
+    """A program's arguments: the model's, and a key of zeros where the program draws."""
+    given = list(leaves)
+    if program.key is not None and len(given) == len(program.inputs) - 1:
+        given.append(backend.asarray([0, 0], program.key.type.dtype, None, None))
+    return given
+
+
 @dataclass(frozen=True)
 class Given:
     """A model with the arguments that it is compared for.
@@ -153,6 +164,10 @@ class Given:
         """Whether the program has float32 anywhere."""
         return any(value.type.dtype is float32 for value in self.program.values())
 
+    def sizes(self) -> dict[str, int]:
+        """The open sizes."""
+        return self.program.bind(self.home, keyed(self.program, self.home, self.leaves))
+
     def numbers(self, wide: bool) -> dict[Value, Array]:
         """The model's numbers for the program's results; the model is run once."""
         if wide not in self._numbers:
@@ -163,8 +178,24 @@ class Given:
             for value, array in (*zip(model.inputs, self.leaves, strict=False), *model.arrays.items()):
                 if value in wanted:
                     held[value] = array
+            self._carry_back(model, held)
             self._numbers[wide] = {ours: held[value] for ours, value in self.pairs.items() if value in held}
         return self._numbers[wide]
+
+    def _carry_back(self, model: BaseProgram, held: dict[Value, Array]) -> None:
+        """Also what the model has only in another order: an operator is measured, not what moves its result."""
+        sizes = self.sizes()
+        for made in reversed(model.instructions):
+            x = made.operands[0] if made.operands else None
+            if made.operation not in MOVEMENTS or x in held or made.results[0] not in held:
+                continue
+            assert isinstance(x, Value)
+            array = held[made.results[0]]
+            if made.operation == "permute_dims":
+                axes = made.attributes["axes"]
+                held[x] = self.home.xp.permute_dims(array, tuple(axes.index(n) for n in range(len(axes))))
+            else:
+                held[x] = self.home.xp.reshape(array, tuple(evaluated(n, sizes) for n in x.type.shape))
 
 
 def compared(given: Given, target: Backend) -> list[Comparison]:
@@ -201,7 +232,8 @@ class _Run:
         """A comparison for every instruction whose result the model has."""
         start = self._start()
         local, whole = dict(start), dict(start)
-        sizes = self.given.program.bind(self.given.home, self._inputs(self.given.home, self.given.program))
+        sizes = self.given.sizes()
+        last = {x: n for n, made in enumerate(self.program.instructions) for x in made.operands if isinstance(x, Value)}
         for number, (made, shown) in enumerate(
             zip(self.program.instructions, self.given.program.instructions, strict=True)
         ):
@@ -220,6 +252,10 @@ class _Run:
                 yield Comparison(
                     self.target.name, described(shown), made.source, errors[0], errors[1], limit, None, number, reason
                 )
+            for value in (*made.results, *made.operands):
+                if isinstance(value, Value) and last.get(value, number) <= number:
+                    local.pop(value, None)
+                    whole.pop(value, None)
 
     def _start(self) -> dict[Value, Array]:
         held = {
@@ -230,9 +266,7 @@ class _Run:
 
     def _inputs(self, backend: Backend, program: BaseProgram) -> list[Array]:
         """The arguments on a backend, in the program's types; a key of zeros."""
-        arrays = [moved(x, self.given.home, backend) for x in self.given.leaves]
-        if program.key is not None and len(arrays) == len(program.inputs) - 1:
-            arrays.append(backend.asarray([0, 0], program.key.type.dtype, None, None))
+        arrays = keyed(program, backend, [moved(x, self.given.home, backend) for x in self.given.leaves])
         return [
             x if backend.dtype(x) is value.type.dtype or wide_dtype(backend.dtype(x)) is not value.type.dtype
             else backend.kernels.cast(x, backend.native_dtype(value.type.dtype))

@@ -14,7 +14,7 @@ import numpy as np
 from tensoria.backend import Array, Backend
 from tensoria.errors import PortingError, TensoriaError
 from tensoria.porting.parity.cases import Case
-from tensoria.porting.parity.measuring import Given, moved, relative, tolerance
+from tensoria.porting.parity.measuring import Given, keyed, moved, relative, tolerance
 from tensoria.porting.parity.widening import widened
 from tensoria.programs.base import BaseProgram, described
 from tensoria.programs.captured import Reference
@@ -281,13 +281,18 @@ def _uses(program: BaseProgram) -> dict[Value, tuple[int, Instruction]]:
 
 def hidden_rows(given: Given, targets: Sequence[Backend]) -> Iterator[Outcome]:
     """Every attention that has a mask with one that hides everything from its first query."""
-    home, numbers = given.home, given.numbers(False)
-    sizes = given.program.bind(home, given.leaves)
-    for number, made in enumerate(given.program.instructions):
+    home, program = given.home, given.program
+    numbers = dict(zip(program.inputs, keyed(program, home, given.leaves), strict=True)) | given.numbers(False)
+    sizes = given.sizes()
+    for number, made in enumerate(program.instructions):
         if made.operation != "attention" or len(made.operands) < 4:
             continue
-        read = [numbers.get(x) if isinstance(x, Value) else None for x in made.operands[:3]]
-        if any(x is None for x in read):
+        first = [x for x in made.operands[:3] if isinstance(x, Value)]
+        for x in first:
+            if x in program.arrays and x not in numbers:
+                numbers[x] = home.asarray(program.arrays[x], x.type.dtype, None, True)
+        read = [numbers[x] for x in first if x in numbers]
+        if len(read) < 3:
             continue
         of = made.operands[3].type
         shape = [n if isinstance(n, int) else n.evaluate(sizes) for n in of.shape]
