@@ -51,14 +51,15 @@ NO_OPERATIONS = {
     "__array_namespace__", "__array_ufunc__", "__copy__", "__deepcopy__", "__reduce__", "__format__", "__repr__",
     "__init__", "__call__", "__len__", "__iter__", "__doc__", "__module__", "__slots__", "__hash__",
     "__dlpack_device__", "__tf_flatten__", "__tf_unflatten__", "__tf_tracing_type__", "__firstlineno__",
-    "__static_attributes__", "__annotations__",
+    "__static_attributes__", "__annotations__", "__weakref__",
 }  # fmt: skip
 """What a tensor has beside operators: protocols, sizes, and what is about indices."""
 
 
 def test_every_operator_has_a_row() -> None:
     rows = {name.partition("/")[0] for name in (*OPERATORS, *HOST)}
-    special = {name for name in vars(Tensor) if name.startswith("__")} - NO_OPERATIONS
+    named = {name for kind in Tensor.__mro__[:-1] for name in vars(kind)}
+    special = {name for name in named if name.startswith("__")} - NO_OPERATIONS
     assert {name for name in rows if name.startswith("__")} == special
 
 

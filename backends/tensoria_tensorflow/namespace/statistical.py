@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from .. import kernels
-from ..kernels import EagerTensor, cast, ints, raw, read, select
+from ..kernels import EagerTensor, cast, ints, raw, read
 from .data_types import COMPONENT, DEFAULTS, HALVES, KINDS, astype, check, to_dtype
 from .elementwise import abs as absolute
 from .elementwise import conj
@@ -111,7 +111,8 @@ def std(x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bo
     variance = var(x, axis=axis, correction=correction, keepdims=keepdims)
     zero = raw.ZerosLike(x=variance)
     none = raw.Equal(x=variance, y=zero)  # where the derivative is zero, as that of a norm is
-    return select(none, zero, raw.Sqrt(x=select(none, raw.OnesLike(x=variance), variance)))
+    root = raw.Sqrt(x=raw.Select(condition=none, x=raw.OnesLike(x=variance), y=variance))
+    return raw.Select(condition=none, x=zero, y=root)  # SelectV2 stops at rank eight
 
 
 def _running(

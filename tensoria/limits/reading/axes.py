@@ -175,6 +175,10 @@ def aligned(views: Sequence[View], decisions: Decisions) -> Aligned:
     return joined(views, columns, decisions)
 
 
+def _same_for_all(slots: tuple[Slot, ...]) -> bool:
+    return all(isinstance(slot, Coordinate) and slot.owner[0] == "known" for slot in slots)
+
+
 def joined(views: Sequence[View], columns: Sequence[Sequence[tuple[Slot, ...]]], decisions: Decisions) -> Aligned:
     """The axes of a result, given for each of them the slots that every value has there."""
     axes: list[tuple[Slot, ...]] = []
@@ -182,6 +186,8 @@ def joined(views: Sequence[View], columns: Sequence[Sequence[tuple[Slot, ...]]],
     places: list[dict[int, int]] = [{} for _ in views]
     for column in columns:
         finest = max(column, key=len)
+        # Known numbers along a width are the same for all its neurons, and so for the parts of it.
+        column = [() if len(slots) < len(finest) and _same_for_all(slots) else slots for slots in column]
         merged: list[Slot] = []
         for part in range(len(finest)):
             merged.append(_met(views, column, part, len(finest), sizes, places, decisions))
