@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import copy
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -224,3 +226,14 @@ def test_arrays_without_a_program_are_told(tmp_path: Path) -> None:
     save_file({"x": np.ones(3)}, str(tmp_path / "x.safetensors"))
     with pytest.raises(FileError, match="holds arrays and no program"):
         tn.load(tmp_path / "x.safetensors")
+
+
+def test_a_program_is_pickled_and_copied_whole() -> None:
+    space = tn.Space("V", 2)
+    t = tn.tensor([1.0, 2.0], "^i", i=space)
+    program = tn.trace(lambda x: x * x.renamed(i="j"), t)
+    program.compile("numpy")  # what was compiled stays here
+    for other in (pickle.loads(pickle.dumps(program)), copy.deepcopy(program)):
+        assert str(other) == str(program)
+        assert other(t).axes is program(t).axes
+        np.testing.assert_array_equal(other(t).array, [[1, 2], [2, 4]])

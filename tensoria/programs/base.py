@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
@@ -85,6 +85,10 @@ class BaseProgram(Region):
     def __deepcopy__(self, memo: Any) -> Self:
         """The program itself, which never changes."""
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is placed on devices and compiled is made again where it is read.
+        return type(self), tuple(getattr(self, of.name) for of in fields(self) if of.init)
 
     # -- running --------------------------------------------------------------------------------------------------
 
