@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -201,3 +202,42 @@ def test_a_lowering_of_a_users_own_is_held_against_its_types() -> None:
         tn.lowering("tensoria_tests::triple", backend="torch")(right)
     with pytest.raises(BackendError, match="does not capture models"):
         tn.lowering("x::y", backend="numpy")(right)
+
+
+class Deciding(nn.Module):
+    def forward(self, x: Any) -> Any:
+        if x.sum() > 0:
+            return x
+        return -x
+
+
+class Counting(nn.Module):
+    def forward(self, x: Any) -> Any:
+        for _ in range(int(x.max())):
+            x = x + 1
+        return x
+
+
+@pytest.mark.parametrize("kind", [Deciding, Counting])
+def test_a_choice_of_python_by_a_number_is_refused_with_its_line_and_the_remedy(kind: Any, capfd: Any) -> None:
+    line = inspect.getsourcelines(kind.forward)[1] + 1
+    with pytest.raises(PortingError, match=rf"decides in Python by a number.*:{line}\.\n.*torch\.cond"):
+        tn.port(kind(), (torch.ones(3, 2),), dynamic={"x": ("batch", None)})
+    assert capfd.readouterr().err == ""
+
+
+class Reshaping(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x.reshape(3, -1).sum()
+
+
+class Adding(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x + torch.ones(3, 2)
+
+
+@pytest.mark.parametrize("kind", [Reshaping, Adding])
+def test_a_size_that_the_model_fixes_is_told_with_the_models_line(kind: Any) -> None:
+    line = inspect.getsourcelines(kind.forward)[1] + 1
+    with pytest.raises(PortingError, match=rf"batch, axis 0 of x, is 3 \(.*\), at .*test_porting_capture\.py:{line}"):
+        tn.port(kind(), (torch.ones(3, 2),), dynamic={"x": ("batch", None)})

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import io
 import logging
 import operator
 import os
 import re
+import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode, ShapeEnv
 from torch.utils import _pytree as pytree
 
 import tensoria
@@ -25,6 +28,7 @@ from tensoria_torch.containers import plain
 from tensoria_torch.higher_order import inner_graphs
 from tensoria_torch.leaves import kept_whole
 from tensoria_torch.lowerings import IGNORED, LOWERINGS
+from tensoria_torch.sizes import OWN
 
 __all__ = ["exported", "in_mode", "is_size", "name_of", "named", "open_axes", "quantised"]
 
@@ -96,7 +100,7 @@ def exported(
     positional = tuple(list(large.values())[: len(args)])
     named = {name: large[name] for name in kwargs}
     try:
-        with warnings.catch_warnings(), kept_whole(), _without_log():
+        with warnings.catch_warnings(), kept_whole(), _lines_of_models(), _without_log():
             warnings.simplefilter("ignore")
             made = torch.export.export(module, positional, named, strict=False, dynamic_shapes=shapes)
             _keep_gradient_guards(made.graph_module)
@@ -115,6 +119,11 @@ def exported(
                 made = made.run_decompositions(table)
     except TensoriaError:
         raise
+    except GuardOnDataDependentSymNode as error:
+        raise PortingError(
+            f"{type(module).__name__} decides in Python by a number that depends on its input{_line_of(error)}.",
+            legal="torch.where, or torch.cond and torch.while_loop, which programs have too",
+        ) from error
     except Exception as error:
         first = str(error).strip().split("\n")[0]
         what = f"PyTorch does not export {type(module).__name__}: {type(error).__name__}: {first}"
@@ -135,15 +144,47 @@ def _line_of(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _without_log() -> Iterator[None]:
-    """A block in which PyTorch does not print what it raises anyway, with all frames of its own."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    before = logger.disabled
-    logger.disabled = True
+def _lines_of_models() -> Iterator[None]:
+    """A block in which what fixes a size is remembered with the model's line, and not with one of PyTorch's own."""
+    before = ShapeEnv._get_user_frame
+
+    def frame(self: Any) -> Any:
+        found = inspect.currentframe()
+        while found is not None and found.f_code.co_filename.startswith((OWN, os.path.dirname(__file__))):
+            if found.f_code is exported.__code__:
+                return before(self)
+            found = found.f_back
+        return found
+
+    ShapeEnv._get_user_frame = frame
     try:
         yield
     finally:
-        logger.disabled = before
+        ShapeEnv._get_user_frame = before
+
+
+_TALKING = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes")
+
+
+@contextlib.contextmanager
+def _without_log() -> Iterator[None]:
+    """A block in which PyTorch does not print what it raises anyway, its own frames and the graph so far."""
+    loggers = [logging.getLogger(name) for name in _TALKING]
+    before = [logger.disabled for logger in loggers]
+    printed, graph = io.StringIO(), None
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        with contextlib.redirect_stderr(printed):
+            yield
+    except Exception as error:
+        graph = getattr(error, "partial_fx_graph", None)
+        raise
+    finally:
+        # What the model itself prints stays.
+        sys.stderr.write(printed.getvalue().replace(f"{graph}\n", ""))
+        for logger, was in zip(loggers, before, strict=True):
+            logger.disabled = was
 
 
 def open_axes(dynamic: Dynamic, given: Mapping[str, Any]) -> Iterator[tuple[str, Any, Sequence[Any]]]:
