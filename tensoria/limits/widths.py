@@ -173,7 +173,7 @@ def widened(
     """
     if isinstance(make_model, Program):
         return _of_program(make_model, widths, laws)
-    if not callable(make_model) or _backend_of(make_model) is not None:
+    if not callable(make_model):
         raise LimitError(
             f"a {type(make_model).__name__} has one width.", legal="a function of the width that makes the model"
         )
