@@ -240,6 +240,8 @@ def test_plans_are_saved_and_read_again(tied: Plan, tmp_path: Path) -> None:
     twin.load_state_dict(model.state_dict())
     assert same(again.apply(model), tied.apply(twin))
     assert [entry.name for entry in tmp_path.iterdir()] == ["plan.json"]
+    with pytest.raises(FileError, match="can not be written"):
+        tied.save(tmp_path / "missing" / "plan.json")
 
 
 @pytest.mark.parametrize(

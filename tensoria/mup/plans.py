@@ -18,6 +18,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Final
 
 from tensoria.backend import Backend
@@ -32,6 +33,7 @@ from tensoria.limits.widths import SYMBOL, Widened, widened
 from tensoria.mup.models import READOUT, Models, Rate
 from tensoria.mup.roles import Role, roles
 from tensoria.mup.tables import OPTIMISERS, TABLES, Row, row
+from tensoria.programs.archives import write
 from tensoria.programs.binding import bind
 from tensoria.programs.dimensions import Size, dim
 from tensoria.programs.size_notation import parsed
@@ -88,6 +90,10 @@ class Entry:
         """How many of its axes grow with the width."""
         return sum(not isinstance(size, int) for size in self.shape)
 
+    def rate(self, optimizer: str) -> Fraction:
+        """The power of n of its learning rate; Muon leaves all but hidden matrices to AdamW."""
+        return self.row.rate("adamw" if optimizer == "muon" and self.role != "hidden" else optimizer)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -130,8 +136,7 @@ class Plan:
         found = {}
         for name, entry in self.entries.items():
             muon = self.optimizer == "muon" and entry.role == "hidden"
-            power = entry.row.muon if muon else entry.row.rate("adamw" if self.optimizer == "muon" else self.optimizer)
-            rate = ratio ** float(power)
+            rate = ratio ** float(entry.rate(self.optimizer))
             found[name] = Rate(rate, 1 / rate, ratio ** float(entry.row.gradient), muon)
         return found
 
@@ -276,24 +281,19 @@ class Plan:
         return from_json, (self.as_json(),)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the plan to a JSON file, which appears whole or not at all."""
-        path = os.fspath(path)
-        waiting = f"{path}.{os.getpid()}.part"
-        try:
-            with open(waiting, "w", encoding="utf-8") as file:
-                json.dump(self.as_json(), file, indent=1)
-            os.replace(waiting, path)
-        finally:
-            if os.path.exists(waiting):
-                os.remove(waiting)
+        """Write the plan to a JSON file, which appears whole or not at all.
+
+        Raises:
+            FileError: it can not be written.
+        """
+        write(Path(path), [json.dumps(self.as_json(), indent=1).encode()])
 
     def __str__(self) -> str:
         from_unit = f"n, {self.unit} neurons each" if self.unit > 1 else "n"
         lines = [f"muP, table {self.table}, {self.optimizer}, base width {self.base}; powers of {from_unit}"]
         rows = [("parameter", "shape", "role", "law", "rescale", "multiplier", "lr", "wd", "eps")]
         for name, of in self.entries.items():
-            power = of.row.muon if self.optimizer == "muon" and of.role == "hidden" else of.row.rate(
-                "adamw" if self.optimizer == "muon" else self.optimizer)
+            power = of.rate(self.optimizer)
             marks = {use.power for use in of.multipliers}
             rows.append((
                 name, f"({', '.join(map(str, of.shape))})", of.role, str(of.law).partition(" (")[0], str(of.drawn),
