@@ -134,7 +134,7 @@ class _Jacobian:
 
         def one(*example: Array) -> list[Array]:
             given = [backend.xp.expand_dims(x, axis=0) for x in example]
-            return [self._rows(given, True)]
+            return [self._rows(given)]
 
         try:
             return backend.vmap(one, list(arrays))[0]
@@ -143,7 +143,7 @@ class _Jacobian:
                 raise
             return backend.xp.stack([one(*(x[n] for x in arrays))[0] for n in range(arrays[0].shape[0])])
 
-    def _rows(self, arrays: Sequence[Array], first: bool) -> Array:
+    def _rows(self, arrays: Sequence[Array]) -> Array:
         """Derivatives of all components, one row for each."""
         backend = self.backend
         shape = self._shape(arrays)
@@ -173,7 +173,7 @@ class _Jacobian:
 
     def _whole(self, arrays: Sequence[Array]) -> Array:
         """All examples at once, where the program says how many there are or lets them see each other."""
-        found = self._rows(arrays, False)
+        found = self._rows(arrays)
         shape = self._shape(arrays)
         count = shape[0] if shape else 1
         return self.backend.reshape(found, (count, -1, found.shape[-1]))

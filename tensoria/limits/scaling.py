@@ -267,10 +267,6 @@ def _power(of: _Walk, number: int, made: Instruction, states: list[_State]) -> _
     return _saturating(of, number, made, states)
 
 
-def _homogeneous(of: _Walk, number: int, made: Instruction, states: list[_State]) -> _State:
-    return _State(states[0].power)
-
-
 def _odd(of: _Walk, number: int, made: Instruction, states: list[_State]) -> _State:
     """A function that is linear near 0: what vanishes goes through, what diverges is reported."""
     of.consumed(states[0], f"the argument of {made.operation}", made)

@@ -59,7 +59,7 @@ def _role(of: Widened, name: str, uses: Sequence[Use]) -> Role:
         raise LimitError(
             f"{name} {value.type} is not used by the program, so it has no role.", legal="args= that use it"
         )
-    kinds = {_kind(name, growing, use, value.type.ndim, str(value.type)): use for use in uses}
+    kinds = {_kind(name, growing, use, str(value.type)): use for use in uses}
     readouts = tuple(use for use in uses if use.summed & growing and len(growing) == 1)
     kind = next(iter(kinds))
     if "output" in kinds and len(kinds) > 1:
@@ -69,7 +69,7 @@ def _role(of: Widened, name: str, uses: Sequence[Use]) -> Role:
     return Role(name, kind, value.type.shape, tuple(uses), readouts)
 
 
-def _kind(name: str, growing: frozenset[int], use: Use, ndim: int, shown: str) -> str:
+def _kind(name: str, growing: frozenset[int], use: Use, shown: str) -> str:
     summed, kept = growing & use.summed, growing & use.kept
     counts = len(summed), len(kept)
     if counts == (1, 1):

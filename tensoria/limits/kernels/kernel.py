@@ -251,12 +251,12 @@ class InfiniteWidth:
                 raise LimitError(f"the output grows like n^{node.power}: it has no limit.")
             found = session.covariance.of(node, node, mode) if node.power == 0 else None
         else:
-            found = self._evaluated(self._tangents(session).of(node, node, mode), width, session)
+            found = self._evaluated(self._tangents(session).of(node, node, mode), width)
         if found is None:
             found = session.backend.reshape(session.number(0.0), (1,) * (2 - diagonal + 2 * len(node.sizes)))
         return self._finished(found, view, session, diagonal, mode[1])
 
-    def _evaluated(self, powers: Powers, width: int | None, session: Session) -> Array | None:
+    def _evaluated(self, powers: Powers, width: int | None) -> Array | None:
         """The kernel at a width, or its limit."""
         top = max(powers, default=Fraction(0))
         if top > 0 and width is None:

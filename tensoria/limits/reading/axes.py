@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tensoria.errors import LimitError
-from tensoria.limits.reading.nodes import BATCH, Coordinate, Det, Slot, View
+from tensoria.limits.reading.nodes import BATCH, Coordinate, Slot, View
 from tensoria.programs.dimensions import Dim, Size, product
 
 __all__ = ["Again", "Aligned", "Decisions", "aligned", "leading", "slot_size", "slots_for"]
@@ -245,8 +245,3 @@ def _reconcile(view: View, slots: tuple[Slot, ...], finer: tuple[View, tuple[Slo
         f"unsupported: broadcasting an axis of {product(slot_size(view, s, decisions) for s in slots)} that is "
         f"merged of {parts} elsewhere"
     )
-
-
-def is_known(view: View) -> bool:
-    """Whether the value's numbers are known in the limit."""
-    return isinstance(view.of, Det)

@@ -35,7 +35,7 @@ from tensoria.limits.reading.reader import Reader, Rule
 from tensoria.limits.reading.rules import all_known, coordinatewise, known
 from tensoria.programs.types import Instruction
 
-__all__ = ["RULES", "ancestry", "contraction", "moment", "uncorrelated"]
+__all__ = ["RULES", "ancestry", "contraction", "moment", "shaped", "uncorrelated"]
 
 Labels = Sequence[Any]
 
@@ -125,11 +125,11 @@ def _pair(reader: Reader, x: View, of_x: Labels, y: View, of_y: Labels, out: Lab
     numbers = {slot: n for n, slot in enumerate(kept)}
     shown = tuple(tuple(numbers[s] if isinstance(s, int) else s for s in part) for part in axes)
     if isinstance(made, Det) and made.axes[:1] == ((BATCH,),):  # arranged: examples first, then the finite axes
-        made = _shaped(made, shown)
+        made = shaped(made, shown)
     return View(made, shown)
 
 
-def _shaped(det: Det, axes: tuple[tuple[Any, ...], ...]) -> Det:
+def shaped(det: Det, axes: tuple[tuple[Any, ...], ...]) -> Det:
     """Numbers with the examples' axis first, as a value of the program has them."""
 
     def compute(session: Any, run: int) -> Any:
@@ -182,7 +182,7 @@ class _Job:
             if not mine:
                 raise self.families.refuse("known numbers summed over the width")
             number, degree = self.count()
-            mean = moment(self.reader, x.of, None)
+            mean = moment(self.reader, x.of)
 
             def compute(session: Any, run: int) -> Any:
                 held = [det.of, mean]
@@ -300,7 +300,7 @@ def _keeping(kept: tuple[int, ...], count: int) -> Any:
     return apply
 
 
-def moment(reader: Reader, x: Node, _: None) -> Det:
+def moment(reader: Reader, x: Node) -> Det:
     """The mean of a family over its coordinates, which is known in the limit."""
     if centred(x):
         ones = (1,) * (1 + len(x.sizes))

@@ -96,7 +96,7 @@ def convolution(reader: Reader, made: Instruction, views: Sequence[View]) -> Vie
         key = tuple(
             offset[space.index(letter)] if letter in space else Cut() for letter in of_kernel
         )  # fmt: skip
-        part = _kernel(reader, kernel, key, of_kernel)
+        part = _kernel(reader, kernel, key)
         terms.append(
             contraction(reader, [shifted, part], [
                 ["I" if s == "C" else s for s in of_x], [s for s in of_kernel if s not in space]
@@ -135,7 +135,7 @@ def _grouped(reader: Reader, view: View, of: Type, axis: int, groups: Size) -> V
     return found
 
 
-def _kernel(reader: Reader, kernel: View, key: tuple[Any, ...], letters: str) -> View:
+def _kernel(reader: Reader, kernel: View, key: tuple[Any, ...]) -> View:
     """A convolution's matrix at one offset."""
     parts: dict[int, Any] = {}
     axes: list[tuple[Any, ...]] = []

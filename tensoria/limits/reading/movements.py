@@ -81,7 +81,7 @@ def _cut(reader: Reader, view: View, axis: int, slots: tuple[Any, ...], part: An
         slot = coordinates[0]
         number, _ = leading(slot.size, reader.decisions.widths)
         if len(slots) == 1:
-            unit = _unit(slot.size, reader.decisions.widths)
+            unit = _unit(slot.size)
             if unit is None or number == 1:
                 raise reader.families.refuse("a part of a width that is no block of it")
             reader.decisions.split(slot, (int(number), unit))
@@ -97,7 +97,7 @@ def _cut(reader: Reader, view: View, axis: int, slots: tuple[Any, ...], part: An
     return finite_axis(reader, view, axis), part, [] if not isinstance(part, Cut) else [slots]
 
 
-def _unit(size: Size, widths: frozenset[str]) -> Size | None:
+def _unit(size: Size) -> Size | None:
     if not isinstance(size, Dim):
         return None
     ((_, coefficient), *more) = size.terms
@@ -231,7 +231,7 @@ def concat(reader: Reader, made: Instruction, views: Sequence[View]) -> View | l
     if all_known(views):
         return known(reader, made, views)
     axis = made.attributes["axis"]
-    return _joined(reader, views, axis, [made_of.type.shape[axis] for made_of in made.operands], made, False)
+    return _joined(reader, views, axis, [made_of.type.shape[axis] for made_of in made.operands], False)
 
 
 def stack(reader: Reader, made: Instruction, views: Sequence[View]) -> View | list[View]:
@@ -240,12 +240,10 @@ def stack(reader: Reader, made: Instruction, views: Sequence[View]) -> View | li
         return known(reader, made, views)
     axis = made.attributes["axis"]
     opened = [View(view.of, (*view.axes[:axis], (), *view.axes[axis:])) for view in views]
-    return _joined(reader, opened, axis, [1] * len(views), made, True)
+    return _joined(reader, opened, axis, [1] * len(views), True)
 
 
-def _joined(
-    reader: Reader, views: Sequence[View], axis: int, lengths: Sequence[Size], made: Instruction, new: bool
-) -> View:
+def _joined(reader: Reader, views: Sequence[View], axis: int, lengths: Sequence[Size], new: bool) -> View:
     """Each part with zeros where the others are, and all added."""
     f = reader.families
     for view, length in zip(views, lengths, strict=True):

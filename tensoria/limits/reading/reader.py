@@ -14,7 +14,7 @@ from typing import Any, Final
 from tensoria.errors import LimitError, TensoriaError
 from tensoria.limits.reading.axes import Again, Decisions, slots_for
 from tensoria.limits.reading.families import Families
-from tensoria.limits.reading.nodes import BATCH, ZERO, Coordinate, Det, Matrix, Node, Slot, View
+from tensoria.limits.reading.nodes import BATCH, ZERO, Coordinate, Det, Node, Slot, View
 from tensoria.limits.widths import Widened
 from tensoria.programs import recorder as recording
 from tensoria.programs.definitions import DEFINITIONS
@@ -220,10 +220,6 @@ class Reader:
     def is_batch(self, slots: Sequence[Slot]) -> bool:
         """Whether an axis is that of the examples."""
         return any(slot is BATCH for slot in slots)
-
-    def is_matrix(self, view: View) -> bool:
-        """Whether a view is of matrices."""
-        return isinstance(view.of, Matrix)
 
 
 def _constant(array: Any) -> Callable[[Any, int], Any]:

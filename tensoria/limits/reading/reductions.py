@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tensoria.limits.reading.axes import leading
-from tensoria.limits.reading.contractions import moment
+from tensoria.limits.reading.contractions import moment, shaped
 from tensoria.limits.reading.movements import taken
 from tensoria.limits.reading.nodes import BATCH, Coordinate, Det, Matrix, Node, View
 from tensoria.limits.reading.reader import Reader, Rule
@@ -62,24 +62,17 @@ def reduction(reader: Reader, made: Instruction, views: Sequence[View]) -> View 
     for slot in coordinates:
         if not slot.wide:
             reader.decisions.make_finite(slot)
-    det = moment(reader, node, None)
+    det = moment(reader, node)
     if made.operation == "sum":
         number, degree = leading(coordinates[0].size, reader.decisions.widths)
         det = _times(det, number, degree)
-    return View(_like(det, tuple(left)), tuple(left))
+    return View(shaped(det, tuple(left)), tuple(left))
 
 
 def _times(det: Any, number: float, degree: int) -> Det:
     """A number times n^degree times known numbers."""
     found = None if det.number is None else det.number * number
     return Det(lambda s, r: det.compute(s, r) * number, det.axes, det.sizes, det.power + degree, found)
-
-
-def _like(det: Det, axes: tuple[tuple[Any, ...], ...]) -> Det:
-    def compute(session: Any, run: int) -> Any:
-        return session.shown(det.compute(session, run), axes, det.sizes, run)
-
-    return Det(compute, axes, det.sizes, det.power, det.number)
 
 
 def _reduced(reader: Reader, node: Node, finite: list[int], mean: bool) -> Node:

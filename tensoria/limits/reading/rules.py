@@ -143,7 +143,7 @@ def coordinatewise(reader: Reader, made: Instruction, views: Sequence[View]) -> 
     found = aligned(views, reader.decisions)
     coordinates = {slot for slots in found.axes for slot in slots if isinstance(slot, Coordinate)}
     if any(isinstance(view.of, Matrix) for view in views):
-        return _of_matrices(reader, made, views, found.axes)
+        return _of_matrices(reader, made, views)
     if len(coordinates) > 1:
         for slot in coordinates:
             if not slot.wide:
@@ -161,7 +161,7 @@ def coordinatewise(reader: Reader, made: Instruction, views: Sequence[View]) -> 
     return View(node, found.axes)
 
 
-def _of_matrices(reader: Reader, made: Instruction, views: Sequence[View], axes: Any) -> View:
+def _of_matrices(reader: Reader, made: Instruction, views: Sequence[View]) -> View:
     """Numbers times matrices; everything else is outside of the languages."""
     f = reader.families
     matrix = next(view for view in views if isinstance(view.of, Matrix))
