@@ -189,7 +189,7 @@ def require_labelled(t: BaseTensor, what: str) -> None:
 
 
 def same_backend(a: T, b: U) -> tuple[T, U]:
-    """Two tensors of one backend: themselves; where one's backend takes the other's (`discovery.takes`), that a constant.
+    """Two tensors of one backend: themselves; where one backend takes the other's (`discovery.takes`), that a constant.
 
     Raises:
         BackendError: they live on two backends.
