@@ -27,6 +27,7 @@ __all__ = [
     "divided",
     "kept",
     "labelled",
+    "leading",
     "new",
     "one_backend",
     "relabelled",
@@ -188,7 +189,7 @@ def require_labelled(t: BaseTensor, what: str) -> None:
 
 
 def same_backend(a: T, b: U) -> tuple[T, U]:
-    """Two tensors of one backend: themselves; where one's backend takes the other's (`backend.takes`), that a constant.
+    """Two tensors of one backend: themselves; where one backend takes the other's (`discovery.takes`), that a constant.
 
     Raises:
         BackendError: they live on two backends.
@@ -213,11 +214,17 @@ def one_backend(tensors: Sequence[T]) -> list[T]:
     Raises:
         BackendError: they live on several backends.
     """
+    first = leading(tensors)
+    return [same_backend(first, t)[1] for t in tensors]
+
+
+def leading(tensors: Sequence[T]) -> T:
+    """The one of several tensors whose backend takes the others' (`discovery.takes`); the first if none has to."""
     first = tensors[0]
     for t in tensors:
         if t._backend is not first._backend and takes(t._backend, first._backend):
             first = t
-    return [same_backend(first, t)[1] for t in tensors]
+    return first
 
 
 def adopt(like: type[T], array: Array, of: Axes = PLAIN, backend: Backend | None = None) -> T:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensoria.backend import Array, Backend
-from tensoria.core import BaseTensor, T, adopt, kept, same_backend
+from tensoria.core import BaseTensor, T, adopt, kept, leading, same_backend
 from tensoria.declared import Groups, carried, declare
 from tensoria.discovery import NATIVE_TYPES, backend_of, takes
 from tensoria.errors import BackendError, ModeError, NotationError, ShapeError, TensoriaError, VarianceError
@@ -156,13 +156,8 @@ def _operands(
     arrays: list[Array] = []
     of: list[Axes | None] = []
     ranks: list[int] = []
-    lifting: BaseTensor | None = None
-    for operand in operands:
-        if isinstance(operand, BaseTensor) and (
-            lifting is None
-            or (operand._backend is not lifting._backend and takes(operand._backend, lifting._backend))
-        ):
-            lifting = operand
+    tensors = [operand for operand in operands if isinstance(operand, BaseTensor)]
+    lifting = leading(tensors) if tensors else None
     for number, operand in enumerate(operands):
         if isinstance(operand, BaseTensor):
             if lifting is not None and operand._backend is not lifting._backend and takes(

@@ -89,3 +89,14 @@ def test_an_operation_becomes_instructions_with_tensorflows_types_and_numbers(ba
 
 def _numbers(x: Any) -> Any:
     return tf.cast(x, tf.float32).numpy() if x.dtype == tf.bfloat16 else x.numpy()
+
+
+def test_images_are_resized_from_corner_to_corner_to_one_row(backend: str) -> None:
+    def function(x: Any, y: Any) -> Any:
+        return tf.raw_ops.ResizeBilinear(images=x, size=tf.shape(y)[1:3], align_corners=True)
+
+    x, y = (tf.random.stateless_normal(shape, (1, 2)) for shape in ((2, 4, 5, 3), (1, 6, 7, 1)))
+    p = tn.port(tf.function(function), (x, y), dynamic={"x": ("b", "h", "w", None), "y": (None, "m", "n", None)})
+    for m, n in ((1, 3), (6, 1), (6, 7)):
+        found = p.run(x, y[:, :m, :n], backend=backend)
+        np.testing.assert_allclose(np.asarray(found), function(x, y[:, :m, :n]).numpy(), atol=1e-6)

@@ -29,7 +29,7 @@ from tensoria_tensorflow.lowerings import EITHER, HOST, IGNORED, LOWERINGS, REAS
 from tensoria_tensorflow.lowerings.call import lifted, own_dtype
 from tensoria_tensorflow.lowerings.deferred import Deferred
 from tensoria_tensorflow.lowerings.held import Counter, Drawn, Seed, Variable
-from tensoria_tensorflow.patterns import fused, living
+from tensoria_tensorflow.patterns import fused
 from tensoria_tensorflow.replaying import executed, function_of, needed, replayed
 from tensoria_tensorflow.sizes import computed, has_open, known
 
@@ -237,7 +237,7 @@ class _Capture:
     def _pruned(self, leaves: list[Operand], tree: Tree, updates: dict[str, Operand]) -> Program:
         """Without what nothing needs: sizes and seeds that became something else."""
         wanted = [*leaves, *updates.values()]
-        instructions, same = fused(living(self.recorder.instructions, wanted), wanted, self.parameters.values())
+        instructions, same = fused(self.recorder.instructions, wanted, self.parameters.values())
         leaves = [same.get(x, x) if isinstance(x, Value) else x for x in leaves]
         updates = {name: same.get(x, x) if isinstance(x, Value) else x for name, x in updates.items()}
         used = {x for made in instructions for x in made.operands} | {*leaves, *updates.values()}

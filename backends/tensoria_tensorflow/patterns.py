@@ -11,13 +11,12 @@ from typing import Any, Final
 
 from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.passes import matching
-from tensoria.programs.passes.dead_code import live
 from tensoria.programs.passes.fusion import COMPOSED
 from tensoria.programs.passes.masks import kind_of
 from tensoria.programs.passes.matching import Patterns, Work, is_number, number_of
 from tensoria.programs.types import Instruction, Operand, Value
 
-__all__ = ["fused", "living"]
+__all__ = ["fused"]
 
 
 def fused(
@@ -30,11 +29,6 @@ def fused(
         parameters: the values that are weights.
     """
     return matching.fused(instructions, wanted, COMPOSED, free=MOVEMENTS, parameters=parameters, exact=True)
-
-
-def living(instructions: Sequence[Instruction], wanted: Sequence[Operand]) -> tuple[Instruction, ...]:
-    """The instructions that results need."""
-    return live(instructions, {x for x in wanted if isinstance(x, Value)})
 
 
 def _reshape(work: Work, made: Instruction) -> Any:

@@ -4,7 +4,7 @@
 the arguments, or for one that can not differentiate (NumPy) one that can. Only the outermost call
 of nested derivatives moves anything; those inside meet the engine's tensors already. While a moved function runs,
 the engine is also the backend on which new tensors are made, and beside which those that the function holds are
-constants (`backend.run_on`).
+constants (`discovery.run_on`).
 """
 
 from __future__ import annotations

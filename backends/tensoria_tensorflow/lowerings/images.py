@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tensoria.errors import ShapeError
-from tensoria.programs.dimensions import Dim, Size
+from tensoria.programs.dimensions import Dim
 from tensoria.programs.standard import cast, getitem
 from tensoria_tensorflow.lowerings.call import Array, Call, Known, Lowering, literal_like, one, ordered, whole, xp
 from tensoria_tensorflow.lowerings.neural import same_padding
@@ -31,26 +31,13 @@ def _resized(method: str) -> Lowering:
             # Rounded to the nearest position.
             if any(isinstance(n, Dim) for pair in pairs for n in pair):
                 raise ShapeError(f"images are resized from {images.shape[2:]} to {sizes} with aligned corners.")
-            found = _nearest_corners(images, sizes, [_step(n, m, True) for n, m in pairs])
+            found = _nearest_corners(images, sizes, [(n - 1) / (m - 1) if m > 1 else 0.0 for n, m in pairs])
         else:
             rule = "corners" if corners else "half_pixel" if half else "asymmetric"
-            steps = tuple(_step(n, m, corners) for n, m in pairs)
-            found = one(images, "resize", sizes=tuple(sizes), method=method, rule=rule, steps=steps)
+            found = one(images, "resize", sizes=tuple(sizes), method=method, rule=rule, steps=(None,) * len(pairs))
         return ordered(found, "NCHW", "NHWC")
 
     return lower
-
-
-def _step(n: Size, m: Size, corners: bool) -> Any:
-    """How far the places of m results are apart among n; of open sizes the two numbers whose quotient it is."""
-    if not (isinstance(m, Dim) or isinstance(n, Dim)):
-        return (n - 1) / (m - 1) if corners and m > 1 else n / m
-    if corners:
-        return (n - 1, m - 1)
-    for a, b, turned in ((n, m, False), (m, n, True)):
-        if isinstance(a % b, int) and a % b == 0 and isinstance(a // b, int):
-            return 1 / int(a // b) if turned else float(a // b)
-    return (n, m)
 
 
 def _nearest_corners(x: Array, sizes: Sequence[int], steps: Sequence[float]) -> Array:

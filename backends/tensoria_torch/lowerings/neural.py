@@ -357,17 +357,9 @@ def _resized(method: str, corners: bool, rule: str = "half_pixel") -> Lowering:
         rest = given[2:] if corners else given[1:]
         space = x.ndim - 2
         scales = list(rest[0]) if rest and isinstance(rest[0], (list, tuple)) else [*rest, *[None] * space][:space]
-        sizes = call.shape[2:]
-        steps: list[float | None] = []
-        for n, m, scale in zip(x.shape[2:], sizes, scales, strict=True):
-            if scale is not None and not aligned:
-                steps.append(1 / scale)
-            elif isinstance(n, int) and isinstance(m, int):
-                steps.append(n / m if not aligned else (n - 1) / (m - 1) if m > 1 else 0.0)
-            else:
-                steps.append(None)
+        steps = tuple(None if scale is None or aligned else 1 / scale for scale in scales)
         way = "corners" if aligned else rule
-        return one(x, "resize", sizes=sizes, method=method, rule=way, steps=tuple(steps))
+        return one(x, "resize", sizes=call.shape[2:], method=method, rule=way, steps=steps)
 
     return lower
 

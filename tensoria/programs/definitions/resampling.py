@@ -8,6 +8,7 @@ from typing import Any
 from tensoria.backend import Array, Backend
 from tensoria.dtypes import int64
 from tensoria.programs.definitions.performing import reshaped
+from tensoria.programs.dimensions import maximum
 
 __all__ = ["DEFINITIONS"]
 
@@ -60,25 +61,21 @@ def _taken(backend: Backend, x: Array, axis: int, positions: Array) -> Array:
 def _ratio(backend: Backend, x: Array, axis: int, m: Any, rule: str) -> Any:
     """The step of a whole axis: by sizes, or between the first and the last component (corners)."""
     xp, n = backend.xp, x.shape[axis]
-    if isinstance(n, int) and isinstance(m, int):
-        return (n - 1) / (m - 1) if rule == "corners" and m > 1 else 0.0 if rule == "corners" else n / m
+    top, bottom = (n - 1, maximum(m - 1, 1)) if rule == "corners" else (n, m)
+    if isinstance(top, int) and isinstance(bottom, int):
+        return top / bottom
     one = xp.ones((), dtype=x.dtype)
-    if rule == "corners":
-        return xp.divide(xp.multiply(one, n - 1), xp.maximum(xp.multiply(one, m - 1), 1.0))
-    return xp.divide(xp.multiply(one, n), xp.multiply(one, m))
+    return xp.divide(xp.multiply(one, top), xp.multiply(one, bottom))
 
 
 def _resize(
-    backend: Backend, x: Array, *, sizes: tuple[Any, ...], method: str, rule: str, steps: tuple[Any, ...]
+    backend: Backend, x: Array, *, sizes: tuple[Any, ...], method: str, rule: str, steps: tuple[float | None, ...]
 ) -> Array:
     xp, lead = backend.xp, len(x.shape) - len(sizes)
     for axis, (m, given) in enumerate(zip(sizes, steps, strict=True), lead):
         last = x.shape[axis] - 1
         step = _ratio(backend, x, axis, m, rule) if given is None else given
         number = xp.astype(_positions(backend, m, x), x.dtype)
-        if isinstance(step, tuple):
-            # Of sizes that were open: the quotient of two numbers.
-            step = xp.divide(*(xp.multiply(xp.ones_like(number), n) for n in step))
         if rule == "half_pixel":
             place = xp.subtract(xp.multiply(xp.add(number, 0.5), step), 0.5)
         else:

@@ -12,16 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from tensoria.programs.base import P
-from tensoria.programs.operations.elementwise import ROWS
 from tensoria.programs.operations.neural import image
-from tensoria.programs.passes.rewriting import Builder, rewritten
+from tensoria.programs.passes.rewriting import COORDINATEWISE, Builder, rewritten
 from tensoria.programs.types import Instruction, Literal, Operand, Value
 
 __all__ = ["channels_last"]
 
-COORDINATEWISE: Final = frozenset((
-    *ROWS, "erf", "sigmoid", "relu", "hardtanh", "silu", "gelu", "astype", "stop_gradient",
-))  # fmt: skip
 REDUCTIONS: Final = frozenset(("mean", "sum", "max", "min", "var"))
 
 

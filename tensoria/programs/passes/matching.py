@@ -18,7 +18,7 @@ from tensoria.programs.operations import OPERATIONS
 from tensoria.programs.passes.dead_code import live
 from tensoria.programs.types import Instruction, Literal, Operand, Value
 
-__all__ = ["Found", "Patterns", "Work", "fused", "is_number", "number_of", "sizes_of"]
+__all__ = ["Found", "Patterns", "Trail", "Work", "fused", "is_number", "number_of", "sizes_of"]
 
 Found: TypeAlias = tuple[str, tuple[Operand, ...], dict[str, Any]]
 """An operation, its operands and attributes."""
@@ -54,11 +54,41 @@ def fused(
     return live(work.instructions, {x for x in needed if isinstance(x, Value)}), work.same
 
 
-class Work:
-    """What has been rewritten so far.
+class Trail:
+    """Instructions read backwards, from a value to what it was computed of.
 
     Attributes:
         makers: the instruction that assigns a value.
+    """
+
+    def __init__(self) -> None:
+        self.makers: dict[Value, Instruction] = {}
+
+    def maker(self, x: Operand, *operations: str) -> Instruction | None:
+        """What made a value, if it is one of these operations."""
+        made = self.makers.get(x) if isinstance(x, Value) else None
+        return made if made is not None and made.operation in operations else None
+
+    def parts(self, x: Operand, operation: str) -> tuple[Operand, ...]:
+        """The operands of the operation that made a value; none if it was another one."""
+        made = self.maker(x, operation)
+        return () if made is None else made.operands
+
+    def both(self, x: Operand, operation: str) -> list[tuple[Operand, Operand]]:
+        """The operands of a commutative operation, either way round."""
+        found = self.parts(x, operation)
+        return [(found[0], found[1]), (found[1], found[0])] if len(found) == 2 else []
+
+    def pairs(self, x: Operand, operation: str) -> list[tuple[Operand, Operand]]:
+        """The two operands of an operation in order, as a list of one or none."""
+        found = self.parts(x, operation)
+        return [(found[0], found[1])] if len(found) == 2 else []
+
+
+class Work(Trail):
+    """What has been rewritten so far.
+
+    Attributes:
         same: values that are others now.
         uses: how often a value is an operand, or wanted, by instructions that are needed.
     """
@@ -66,9 +96,9 @@ class Work:
     def __init__(
         self, parameters: set[Value], arrays: Mapping[Value, Any], fresh: Callable[[], str], exact: bool = False
     ) -> None:
+        super().__init__()
         self.parameters, self.arrays, self.fresh, self.exact = parameters, arrays, fresh, exact
         self.instructions: list[Instruction] = []
-        self.makers: dict[Value, Instruction] = {}
         self.same: dict[Value, Operand] = {}
         self.uses: Counter[Value] = Counter()
         self.extra: dict[Any, Value] = {}
@@ -198,26 +228,6 @@ class Work:
         return False
 
     # -- looking backwards ----------------------------------------------------------------------------------------
-
-    def maker(self, x: Operand, *operations: str) -> Instruction | None:
-        """What made a value, if it is one of these operations."""
-        made = self.makers.get(x) if isinstance(x, Value) else None
-        return made if made is not None and made.operation in operations else None
-
-    def parts(self, x: Operand, operation: str) -> tuple[Operand, ...]:
-        """The operands of the operation that made a value; none if it was another one."""
-        made = self.maker(x, operation)
-        return () if made is None else made.operands
-
-    def both(self, x: Operand, operation: str) -> list[tuple[Operand, Operand]]:
-        """The operands of a commutative operation, either way round."""
-        found = self.parts(x, operation)
-        return [(found[0], found[1]), (found[1], found[0])] if len(found) == 2 else []
-
-    def pairs(self, x: Operand, operation: str) -> list[tuple[Operand, Operand]]:
-        """The two operands of an operation in order, as a list of one or none."""
-        found = self.parts(x, operation)
-        return [(found[0], found[1])] if len(found) == 2 else []
 
     def squared(self, x: Operand) -> Operand | None:
         """What a value is the square of."""

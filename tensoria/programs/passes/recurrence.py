@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tensoria.programs.operations.indexing import Cut
+from tensoria.programs.passes.matching import Trail, number_of
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Value
 
@@ -71,31 +72,21 @@ def recurrent(
     return None
 
 
-class _Step:
+class _Step(Trail):
     """A loop's body, read backwards."""
 
     def __init__(self, body: Region, states: int) -> None:
-        self.body, self.states = body, states
-        self.makers: dict[Value, Instruction] = {x: made for made in body.instructions for x in made.results}
+        super().__init__()
+        self.body = body
+        self.makers.update((x, made) for made in body.instructions for x in made.results)
         self.slice = body.inputs[states]
         self.captured = {value: n for n, value in enumerate(body.inputs) if n > states}
         self.hidden: Value = body.inputs[0]
         self.size = 0
 
-    def maker(self, x: Operand, *operations: str) -> Instruction | None:
-        """What made a value, if it is one of these operations."""
-        made = self.makers.get(x) if isinstance(x, Value) else None
-        return made if made is not None and made.operation in operations else None
-
     def of(self, x: Operand, operation: str) -> Operand | None:
         """The only operand of the operation that made a value."""
-        made = self.maker(x, operation)
-        return None if made is None else made.operands[0]
-
-    def both(self, x: Operand, operation: str) -> list[tuple[Operand, Operand]]:
-        """The operands of a commutative operation, either way round."""
-        made = self.maker(x, operation)
-        return [] if made is None else [(made.operands[0], made.operands[1]), (made.operands[1], made.operands[0])]
+        return next(iter(self.parts(x, operation)), None)
 
     def gated(self, x: Operand, of: Operand | None = None) -> list[tuple[Operand, Operand]]:
         """A product of a sigmoid and another factor: what the sigmoid is of, and the other one (which may be given)."""
@@ -150,14 +141,11 @@ class _Step:
         for a, b in self.both(x, "add"):
             for update, _ in self.gated(a, self.hidden):
                 for rest, new in self.both(b, "multiply"):
-                    made = self.maker(rest, "subtract")
-                    if made is None or not isinstance(made.operands[0], Literal) or made.operands[0].number != 1:
-                        continue
-                    if self.of(made.operands[1], "sigmoid") is update:
-                        found.append((update, new))
+                    for one, gate in self.pairs(rest, "subtract"):
+                        if number_of(one) == 1 and self.of(gate, "sigmoid") is update:
+                            found.append((update, new))
             for update, moved in self.gated(b):
-                made = self.maker(moved, "subtract")
-                if made is not None and made.operands[0] is self.hidden and made.operands[1] is a:
+                if self.parts(moved, "subtract") == (self.hidden, a):
                     found.append((update, a))
         return found
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from tensoria.programs.base import P
 from tensoria.programs.operations import OPERATIONS
+from tensoria.programs.operations.elementwise import ROWS
 from tensoria.programs.types import Instruction, Operand, Source, Value, assigned, regions
 
-__all__ = ["Builder", "rewritten"]
+__all__ = ["COORDINATEWISE", "Builder", "rewritten"]
+
+COORDINATEWISE: Final = frozenset((
+    *ROWS, "erf", "sigmoid", "relu", "hardtanh", "silu", "gelu", "astype", "stop_gradient",
+))  # fmt: skip
+"""Operations that make each component of those in its place, whatever the order of axes."""
 
 
 class Builder:

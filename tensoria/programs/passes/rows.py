@@ -11,15 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from tensoria.programs.base import P
-from tensoria.programs.operations.elementwise import ROWS
-from tensoria.programs.passes.rewriting import Builder, rewritten
+from tensoria.programs.passes.rewriting import COORDINATEWISE, Builder, rewritten
 from tensoria.programs.types import Instruction, Literal, Operand, Type, Value
 
 __all__ = ["vectors_as_rows"]
-
-COORDINATEWISE: Final = frozenset((
-    *ROWS, "erf", "sigmoid", "relu", "hardtanh", "silu", "gelu", "astype", "stop_gradient",
-))  # fmt: skip
 
 
 def vectors_as_rows(program: P) -> P:
