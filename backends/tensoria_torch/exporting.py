@@ -26,7 +26,7 @@ from tensoria.programs.dimensions import Dim
 from tensoria.programs.trees import flatten
 from tensoria_torch.containers import plain
 from tensoria_torch.higher_order import inner_graphs
-from tensoria_torch.leaves import kept_whole
+from tensoria_torch.leaves import kept_whole, replaced
 from tensoria_torch.lowerings import IGNORED, LOWERINGS
 from tensoria_torch.sizes import OWN
 
@@ -156,11 +156,8 @@ def _lines_of_models() -> Iterator[None]:
             found = found.f_back
         return found
 
-    ShapeEnv._get_user_frame = frame
-    try:
+    with replaced((ShapeEnv, "_get_user_frame", frame)):
         yield
-    finally:
-        ShapeEnv._get_user_frame = before
 
 
 _TALKING = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes")
