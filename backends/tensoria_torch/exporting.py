@@ -168,18 +168,19 @@ def _without_log() -> Iterator[None]:
     """A block in which PyTorch does not print what it raises anyway, its own frames and the graph so far."""
     loggers = [logging.getLogger(name) for name in _TALKING]
     before = [logger.disabled for logger in loggers]
-    printed, graph = io.StringIO(), None
+    printed, graph = io.StringIO(), ""
     for logger in loggers:
         logger.disabled = True
     try:
         with contextlib.redirect_stderr(printed):
             yield
     except Exception as error:
-        graph = getattr(error, "partial_fx_graph", None)
+        graph = f"{error.partial_fx_graph}\n" if hasattr(error, "partial_fx_graph") else ""
         raise
     finally:
         # What the model itself prints stays.
-        sys.stderr.write(printed.getvalue().replace(f"{graph}\n", ""))
+        text = printed.getvalue()
+        sys.stderr.write(text.replace(graph, "") if graph else text)
         for logger, was in zip(loggers, before, strict=True):
             logger.disabled = was
 
