@@ -35,7 +35,7 @@ dtypes
 components domains literals
 planning
 planner
-network
+network model_backend
 backend
 discovery
 conversion
@@ -116,6 +116,7 @@ programs.passes
 programs.differentiation
 programs.statements
 programs.archives
+programs.dialects
 programs.source programs.files programs.state
 programs.regions
 programs.drawing

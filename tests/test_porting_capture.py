@@ -218,6 +218,19 @@ def test_a_lowering_of_a_users_own_is_held_against_its_types() -> None:
         tn.lowering("x::y", backend="numpy")(right)
 
 
+@pytest.mark.parametrize(
+    ("args", "kwargs", "why"),
+    [
+        ((), {}, "missing a required argument: 'input'"),
+        ((torch.ones(2, 3), torch.ones(1)), {}, "too many positional arguments"),
+        ((torch.ones(2, 3),), {"y": torch.ones(1)}, "got an unexpected keyword argument 'y'"),
+    ],
+)
+def test_arguments_that_the_module_does_not_take_are_refused(args: Any, kwargs: Any, why: str) -> None:
+    with pytest.raises(PortingError, match=rf"Linear can not be called with these arguments: {why}"):
+        tn.port(nn.Linear(3, 4), args, kwargs)
+
+
 class Deciding(nn.Module):
     def forward(self, x: Any) -> Any:
         if x.sum() > 0:

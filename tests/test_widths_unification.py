@@ -303,6 +303,16 @@ def test_sizes_are_affine_beside_open_sizes_of_data() -> None:
                for value in made.results for size in value.type.shape)  # fmt: skip
 
 
+def test_a_function_of_nothing_is_no_function_of_the_width() -> None:
+    for call in (widened, tn.limits.analyse, tn.mup.plan):
+        with pytest.raises(LimitError, match=r"make can not be called with a width: too many positional arguments"):
+            call(make, (torch.ones(2, 3),))
+
+
+def make() -> Any:
+    return nn.Linear(3, 4)
+
+
 def test_a_model_is_no_function_of_the_width() -> None:
     for call in (widened, tn.limits.analyse):
         with pytest.raises(LimitError, match="a Linear of torch has one width"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from tensoria.programs.dialects import Writer
 from tensoria.programs.dimensions import Dim
-from tensoria.programs.source import Writer
 from tensoria.programs.types import Instruction, Type, Value
 
 __all__ = ["CONTROL"]

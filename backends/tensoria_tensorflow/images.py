@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tensoria.programs.source import Call, Row
+from tensoria.programs.dialects import Call, Row
 
 __all__ = ["rows"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tensoria.dtypes import DType
+from tensoria.programs.dialects import Call, ClassStyle, Dialect, Row, kernel, number, rounding
 from tensoria.programs.operations.indexing import At, Cut
-from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel, number, rounding
 from tensoria.programs.types import Shape
 from tensoria_tensorflow import composed, neural
 from tensoria_tensorflow.control import CONTROL

@@ -34,9 +34,23 @@ __all__ = ["exported", "in_mode", "is_size", "name_of", "named", "opened", "quan
 
 
 def named(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments by name, positional ones first, as PyTorch flattens them."""
+    """The arguments by name, positional ones first, as PyTorch flattens them.
+
+    Raises:
+        PortingError: the module can not be called with them.
+    """
+    signature = inspect.signature(module.forward)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        name = type(module).__name__
+        raise PortingError(
+            f"{name} can not be called with these arguments: {error}.",
+            legal=f"examples of those of {name}{signature}: tn.port(model, args, kwargs), or a factory that returns "
+            "(model, args, kwargs)",
+        ) from error
     names: list[str] = []
-    for name, parameter in inspect.signature(module.forward).parameters.items():
+    for name, parameter in signature.parameters.items():
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             names += [f"{name}_{n}" for n in range(len(args) - len(names))]
         elif parameter.kind is not inspect.Parameter.VAR_KEYWORD:

@@ -19,10 +19,10 @@ from torch.fx import Graph, GraphModule, Node
 
 from tensoria.errors import PortingError
 from tensoria.programs.base import BaseProgram
+from tensoria.programs.dialects import CONTROL, Writer
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.operations.neural import image
 from tensoria.programs.passes import Chosen, lowered
-from tensoria.programs.source import CONTROL, Writer
 from tensoria.programs.state import in_modes
 from tensoria.programs.trees import Tree
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Type, Value

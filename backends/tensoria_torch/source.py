@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tensoria.dtypes import DType
+from tensoria.programs.dialects import Call, ClassStyle, Dialect, Row, kernel, number, rounding
 from tensoria.programs.operations.indexing import Cut
-from tensoria.programs.source import Call, ClassStyle, Dialect, Row, kernel, number, rounding
 from tensoria.programs.types import Literal
 from tensoria_torch import composed, neural
 from tensoria_torch.neural import KERNELS, NEEDS

@@ -19,7 +19,7 @@ from tensoria.limits.reading import RULES
 from tensoria.limits.reading.reader import batch_symbol, read
 from tensoria.limits.tensor_program import TensorProgram
 from tensoria.limits.theorem import Limit
-from tensoria.limits.widths import Widened, refuse_model, widened
+from tensoria.limits.widths import Widened, check_maker, widened
 from tensoria.porting.models import port
 from tensoria.programs.program import Program
 
@@ -106,7 +106,7 @@ def _widened(
         return model
     if isinstance(model, Program):
         return widened(model, widths=widths or (), laws=laws) if widths else widened(model, laws=laws)
-    refuse_model(model)
+    check_maker(model)
     chosen = widths or (64, 128, 256)
     if dynamic is None:
         dynamic = _open_batch(model, args, kwargs, int(chosen[0]))

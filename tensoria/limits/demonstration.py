@@ -15,6 +15,7 @@ from tensoria.errors import BackendError, LimitError
 from tensoria.limits.analysis import analyse
 from tensoria.limits.digits import compare, digits
 from tensoria.limits.laws import Law
+from tensoria.limits.widths import check_maker
 
 __all__ = ["demonstrate"]
 
@@ -43,6 +44,7 @@ def demonstrate(
         laws: dict[str, Law] | None = HE
     else:
         name, make, laws = model, _function(model), None
+    check_maker(make)
     framework = _framework(make(64))
     example = get(framework).asarray(np.zeros((2, 64), "float32"), None, None, True)
     tp = analyse(make, (example,), laws=laws, gaussian=model is not None)

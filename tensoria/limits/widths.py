@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ from tensoria.programs.program import Program
 from tensoria.programs.trace import trace
 from tensoria.programs.types import Value
 
-__all__ = ["SYMBOL", "Widened", "refuse_model", "widened"]
+__all__ = ["SYMBOL", "Widened", "check_maker", "widened"]
 
 
 @dataclass(frozen=True)
@@ -173,11 +174,7 @@ def widened(
     """
     if isinstance(make_model, Program):
         return _of_program(make_model, widths, laws)
-    if not callable(make_model):
-        raise LimitError(
-            f"a {type(make_model).__name__} has one width.", legal="a function of the width that makes the model"
-        )
-    refuse_model(make_model)
+    check_maker(make_model)
     numbers = _checked_widths(widths)
     captures = [_captured(make_model, args, kwargs, n, dynamic) for n in numbers]
     unit = 1
@@ -207,17 +204,24 @@ def widened(
     )
 
 
-def refuse_model(make_model: Any) -> None:
-    """See that what makes models is no model, which could be called with a number as well.
+def check_maker(make_model: Any) -> None:
+    """See that what makes models is a function of a width, and no model, which could be called with a number as well.
 
     Raises:
-        LimitError: it is one.
+        LimitError: it is something else.
     """
-    if (known := _backend_of(make_model)) is not None:
-        raise LimitError(
-            f"a {type(make_model).__name__} of {known.name} has one width.",
-            legal="a function of the width that makes the model, as lambda n: ...",
-        )
+    legal = "a function of the width that makes the model, as lambda n: ..."
+    known = _backend_of(make_model)
+    if known is not None or not callable(make_model):
+        home = "" if known is None else f" of {known.name}"
+        raise LimitError(f"a {type(make_model).__name__}{home} has one width.", legal=legal)
+    try:
+        inspect.signature(make_model).bind(64)
+    except TypeError as error:
+        name = getattr(make_model, "__name__", type(make_model).__name__)
+        raise LimitError(f"{name} can not be called with a width: {error}.", legal=legal) from error
+    except ValueError:
+        pass  # what is written in C says nothing about its arguments
 
 
 def _checked_widths(widths: Sequence[Any]) -> tuple[int, ...]:

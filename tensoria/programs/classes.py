@@ -22,11 +22,12 @@ import numpy as np
 from tensoria.discovery import get
 from tensoria.errors import BackendError, TracingError
 from tensoria.programs.base import BaseProgram
+from tensoria.programs.dialects import Call, ClassStyle, Dialect, Row, Writer
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.neutral import DIALECT
 from tensoria.programs.parts import Part, parts, where_used
 from tensoria.programs.passes import Chosen, lowered, remove_dead_code, stored
-from tensoria.programs.source import Call, ClassStyle, Dialect, Row, Writer, identifier, within, written
+from tensoria.programs.source import identifier, within, written
 from tensoria.programs.statements import numbered, renamed
 from tensoria.programs.trees import Tree
 from tensoria.programs.types import Instruction, Operand, Region, Source, Value, regions

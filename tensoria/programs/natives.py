@@ -20,8 +20,8 @@ from tensoria.dtypes import DType, bfloat16, float32
 from tensoria.errors import BackendNotFoundError, PortingError
 from tensoria.indices import PLAIN
 from tensoria.programs.base import BaseProgram
+from tensoria.programs.dialects import Dialect
 from tensoria.programs.passes import Chosen, lowered, stored
-from tensoria.programs.source import Dialect
 from tensoria.programs.state import in_modes
 from tensoria.programs.trees import LEAF, Tree, unflatten
 from tensoria.programs.types import Type, Value

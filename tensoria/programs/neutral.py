@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tensoria.dtypes import DType
-from tensoria.programs.source import Call, ClassStyle, Dialect, Row
+from tensoria.programs.dialects import Call, ClassStyle, Dialect, Row
 
 __all__ = ["DIALECT"]
 
