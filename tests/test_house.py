@@ -408,6 +408,12 @@ def test_the_first_tensor_on_numpy_loads_no_other_framework() -> None:
     assert not loaded & (FRAMEWORKS | {"opt_einsum", "einops", "optree"})
 
 
+def test_the_backend_of_torch_leaves_the_compiler_to_who_compiles() -> None:
+    code = "import sys, tensoria as tn; tn.namespace('torch'); print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    assert not {"torch._dynamo", "torch._inductor", "sympy"} & set(run.stdout.split())
+
+
 # -- public names -----------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,19 @@ def test_the_line_that_fixes_a_size_is_told() -> None:
     assert "batch" not in str(caught.value)
     found = tn.coverage(Steps(), (torch.ones(2, 5), torch.ones(7)), dynamic={"x": ("batch", "time"), "y": ("n",)})
     assert [(of.name, of.size) for of in found.fixed] == [("time", "5")]
+
+
+class Talking(nn.Module):
+    """Says something while it is captured."""
+
+    def forward(self, x: Any) -> Any:
+        print("scale:", None, file=sys.stderr)
+        return x + 1
+
+
+def test_what_a_model_prints_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    tn.port(Talking(), (torch.ones(3),))
+    assert "scale: None\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])

@@ -23,7 +23,7 @@ from tensorflow.python.autograph.core import converter
 from tensorflow.python.autograph.impl import api as autograph
 
 from tensoria.errors import PortingError, TensoriaError
-from tensoria.programs.captured import Dynamic
+from tensoria.programs.captured import Dynamic, open_axes
 from tensoria.programs.trees import Tree, flatten, unflatten
 from tensoria.programs.types import Source
 
@@ -104,8 +104,10 @@ def exported(
         _built(model, run, args, kwargs)
     given = named(names, args, kwargs)
     leaves, tree = flatten(tuple(given.values()), _is_tensor)
-    paths = tuple(path for name, part in zip(given, tree.children, strict=True) for path in part.names(name))
-    dynamic = _opened_axes(dynamic, given, tree, leaves)
+    named_leaves = [(root, path) for root, part in zip(given, tree.children, strict=True) for path in part.names(root)]
+    paths = tuple(path for _, path in named_leaves)
+    sized = [(*names, len(leaf.shape)) for names, leaf in zip(named_leaves, leaves, strict=True)]
+    dynamic = {path: sizes for path, sizes in zip(paths, open_axes(dynamic, sized), strict=True) if sizes}
     specs = _specs(paths, leaves, dynamic)
     count = len(args)
 
@@ -239,33 +241,6 @@ def _stored(path: str) -> Any:
         raise
     except Exception as error:
         raise PortingError(f"{path} can not be read: {type(error).__name__}: {_reason(error)}") from error
-
-
-def _opened_axes(dynamic: Dynamic, given: Mapping[str, Any], tree: Tree, leaves: Sequence[Any]) -> Dynamic:
-    """For each tensor what its axes are to be called.
-
-    An entry for an argument that is a container is one for every tensor in it with as many axes.
-
-    Raises:
-        PortingError: an entry fits no tensor.
-    """
-    found: dict[str, Sequence[Any]] = {}
-    used = set()
-    paths = [(root, path) for root, part in zip(given, tree.children, strict=True) for path in part.names(root)]
-    for (root, path), leaf in zip(paths, leaves, strict=True):
-        name, axes = path if path in dynamic else root, len(leaf.shape)
-        if name in dynamic and len(dynamic[name]) == axes:
-            found[path] = dynamic[name]
-            used.add(name)
-        elif name in dynamic and name == path:
-            raise PortingError(f"dynamic= has {len(dynamic[name])} entries for {name}, which has {axes} axes.")
-    for name in dynamic:
-        if name not in used:
-            raise PortingError(
-                f"dynamic= names {name!r}, and no tensor with as many axes is called so.",
-                legal=", ".join(path for _, path in paths),
-            )
-    return found
 
 
 def _specs(paths: Sequence[str], leaves: Sequence[Any], dynamic: Dynamic) -> list[Any]:

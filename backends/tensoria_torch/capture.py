@@ -29,7 +29,7 @@ from tensoria.programs.standard import namespace as xp
 from tensoria.programs.trees import LEAF, Tree, flatten
 from tensoria.programs.types import Operand, Source, Type, Value
 from tensoria_torch.containers import caches_registered, plain
-from tensoria_torch.exporting import exported, in_mode, is_size, name_of, named, open_axes, quantised
+from tensoria_torch.exporting import exported, in_mode, is_size, name_of, named, opened, quantised
 from tensoria_torch.higher_order import HOLDING, inner_graphs
 from tensoria_torch.leaves import derivatives_noted, own_derivatives
 from tensoria_torch.lowerings import IGNORED, LOWERINGS, Call
@@ -123,8 +123,8 @@ class _Capture:
     def _symbols(self) -> Sizes:
         ranges = self.exported.range_constraints
         names: dict[Any, Any] = {}
-        opened = open_axes(self.dynamic, self.given)
-        for (root, _, node), (_, _, sizes) in zip(self._tensors(), opened, strict=True):
+        wanted_axes = opened(self.dynamic, self.given)
+        for (root, _, node), (_, _, sizes) in zip(self._tensors(), wanted_axes, strict=True):
             for axis, wanted in enumerate(sizes):
                 if wanted is None:
                     continue

@@ -21,16 +21,16 @@ from torch.utils import _pytree as pytree
 
 import tensoria
 from tensoria.errors import PortingError, TensoriaError
-from tensoria.programs.captured import Dynamic
+from tensoria.programs.captured import Dynamic, open_axes
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.trees import flatten
 from tensoria_torch.containers import plain
 from tensoria_torch.higher_order import inner_graphs
-from tensoria_torch.leaves import kept_whole
+from tensoria_torch.leaves import kept_whole, replaced
 from tensoria_torch.lowerings import IGNORED, LOWERINGS
 from tensoria_torch.sizes import OWN
 
-__all__ = ["exported", "in_mode", "is_size", "name_of", "named", "open_axes", "quantised"]
+__all__ = ["exported", "in_mode", "is_size", "name_of", "named", "opened", "quantised"]
 
 
 def named(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,11 +170,8 @@ def _lines_of_models() -> Iterator[None]:
             found = found.f_back
         return found
 
-    ShapeEnv._get_user_frame = frame
-    try:
+    with replaced((ShapeEnv, "_get_user_frame", frame)):
         yield
-    finally:
-        ShapeEnv._get_user_frame = before
 
 
 _TALKING = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes")
@@ -185,54 +182,40 @@ def _without_log() -> Iterator[None]:
     """A block in which PyTorch does not print what it raises anyway, its own frames and the graph so far."""
     loggers = [logging.getLogger(name) for name in _TALKING]
     before = [logger.disabled for logger in loggers]
-    printed, graph = io.StringIO(), None
+    printed, graph = io.StringIO(), ""
     for logger in loggers:
         logger.disabled = True
     try:
         with contextlib.redirect_stderr(printed):
             yield
     except Exception as error:
-        graph = getattr(error, "partial_fx_graph", None)
+        graph = f"{error.partial_fx_graph}\n" if hasattr(error, "partial_fx_graph") else ""
         raise
     finally:
         # What the model itself prints stays.
-        sys.stderr.write(printed.getvalue().replace(f"{graph}\n", ""))
+        text = printed.getvalue()
+        sys.stderr.write(text.replace(graph, "") if graph else text)
         for logger, was in zip(loggers, before, strict=True):
             logger.disabled = was
 
 
-def open_axes(dynamic: Dynamic, given: Mapping[str, Any]) -> Iterator[tuple[str, Any, Sequence[Any]]]:
+def opened(dynamic: Dynamic, given: Mapping[str, Any]) -> list[tuple[str, Any, Sequence[Any]]]:
     """The arguments' tensors in order: the argument's name, the tensor, and what each of its axes is to be called.
-
-    An entry for an argument that is a container is one for every tensor in it with as many axes.
 
     Raises:
         PortingError: an entry fits no tensor.
     """
-    used = set()
+    found = []
     for root, value in given.items():
         leaves, tree = flatten(plain(value), lambda leaf: isinstance(leaf, torch.Tensor))
-        alone = isinstance(value, torch.Tensor)
-        for path, leaf in zip(tree.names(root), leaves, strict=True):
-            name = path if path in dynamic else root
-            sizes = tuple(dynamic.get(name, ()))
-            if name in dynamic and len(sizes) != leaf.ndim:
-                if alone or name == path:
-                    raise PortingError(f"dynamic= has {len(sizes)} entries for {name}, which has {leaf.ndim} axes.")
-                sizes = ()
-            elif name in dynamic:
-                used.add(name)
-            yield root, leaf, sizes
-    for name in dynamic:
-        if name not in used:
-            raise PortingError(
-                f"dynamic= names {name!r}, and no tensor with as many axes is called so.", legal=", ".join(given)
-            )
+        found += [(root, path, leaf) for path, leaf in zip(tree.names(root), leaves, strict=True)]
+    names = open_axes(dynamic, [(root, path, leaf.ndim) for root, path, leaf in found])
+    return [(root, leaf, sizes) for (root, _, leaf), sizes in zip(found, names, strict=True)]
 
 
 def _examples(given: Mapping[str, Any], dynamic: Dynamic, distinct: bool) -> tuple[dict[str, Any], Any]:
     """The arguments with sizes that keep open axes open, and what export is told about their shapes."""
-    found = list(open_axes(dynamic, given))
+    found = opened(dynamic, given)
     sizes = _sizes(found, distinct)
     made: dict[str, list[Any]] = {root: [] for root in given}
     shapes = torch.export.ShapesCollection()
@@ -242,9 +225,9 @@ def _examples(given: Mapping[str, Any], dynamic: Dynamic, distinct: bool) -> tup
                 leaf = leaf.index_select(axis, torch.arange(sizes[str(name)]) % leaf.shape[axis])
         leaf = leaf.detach().clone().requires_grad_(leaf.requires_grad and leaf.is_leaf)  # told by its identity
         made[root].append(leaf)
-        opened = {axis: torch.export.Dim.AUTO for axis, name in enumerate(names) if name is not None}
-        if opened:
-            shapes[leaf] = opened
+        axes = {axis: torch.export.Dim.AUTO for axis, name in enumerate(names) if name is not None}
+        if axes:
+            shapes[leaf] = axes
     arguments = {}
     for root, value in given.items():
         leaves, tree = pytree.tree_flatten(value)

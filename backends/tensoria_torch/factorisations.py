@@ -63,10 +63,13 @@ MATHS = Arithmetic(
 # -- who asks for derivatives -----------------------------------------------------------------------------------------
 
 
-@torch._dynamo.assume_constant_result  # type: ignore[no-untyped-call, untyped-decorator]
 def _levels() -> int:
     """How many transforms of `torch.func` are at work; Dynamo guards on them."""
     return len(torch._C._functorch.get_interpreter_stack() or ())
+
+
+# As `torch.compiler.assume_constant_result`, which would import the compiler: more than a second, for whoever has none.
+_levels._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def watched(x: Array) -> bool:

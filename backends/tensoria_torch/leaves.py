@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["derivatives_noted", "kept_whole", "own_derivatives"]
+__all__ = ["derivatives_noted", "kept_whole", "own_derivatives", "replaced"]
 
 LOCK = threading.RLock()
 OPTIONS = "bool biased, int layers, float dropout, bool train, bool both, bool batch_first"
@@ -96,7 +96,7 @@ ADAPTIVE, ADAPTED = torch.nn.AdaptiveLogSoftmaxWithLoss, torch.nn.modules.adapti
 @contextlib.contextmanager
 def kept_whole() -> Iterator[None]:
     """For the duration of a `with` block these operators are called in place of what export would take apart."""
-    functions, pool = torch.nn.modules.rnn._VF, torch.max_pool1d
+    functions = torch.nn.modules.rnn._VF
 
     def max_pool1d(
         x: Any, window: Any, strides: Any = (), padding: Any = 0, dilation: Any = 1, ceil: bool = False
@@ -111,49 +111,43 @@ def kept_whole() -> Iterator[None]:
 
     def gaussian_nll_loss(*args: Any, **kwargs: Any) -> Any:
         # It asks for the sign of variances, and an answer that follows from numbers can not be exported.
-        asked, torch.any = torch.any, lambda *_: False
-        try:
+        with replaced((torch, "any", lambda *_: False)):
             return gaussian(*args, **kwargs)
-        finally:
-            torch.any = asked
+
+    def recurrent(name: str, place: int) -> Any:
+        unrolled = getattr(functions, name)
+
+        def network(x: Any, *given: Any) -> Any:
+            packed = isinstance(given[place], Tensor)  # the batch's sizes stand before the state
+            opened = name in ("lstm", "gru") or isinstance(x.shape[1 if given[-1] else 0], torch.SymInt)
+            return (getattr(torch.ops.tensoria, name) if opened and not packed else unrolled)(x, *given)
+
+        return network
 
     with LOCK:
-        before = functions.lstm, functions.gru
-        losses, gaussian = torch.ctc_loss, torch.nn.functional.gaussian_nll_loss
-
-        def lstm(x: Any, *given: Any) -> Any:
-            packed = isinstance(given[0], Tensor)  # then the second argument is the batch's sizes
-            return before[0](x, *given) if packed else torch.ops.tensoria.lstm(x, *given)
-
-        def gru(x: Any, *given: Any) -> Any:
-            packed = isinstance(given[1], Tensor)
-            return before[1](x, *given) if packed else torch.ops.tensoria.gru(x, *given)
-
-        def simple(name: str) -> Any:
-            unrolled = getattr(functions, name)
-
-            def rnn(x: Any, *given: Any) -> Any:
-                packed = isinstance(given[1], Tensor)
-                opened = not packed and isinstance(x.shape[1 if given[-1] else 0], torch.SymInt)
-                return (getattr(torch.ops.tensoria, name) if opened else unrolled)(x, *given)
-
-            return rnn
-
-        plain = functions.rnn_tanh, functions.rnn_relu
-        chosen = ADAPTIVE.forward, ADAPTIVE.predict
-        functions.lstm, functions.gru = lstm, gru
-        functions.rnn_tanh, functions.rnn_relu = simple("rnn_tanh"), simple("rnn_relu")
-        ADAPTIVE.forward, ADAPTIVE.predict = _adaptive_softmax, lambda self, x: self.log_prob(x).argmax(dim=1)
-        torch.max_pool1d, torch.ctc_loss = max_pool1d, _ctc_loss
-        torch.nn.functional.gaussian_nll_loss = gaussian_nll_loss
-        try:
+        pool, gaussian = torch.max_pool1d, torch.nn.functional.gaussian_nll_loss
+        networks = {"lstm": 0, "gru": 1, "rnn_tanh": 1, "rnn_relu": 1}
+        with replaced(
+            *((functions, name, recurrent(name, place)) for name, place in networks.items()),
+            (ADAPTIVE, "forward", _adaptive_softmax),
+            (ADAPTIVE, "predict", lambda self, x: self.log_prob(x).argmax(dim=1)),
+            (torch, "max_pool1d", max_pool1d), (torch, "ctc_loss", _ctc_loss),
+            (torch.nn.functional, "gaussian_nll_loss", gaussian_nll_loss),
+        ):  # fmt: skip
             yield
-        finally:
-            functions.lstm, functions.gru = before
-            functions.rnn_tanh, functions.rnn_relu = plain
-            ADAPTIVE.forward, ADAPTIVE.predict = chosen
-            torch.max_pool1d, torch.ctc_loss = pool, losses
-            torch.nn.functional.gaussian_nll_loss = gaussian
+
+
+@contextlib.contextmanager
+def replaced(*changes: tuple[Any, str, Any]) -> Iterator[None]:
+    """For the duration of a `with` block attributes of PyTorch's have other values: of what, its name, the value."""
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
+    for owner, name, value in changes:
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for owner, name, value in before:
+            setattr(owner, name, value)
 
 
 Called = tuple[Any, tuple[Any, ...]]

@@ -7,14 +7,48 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tensoria.backend import Array
+from tensoria.errors import PortingError
 from tensoria.programs.dimensions import Dim
 from tensoria.programs.program import Program
 from tensoria.programs.types import Source, Value
 
-__all__ = ["Captured", "Dynamic", "Fixed", "Operator", "Reference"]
+__all__ = ["Captured", "Dynamic", "Fixed", "Operator", "Reference", "open_axes"]
 
 Dynamic: TypeAlias = Mapping[str, Sequence[str | Dim | None]]
 """For the name of an argument one entry for each axis: the name of an open size, or None."""
+
+
+def open_axes(dynamic: Dynamic, tensors: Sequence[tuple[str, str, int]]) -> list[Sequence[str | Dim | None]]:
+    """What each axis of the arguments' tensors is to be called; nothing for tensors that all sizes of are fixed.
+
+    An entry for an argument that is a container is one for every tensor in it with as many axes.
+
+    Args:
+        dynamic: what a user asks for.
+        tensors: of each the argument that it is in, its own name, and how many axes it has.
+
+    Raises:
+        PortingError: an entry fits no tensor.
+    """
+    found: list[Sequence[str | Dim | None]] = []
+    used = set()
+    for root, path, axes in tensors:
+        name = path if path in dynamic else root
+        sizes = tuple(dynamic.get(name, ()))
+        if name in dynamic and len(sizes) == axes:
+            used.add(name)
+        elif name in dynamic and name == path:
+            raise PortingError(f"dynamic= has {len(sizes)} entries for {name}, which has {axes} axes.")
+        else:
+            sizes = ()
+        found.append(sizes)
+    for name in dynamic:
+        if name not in used:
+            raise PortingError(
+                f"dynamic= names {name!r}, and no tensor with as many axes is called so.",
+                legal=", ".join(path for _, path, _ in tensors),
+            )
+    return found
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class Spread(Deferred):
             around = tuple((low, high - end) for (low, high), (_, end) in zip(padding, cut, strict=True))
             if any(not isinstance(start, int) or start for start, _ in cut):
                 raise ShapeError("a dilated convolution that is cut at its beginning is not ported.")
-            found = neural.dilated(call, image, kernel, tuple(block), around)
+            found = neural.convolved(call, image, kernel, (1,) * len(block), tuple(block), around)
             return one(found, "squeeze", axes=(self.axis,)) if self.axis is not None else found
 
         return replace(self, convolved=made, before=lambda: neural.LOWERINGS[call.operation.type](

@@ -24,7 +24,7 @@ from tensoria_tensorflow.lowerings.call import (
     xp,
 )
 
-__all__ = ["LOWERINGS", "dilated", "same_padding"]
+__all__ = ["LOWERINGS", "convolved", "same_padding"]
 
 Pairs = tuple[tuple[Size, Size], ...]
 
@@ -142,45 +142,26 @@ def _window(kernel: Array, count: int) -> tuple[int, ...]:
 
 def _convolution(call: Call, x: Array, kernel: Array) -> Array:
     letters = _layout(call)
-    space = letters.replace("N", "").replace("C", "")
-    window = _window(kernel, len(space))
+    window = _window(kernel, len(letters) - 2)
     strides, dilation = _spatial(call, "strides", letters), _spatial(call, "dilations", letters)
     around = _padding(call, letters, _space(x, letters), window, strides, dilation)
-    x, around = _surrounded(x, letters, around, 0.0)
-    return one(
-        x, "convolution", kernel, strides=strides, dilation=dilation, padding=around,
-        groups=_channels(x, letters) // int(kernel.shape[-2]), numbers=(letters, space + "IO", letters),
-    )  # fmt: skip
+    return convolved(call, x, kernel, strides, dilation, around)
 
 
-def _depthwise(call: Call, x: Array, kernel: Array) -> Array:
-    letters = _layout(call)
-    window = _window(kernel, 2)
-    strides, dilation = _spatial(call, "strides", letters), _spatial(call, "dilations", letters)
-    around = _padding(call, letters, _space(x, letters), window, strides, dilation)
-    x, around = _surrounded(x, letters, around, 0.0)
-    return one(
-        x, "convolution", _by_channel(kernel), strides=strides, dilation=dilation, padding=around,
-        groups=kernel.shape[2], numbers=(letters, "HWIO", letters),
-    )  # fmt: skip
-
-
-def _by_channel(kernel: Array) -> Array:
-    """The kernel of a convolution of each channel alone, as one of groups."""
-    *window, channels, times = kernel.shape
-    return xp.reshape(kernel, (*window, 1, channels * times))
-
-
-def dilated(call: Call, x: Array, kernel: Array, dilation: tuple[int, ...], around: Pairs) -> Array:
-    """The convolution that an operation is, with its kernel's components further apart."""
+def convolved(
+    call: Call, x: Array, kernel: Array, strides: tuple[int, ...], dilation: tuple[int, ...], around: Pairs
+) -> Array:
+    """The convolution that an operation is, of each channel alone or of groups of them."""
     letters = _layout(call)
     space = letters.replace("N", "").replace("C", "")
     x, around = _surrounded(x, letters, around, 0.0)
-    groups = _channels(x, letters) // int(kernel.shape[-2])
     if call.operation.type == "DepthwiseConv2dNative":
-        groups, kernel = int(kernel.shape[-2]), _by_channel(kernel)
+        *window, groups, times = kernel.shape
+        kernel = xp.reshape(kernel, (*window, 1, groups * times))
+    else:
+        groups = _channels(x, letters) // int(kernel.shape[-2])
     return one(
-        x, "convolution", kernel, strides=(1,) * len(space), dilation=dilation, padding=around, groups=groups,
+        x, "convolution", kernel, strides=strides, dilation=dilation, padding=around, groups=groups,
         numbers=(letters, space + "IO", letters),
     )  # fmt: skip
 
@@ -301,7 +282,7 @@ def _sparse_entropy(call: Call, x: Array, labels: Array) -> tuple[Array, Array]:
 
 LOWERINGS: dict[str, Lowering] = {
     "MatMul": _matmul, "BatchMatMul": _batched, "BatchMatMulV2": _batched, "BatchMatMulV3": _batched,
-    "Einsum": _einsum, "Conv2D": _convolution, "Conv3D": _convolution, "DepthwiseConv2dNative": _depthwise,
+    "Einsum": _einsum, "Conv2D": _convolution, "Conv3D": _convolution, "DepthwiseConv2dNative": _convolution,
     "Conv2DBackpropInput": _transposed, "Conv3DBackpropInputV2": _transposed,
     "MaxPool": _pooled("max_pool"), "MaxPoolV2": _pooled("max_pool"), "MaxPool3D": _pooled("max_pool"),
     "AvgPool": _pooled("mean_pool"), "AvgPool3D": _pooled("mean_pool"),
