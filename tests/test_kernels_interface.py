@@ -50,7 +50,7 @@ def test_blocks_of_any_size_make_the_same_kernel(block: int) -> None:
 
 def test_entries_of_parameters_make_no_block_smaller() -> None:
     """Their covariances are the same for all examples; those of pixels are not."""
-    assert perceptron("relu", 1.5, 0.3, 1, inputs=64).block == 512
+    assert perceptron("relu", 1.5, 0.3, 1, inputs=64).block == 1024
 
     def pixels(x: Any, kernel: Any, v: Any) -> Any:
         return tn.mean(tn.relu(x @ kernel), axis=1) @ v  # a vector for each of 64 pixels, and their mean
@@ -95,7 +95,7 @@ def test_images_are_computed_in_smaller_blocks(tp: Any) -> None:
     ones = tn.asarray(np.ones((2, 64, 3))), tn.asarray(np.ones((3, 8))), tn.asarray(np.ones(8))
     program = tn.trace(net, *ones, dynamic={"x": ("batch", None, None), "U": (None, "n"), "v": ("n",)})
     images = tn.limits.analyse(program, widths=("n",), laws={"U": ONE, "v": Law(1.0, -1)})  # type: ignore[arg-type]
-    assert tp.block == 512
+    assert tp.block == 1024
     assert images.block**2 * 64**2 <= 2**22
     x = np.random.default_rng(1).normal(size=(5, 64, 3))
     np.testing.assert_allclose(images.nngp(x, block=2).array, images.nngp(x, block=0).array, rtol=1e-12)

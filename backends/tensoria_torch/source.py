@@ -154,10 +154,6 @@ def _forward(call: Call) -> tuple[tuple[object, ...], list[int]]:
     return tuple(key), flips
 
 
-def _complexed(call: Call) -> str:
-    return f"{call.typed[0]}.to({call.writer.attribute(call.result.dtype)})"
-
-
 def _round(call: Call) -> str:
     x = call.typed[0]
     if call.result.dtype.kind == "complex":

@@ -46,7 +46,7 @@ from tensoria.tensor import Tensor
 __all__ = ["InfiniteWidth"]
 
 Progress = Callable[[int, int], None]
-BLOCK: Final = 512
+BLOCK: Final = 1024
 """So many examples of each set are computed at a time, unless another number is asked for."""
 ENTRIES: Final = 1 << 22
 """So many numbers has one covariance of families with many members."""
@@ -87,7 +87,7 @@ class InfiniteWidth:
             output: which of the program's results.
             diagonal: only E[f(x)^2].
             block: so many examples of each set are computed at a time; beside the result, the memory is that of block^2
-                pairs. By default 512, fewer where families have many members (pixels); 0 computes all at once.
+                pairs. By default 1024, fewer where families have many members (pixels); 0 computes all at once.
             progress: whether to print a bar, or a function of what is done and what is to do.
             dtype: the data type of the computation; that of X1 by default.
             backend: where to compute; where X1 is by default.
