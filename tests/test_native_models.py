@@ -226,6 +226,32 @@ def test_an_activation_in_place_changes_no_result_and_no_argument() -> None:
     assert torch.equal(x, before)
 
 
+def test_a_convolution_takes_up_the_norm_behind_it_where_nothing_is_differentiated() -> None:
+    layers = tf.keras.layers
+    given = layers.Input((None, None, 3), dtype="float64")
+    y = layers.BatchNormalization(dtype="float64")(layers.Conv2D(8, 3, strides=2, dtype="float64")(given))
+    z = layers.DepthwiseConv2D(3, padding="same", use_bias=False, dtype="float64")(layers.ReLU(6.0)(y))
+    z = layers.ReLU()(layers.BatchNormalization(scale=False, dtype="float64")(z))
+    kept = layers.Conv2D(4, 1, dtype="float64")(z)
+    source = tf.keras.Model(given, [layers.BatchNormalization(dtype="float64")(kept), kept])
+    random = np.random.default_rng(0)
+    source.set_weights([random.uniform(0.5, 2, size=w.shape) for w in source.get_weights()])
+    model = tn.port(source, (np.zeros((2, 9, 9, 3)),), dynamic={"inputs": ("b", "h", "w", None)}).to_torch()
+    shown = [node.target.__name__ for node in model.graph.nodes if "convolution" in str(node.target)]
+    assert shown == ["normed_convolution", "normed_convolution", "convolution"]  # whose result is read elsewhere
+    for size in (5, 40):  # where the kernel is the larger one, and where the image is
+        x = random.standard_normal((2, size, size, 3))
+        expected = [y.numpy() for y in source(x)]
+        x = torch.from_numpy(x)
+        close(model(x), expected, 1e-12)
+        with torch.no_grad():
+            exported = torch.export.export(model, (x,)).module()
+            for of in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model)), exported):
+                close(of(x), expected, 1e-12)
+            close(torch.vmap(model)(x[:, None]), [y[:, None] for y in expected], 1e-12)
+            close(torch.func.jvp(model, (x,), (x,))[0], expected, 1e-12)
+
+
 # -- TensorFlow and Keras ---------------------------------------------------------------------------------------------
 
 SERVE = """

@@ -27,7 +27,7 @@ from tensoria.programs.state import in_modes
 from tensoria.programs.trees import Tree
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Type, Value
 from tensoria_torch.control import CONTROLLED
-from tensoria_torch.graphs import in_place, noted
+from tensoria_torch.graphs import fused, noted
 from tensoria_torch.modes import TwoModes
 from tensoria_torch.source import DIALECT
 from tensoria_torch.statistics import learning
@@ -218,7 +218,7 @@ class _Built:
             graph.call_method("copy_", (graph.get_attr(name), value))
         results = [self._operand(graph, x, known) for x in self.program.outputs]
         graph.output(_nested(self.program.output_tree, iter(results)))
-        in_place(graph)
+        fused(graph)
         return graph
 
     def state(self, made: nn.Module) -> None:
