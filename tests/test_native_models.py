@@ -252,6 +252,29 @@ def test_a_convolution_takes_up_the_norm_behind_it_where_nothing_is_differentiat
             close(torch.func.jvp(model, (x,), (x,))[0], expected, 1e-12)
 
 
+def test_kernels_with_channels_last_lie_in_memory_as_pytorch_reads_them() -> None:
+    layers = tf.keras.layers
+    convolutions = [layers.Conv2D(4, 3), layers.Conv2DTranspose(5, 3, strides=2), layers.DepthwiseConv2D(3)]
+    source = tf.keras.Sequential([layers.Input((8, 8, 3)), *convolutions])
+    x = np.random.default_rng(0).standard_normal((2, 8, 8, 3), dtype=np.float32)
+    program = tn.port(source, (x,))
+    compiled, scope = program.compile("torch"), {"__name__": "written"}
+    exec(program.source("torch", form="classes"), scope)
+    *_, made = [x for x in scope.values() if isinstance(x, type) and x.__module__ == "written"]
+    weights = {name: np.asarray(program.arrays[value]) for name, value in program.parameters.items()}
+    classes = made(weights, "")
+    for held in (
+        program.to_torch().parameters(), compiled.native.__globals__.values(), classes.parameters()
+    ):  # fmt: skip
+        kernels = [x for x in held if isinstance(x, torch.Tensor) and x.ndim == 4]
+        assert len(kernels) == 3
+        for kernel in kernels:
+            read = kernel.permute(3, 2, 0, 1)
+            assert read.is_contiguous(memory_format=torch.channels_last) or min(read.shape[:2]) == 1
+    for function in (compiled, program.to_torch(), classes):
+        close(function(torch.from_numpy(x)), source(x).numpy())
+
+
 # -- TensorFlow and Keras ---------------------------------------------------------------------------------------------
 
 SERVE = """

@@ -85,21 +85,26 @@ def normed_convolution(
     return KERNELS["convolution"](x, kernel, shift, **how)
 
 
+FRESH = frozenset((
+    KERNELS["batch_norm"], KERNELS["convolution"], normed_convolution, KERNELS["linear"], operator.add,
+))  # fmt: skip
+"""Functions whose result is in memory of its own."""
+
+
 def fused(graph: Graph) -> None:
     """Let what follows a function use its memory or be computed with it, where nothing else reads its result.
 
-    A batch norm behind a convolution becomes `normed_convolution`; an activation behind either writes where it reads.
-    Only behind a function, never behind a module: a hook may keep what a module returned.
+    A batch norm behind a convolution becomes `normed_convolution`; an activation behind what made its result writes it
+    there. Only behind a function, never behind a module: a hook may keep what a module returned.
     """
-    norms = KERNELS["batch_norm"], normed_convolution
     for node in graph.nodes:
         before = node.args[0] if node.args else None
         if not isinstance(before, Node) or len(before.users) > 1:
             continue
-        if node.target in IN_PLACE and before.target in norms:
+        if node.target in IN_PLACE and before.target in FRESH:
             node.target = IN_PLACE[node.target]
         elif (
-            node.target is norms[0] and before.target is KERNELS["convolution"]
+            node.target is KERNELS["batch_norm"] and before.target is KERNELS["convolution"]
             and node.kwargs["axis"] == before.kwargs["numbers"][2].index("C")
         ):  # fmt: skip
             norm, node.target = node.args[1:], normed_convolution

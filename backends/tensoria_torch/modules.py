@@ -28,6 +28,7 @@ from tensoria.programs.trees import Tree
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Type, Value
 from tensoria_torch.control import CONTROLLED
 from tensoria_torch.graphs import fused, noted
+from tensoria_torch.memory import orders
 from tensoria_torch.modes import TwoModes
 from tensoria_torch.source import DIALECT
 from tensoria_torch.statistics import learning
@@ -155,8 +156,6 @@ NATIVE: Mapping[str, Callable[[Instruction], Spec | None]] = {
     "convolution_transpose": _convolution_transpose, "group_norm": _group_norm, "batch_norm": _batch_norm,
 }  # fmt: skip
 """What modules operations are; None for what no module computes."""
-CHANNELS = {"convolution": "OI", "convolution_transpose": "IO"}
-"""How PyTorch orders the channels of a kernel."""
 BUFFERS = frozenset(("running_mean", "running_var"))
 
 
@@ -183,8 +182,8 @@ class _Built:
         self.paths: dict[Value, list[str]] = {value: [name] for name, value in program.parameters.items()}
         for alias, name in program.aliases.items():
             self.paths[program.parameters[name]].append(alias)
-        orders = _orders(program)
-        self.tensors = {value: self._tensor(name, orders.get(value)) for name, value in program.parameters.items()}
+        lie = orders(program)
+        self.tensors = {value: self._tensor(name, lie.get(value)) for name, value in program.parameters.items()}
         self.specs: dict[str, tuple[Any, ...]] = {}
         """The modules of PyTorch that there are, by path."""
         self.count = 0 if before is None else before.count
@@ -382,28 +381,6 @@ def tensor(array: Any, of: Type, order: tuple[int, ...] | None = None) -> Any:
     array = np.array(array if order is None else array.transpose(order), order="C")
     found = torch.from_numpy(array).to(getattr(torch, of.dtype.name))
     return found if order is None else found.permute(tuple(np.argsort(order).tolist()))
-
-
-def _orders(program: BaseProgram) -> dict[Operand, tuple[int, ...]]:
-    """The order in memory in which parameters are read, where that is not the order of their axes.
-
-    A kernel (height, width, in, out) lies as PyTorch has one with its channels last, or it would be copied in every
-    call; its shape, and so the state, stays the program's.
-    """
-    held = set(program.parameters.values())
-    found: dict[Operand, tuple[int, ...]] = {}
-    for made in program.instructions:
-        for n, x in enumerate(made.operands):
-            if x not in held:
-                continue
-            if made.operation == "permute_dims":
-                found[x] = made.attributes["axes"]
-            elif made.operation in CHANNELS and n == 1 and made.attributes["numbers"][0][-1] == "C":
-                letters = made.attributes["numbers"][1]
-                space = "".join(letter for letter in letters if letter not in "OI")
-                first, last = CHANNELS[made.operation]
-                found[x] = tuple(letters.index(letter) for letter in f"{first}{space}{last}")
-    return found
 
 
 def _symbols(program: BaseProgram) -> set[str]:

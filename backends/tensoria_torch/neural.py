@@ -109,8 +109,8 @@ def convolution(x, kernel, *bias, strides, padding, dilation, groups, numbers):
     kernel = kernel.permute([numbers[1].index(letter) for letter in "OI" + letters])
     last = numbers[0] == numbers[2] == "N" + letters + "C"
     if last and groups == 1 and kernel.shape[2:].numel() == 1 and not any(map(any, padding)):
-        # A window of one place is a linear map of the channels, which stand last.
-        x = x[(slice(None), *(slice(None, None, step) for step in strides))]
+        # A window of one place is a linear map of the channels, which stand last: one product, of rows without gaps.
+        x = x[(slice(None), *(slice(None, None, step) for step in strides))].contiguous()
         return torch.nn.functional.linear(x, kernel.flatten(1), *bias)
     x = x.permute([numbers[0].index(letter) for letter in "NC" + letters])
     around, kept = [low for low, high in padding], None

@@ -7,6 +7,7 @@ from tensoria.programs.dialects import Call, ClassStyle, Dialect, Row, kernel, n
 from tensoria.programs.operations.indexing import Cut
 from tensoria.programs.types import Literal
 from tensoria_torch import composed, neural
+from tensoria_torch.memory import orders
 from tensoria_torch.neural import KERNELS, NEEDS
 
 __all__ = ["DIALECT"]
@@ -355,11 +356,13 @@ DIALECT = Dialect(
     device="{0}.device",
     prelude={**composed.PRELUDE, **neural.PRELUDE},
     stores=False,
+    orders=orders,
+    permuted=".permute({axes})",
     classes=ClassStyle(
         base="torch.nn.Module",
         method="forward",
-        parameter="self.{name} = torch.nn.Parameter(torch.tensor({array}{layout}, dtype={dtype}))",
-        buffer='self.register_buffer("{name}", torch.tensor({array}{layout}, dtype={dtype}))',
+        parameter="self.{name} = torch.nn.Parameter(torch.tensor({array}{layout}, dtype={dtype}){back})",
+        buffer='self.register_buffer("{name}", torch.tensor({array}{layout}, dtype={dtype}){back})',
         constant='self.register_buffer("{name}", torch.tensor({array}, dtype={dtype}), persistent=False)',
         several="torch.nn.ModuleList({items})",
         assign="{0}.copy_({value}.detach())",

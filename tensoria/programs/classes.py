@@ -92,6 +92,7 @@ class _ClassWriter:
         layouts: Mapping[str, tuple[int, ...]],
     ) -> None:  # fmt: skip
         self.program, self.dialect, self.style, self.layouts = program, dialect, style, layouts
+        self.orders = dialect.orders(program)
         rows: dict[str, Row] = {**dialect.rows, INSIDE: _called}
         self.writer = Writer(_with_rows(dialect, rows), backend)
         self.writer.begin(program, "load")
@@ -363,11 +364,10 @@ class _ClassWriter:
         inside: list[str] = []
         for name, (below, value) in own.parameters.items():
             template = style.parameter if self.names[value] in self.program.trainable else style.buffer
-            order = self.layouts.get(self.names[value])
-            layout = "" if order is None else f".transpose({', '.join(map(str, order))})"
+            layout, back = self.dialect.laid(self.layouts.get(self.names[value]), self.orders.get(value))
             expression = f'path + "{within(below)}"'
             inside.append(template.format(
-                name=name, path=expression, layout=layout, array=f"weights[{expression}]",
+                name=name, path=expression, layout=layout, back=back, array=f"weights[{expression}]",
                 dtype=self.dialect.dtype(value.type.dtype),
             ))  # fmt: skip
         for name, value in own.constants.items():

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from tensoria.dtypes import DType
 from tensoria.errors import BackendError
-from tensoria.programs.base import P
+from tensoria.programs.base import BaseProgram, P
 from tensoria.programs.dimensions import Call as SizeCall
 from tensoria.programs.dimensions import Dim, Size, Symbol
 from tensoria.programs.operations.indexing import At, Cut
@@ -82,7 +82,8 @@ class ClassStyle:
         base: the class that they derive from; empty for none.
         method: the method that computes.
         parameter, buffer, constant: how an attribute is set, as templates of `{name}`, `{path}` (the expression of its
-            name), `{array}` (its numbers), `{layout}` (nothing, or a call that orders its axes) and `{dtype}`.
+            name), `{array}` (its numbers), `{layout}` (nothing, or a call that orders its axes), `{back}` (a call
+            that orders them back) and `{dtype}`.
         several: a list of modules, as a template of `{items}`.
         assign: how a buffer is changed, as a template of `{0}` and `{value}`.
         functions: functions that the templates use; their source.
@@ -119,6 +120,8 @@ class Dialect:
         passes: the special passes ("layout") that belong to all passes.
         graphs: those ("rows") that pay in a graph of the framework's, and cost more than they save call by call.
         stores: whether models of the framework may store parameters with their axes in another order than the program.
+        orders: the order in which axes of held arrays lie in memory, where that is not theirs (none if it `stores`).
+        permuted: a call that permutes an array's axes, as a template of `{axes}`.
     """
 
     imports: str
@@ -135,8 +138,20 @@ class Dialect:
     control: Mapping[str, Callable[[Writer, Instruction], list[str]]] = field(default_factory=dict)
     classes: ClassStyle | None = None
     stores: bool = True
+    orders: Callable[[BaseProgram], Mapping[Operand, tuple[int, ...]]] = lambda program: {}
+    permuted: str = ""
     passes: frozenset[str] = frozenset()
     graphs: frozenset[str] = frozenset()
+
+    def laid(self, layout: Sequence[int] | None, order: Sequence[int] | None) -> tuple[str, str]:
+        """What orders the axes of NumPy's array, as they are stored or lie in memory, and what undoes the latter."""
+        if layout is not None:
+            return f".transpose({', '.join(map(str, layout))})", ""
+        if order is None:
+            return "", ""
+        back = sorted(range(len(order)), key=order.__getitem__)
+        lies = f".transpose({', '.join(map(str, order))}).copy()"
+        return lies, self.permuted.format(axes=", ".join(map(str, back)))
 
 
 class Writer:

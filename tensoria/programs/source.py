@@ -10,7 +10,7 @@ import keyword
 import linecache
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tensoria.programs.base import P
@@ -53,7 +53,7 @@ def _module(
     for needed in writer.needed:
         lines += ["", dialect.prelude[needed].strip("\n"), ""]
     if program.arrays:
-        paths = {value: path for path, value in program.parameters.items()}
+        paths, orders = {value: path for path, value in program.parameters.items()}, dialect.orders(program)
         names = [writer.name(value) for value in program.arrays]
         lines += [
             "",
@@ -62,16 +62,19 @@ def _module(
             f"    global {', '.join(names)}",
         ]
         lines += [
-            f"    {name} = {_loaded(dialect, value, paths.get(value, value.name), layouts)}"
+            f"    {name} = {_loaded(dialect, value, paths.get(value, value.name), layouts, orders.get(value))}"
             for name, value in zip(names, program.arrays, strict=True)
         ]
         lines.append("")
     return "\n".join([*lines, "", *body, ""])
 
 
-def _loaded(dialect: Dialect, value: Value, path: str, layouts: Mapping[str, tuple[int, ...]]) -> str:
-    order = f".transpose({', '.join(map(str, layouts[path]))})" if path in layouts else ""
-    return dialect.array.format(array=f"arrays[{path!r}]{order}", dtype=dialect.dtype(value.type.dtype))
+def _loaded(
+    dialect: Dialect, value: Value, path: str, layouts: Mapping[str, tuple[int, ...]], order: Sequence[int] | None
+) -> str:
+    """A constant or parameter, whose axes may have another order in the file, or in memory."""
+    layout, back = dialect.laid(layouts.get(path), order)
+    return dialect.array.format(array=f"arrays[{path!r}]{layout}", dtype=dialect.dtype(value.type.dtype)) + back
 
 
 def _callable(program: P, dialect: Dialect) -> str:
