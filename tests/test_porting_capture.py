@@ -51,6 +51,35 @@ def test_the_line_that_fixes_a_size_is_told() -> None:
     assert [(of.name, of.size) for of in found.fixed] == [("time", "5")]
 
 
+class Fitted(nn.Module):
+    """A size that follows from another one's number."""
+
+    def forward(self, x: Any) -> Any:
+        return (x * 2).view(3, 4)
+
+
+class Chosen(nn.Module):
+    """As many results as numbers say."""
+
+    def forward(self, x: Any) -> Any:
+        return x[x > 0].sum()
+
+
+def test_the_line_that_fits_a_size_into_a_shape_is_told() -> None:
+    found = tn.coverage(Fitted(), (torch.ones(3, 4),), dynamic={"x": ("batch", None)})
+    assert [(of.name, of.size) for of in found.fixed] == [("batch", "3")]
+    assert f"test_porting_capture.py:{Fitted.forward.__code__.co_firstlineno + 1}" in str(found)
+
+
+def test_what_an_operator_refuses_is_covered_with_one_line() -> None:
+    (why,) = tn.coverage(Chosen(), (torch.ones(3, 4),)).refused
+    assert "a boolean subscript" in why
+    assert "Legal: tn.where" in why
+    assert why.count(".py:") == why.count(f"test_porting_capture.py:{Chosen.forward.__code__.co_firstlineno + 1}") == 1
+    with pytest.raises(PortingError, match="a boolean subscript"):
+        tn.port(Chosen(), (torch.ones(3, 4),))
+
+
 class Talking(nn.Module):
     """Says something while it is captured."""
 

@@ -169,7 +169,7 @@ class _Capture:
             try:
                 program = self._program(graph)
             except PortingError as error:
-                self.refused.append(str(error).replace("\n", ";"))
+                self.refused.append(" ".join(str(error).split()))
         operators = tuple(
             Operator(name, tuple(sources), name not in missing, tuple(sorted(self.made.get(name, ()))))
             for name, sources in self.calls.items()
@@ -390,7 +390,7 @@ class _Capture:
             message = error.message if isinstance(error, TensoriaError) else str(error)
             if isinstance(error, PortingError) and error.__cause__ is not None:
                 raise
-            where = f", at {source}" if str(source) else ""
+            where = f", at {source}" if str(source) and str(source) not in error.message else ""
             wrapped = PortingError(f"{operation.type}{where}: {message}", legal=getattr(error, "legal", None))
             wrapped.__cause__ = error
             symbols = _open_sizes(given)

@@ -175,7 +175,10 @@ class _Capture:
         self._side_effects()
         program = None
         if not (self.missing or self.refused or self.fixed):
-            program = self._program(graph)
+            try:
+                program = self._program(graph)
+            except PortingError as error:
+                self.refused.append(" ".join(str(error).split()))
         operators = tuple(
             Operator(name, tuple(sources), name not in self.missing, tuple(sorted(self.made.get(name, ()))))
             for name, sources in self.calls.items()
@@ -320,7 +323,7 @@ class _Capture:
                     result = LOWERINGS[name](call, *args, **kwargs)
                 self.held[node] = result
         except TensoriaError as error:
-            where = f", at {source}" if source.file else ""
+            where = f", at {source}" if source.file and str(source) not in error.message else ""
             raise PortingError(f"{name}{where}: {error.message}", legal=error.legal) from error
         self._check(name, node, result)
         made = self.recorder.instructions[before:]

@@ -87,9 +87,9 @@ def guard_of(shapes: Any, argument: str, axis: int, size: int) -> Any:
     for _ in numbers:
         for guard in numbers:
             sides = [str(side) for side in guard.expr.args]
+            if {str(symbol) for symbol in guard.expr.free_symbols} <= known:  # s = 3, 4 s = 12
+                return guard
             if known.intersection(sides):
-                if str(size) in sides:
-                    return guard
                 known.update(side for side in sides if side.isidentifier())
     return next((guard for guard in reversed(numbers) if str(size) in map(str, guard.expr.args)), None)
 

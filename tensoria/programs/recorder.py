@@ -113,6 +113,11 @@ class Recorder:
         finally:
             self._source = before
 
+    @property
+    def source(self) -> Source:
+        """The line that what is recorded now comes from."""
+        return self._source or caller()
+
     def constant(self, array: np.ndarray[Any, Any], of: DType | None = None, origin: object = None) -> SymbolicArray:
         """Numbers that become part of the program; the same object twice is one constant.
 
@@ -161,9 +166,8 @@ class Recorder:
         operands = [array if array.recorder is self else self.owned(array) for array in operands]
         types = row.infer(*[array.type for array in operands], **attributes)
         results = tuple(Value(of) for of in types)
-        source = self._source or caller()
         given = tuple([x.operand for x in operands])
-        self.instructions.append(Instruction(operation, given, attributes, results, source))
+        self.instructions.append(Instruction(operation, given, attributes, results, self.source))
         return tuple([SymbolicArray(value, self) for value in results])
 
 

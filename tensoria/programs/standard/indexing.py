@@ -33,7 +33,7 @@ def subscript(x: Array, key: Any) -> tuple[tuple[Any, ...], list[Array]]:
     items = tuple(x.recorder.constant(np.asarray(i)) if isinstance(i, (list, np.ndarray)) else i for i in items)
     for item in items:
         if isinstance(item, bool) or (isinstance(item, SymbolicArray) and item.dtype is bool_):
-            depends("a boolean subscript")()
+            depends("a boolean subscript")(x)
     used = sum(item is not None and item is not Ellipsis for item in items)
     if used > x.ndim:
         raise AxisError(f"{used} positions for a tensor with {x.ndim} axes.")

@@ -73,8 +73,8 @@ def dtype_of(array: np.ndarray[Any, Any]) -> DType:
 
 
 def depends(name: str) -> Callable[..., Any]:
-    def function(*_: Any, **__: Any) -> Any:
-        source = recorder.caller()
+    def function(*operands: Any, **_: Any) -> Any:
+        source = next((x.recorder.source for x in operands if isinstance(x, SymbolicArray)), None) or recorder.caller()
         raise TracingError(
             f"the shape of {name}'s result depends on numbers that are not known while tracing, at {source}.",
             legal="tn.where with a mask keeps the shape",
