@@ -70,7 +70,7 @@ def of_keras(kind: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", [
-    "LSTM", pytest.param("GRU", marks=pytest.mark.matrix), pytest.param("SimpleRNN", marks=pytest.mark.matrix),
+    "LSTM", "GRU", pytest.param("SimpleRNN", marks=pytest.mark.matrix),
 ])  # fmt: skip
 def test_recurrent_layers_of_keras_have_the_roles_of_their_matrices(kind: str) -> None:
     tf = pytest.importorskip("tensorflow")

@@ -29,6 +29,7 @@ from tensoria.limits.laws import Drawn, Law, chosen, law_of
 from tensoria.limits.unification import SYMBOL, Place, Scale, Unified
 from tensoria.porting.models import port
 from tensoria.programs.dimensions import Call, Dim, Size, evaluated
+from tensoria.programs.passes.recurrence import gates_in_place
 from tensoria.programs.program import Program
 from tensoria.programs.trace import trace
 from tensoria.programs.types import Value
@@ -286,7 +287,8 @@ def _captured(make: Callable[[int], Any], args: Any, kwargs: Any, n: int, dynami
             )
         return _Capture(trace(model, *given, dynamic=dynamic, **(kwargs or {})), {}, {}, None)
     try:
-        program = port(model, given, kwargs, dynamic=dynamic)
+        with gates_in_place():
+            program = port(model, given, kwargs, dynamic=dynamic)
     except PortingError as error:
         raise PortingError(f"at the width {n}: {error.message}", legal=error.legal) from error
     models = backend.parametrised()

@@ -8,7 +8,9 @@ or a reset before the product) stays the loop that it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from tensoria.programs.operations.indexing import Cut
@@ -16,7 +18,22 @@ from tensoria.programs.passes.matching import Trail, number_of
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Value
 
-__all__ = ["recurrent"]
+__all__ = ["gates_in_place", "recurrent"]
+
+_IN_PLACE: ContextVar[bool] = ContextVar("_IN_PLACE", default=False)
+
+
+@contextlib.contextmanager
+def gates_in_place() -> Iterator[None]:
+    """A block in which no weight's gates are moved: a loop of a GRU, whose gates have another order, stays a loop.
+
+    Whoever reads a program at every width can cut a weight into its gates, and not join parts of a width again.
+    """
+    token = _IN_PLACE.set(True)
+    try:
+        yield
+    finally:
+        _IN_PLACE.reset(token)
 
 
 @dataclass(frozen=True)
@@ -52,7 +69,7 @@ def recurrent(
         body: the step, of the states, the slices and what it captures.
         operands: the scan's.
     """
-    if scanned != 1 or states not in (1, 2) or operands[states].ndim != 3:
+    if scanned != 1 or states not in (1, 2) or operands[states].ndim != 3 or (states == 1 and _IN_PLACE.get()):
         return None
     step = _Step(body, states)
     for hidden in range(states):
