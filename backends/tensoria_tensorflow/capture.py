@@ -390,7 +390,7 @@ class _Capture:
             message = error.message if isinstance(error, TensoriaError) else str(error)
             if isinstance(error, PortingError) and error.__cause__ is not None:
                 raise
-            where = f", at {source}" if str(source) and str(source) not in error.message else ""
+            where = f", at {source}" if str(source) and str(source) not in message else ""
             wrapped = PortingError(f"{operation.type}{where}: {message}", legal=getattr(error, "legal", None))
             wrapped.__cause__ = error
             symbols = _open_sizes(given)
