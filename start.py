@@ -25,7 +25,8 @@ EXTRAS = {"tour": "all,examples", "test": "all,examples,dev", "lint": "all,examp
 """The extras of tensoria that each command needs."""
 COMMANDS = {
     "tour": [["tensoria", "tour"]],
-    "test": [["python", "-m", "pytest", "-n", "2"]],
+    # Neighbours stay in one process, which has made the models and compiled the functions that they share.
+    "test": [["python", "-m", "pytest", "-n", "2", "--dist", "worksteal"]],
     "lint": [["ruff", "check", "."], ["mypy"]],
 }
 """What each command runs, by the names of programs in the environment."""

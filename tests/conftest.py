@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # SciPy reads it when it is imported, and scikit-learn asks for it
+
+# Three frameworks and twenty thousand tests are much to look through, and hardly any of it is ever garbage.
+gc.set_threshold(10_000, 20, 20)
 
 settings.register_profile(
     "tensoria",
