@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMS",
     "PYTHON_OPERATORS",
+    "UNKNOWN",
     "Array",
     "Backend",
     "Form",
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 Array = Any
+UNKNOWN = "unknown"
+"""The device of arrays while a framework traces."""
 _DEVICE = re.compile(r"(?:/job:[^/]*/replica:\d+/task:\d+)?/?(?:device:)?([A-Za-z_]+)(?::(\d+))?\Z")
 
 
@@ -182,6 +185,19 @@ class Backend(ModelBackend):
         """The names of all devices that the framework sees."""
         raise NotImplementedError
 
+    def known_device(self, device: str) -> str:
+        """A device's own name, after it was seen to be there.
+
+        Raises:
+            BackendError: the text names no device, or none that is here.
+        """
+        name = device_name(device)
+        if name == "cpu":  # which all of them have
+            return name
+        if name not in (here := self.devices()):
+            raise BackendError(f"the {self.name} backend has no device {device!r} here; there is {', '.join(here)}.")
+        return name
+
     @property
     def word(self) -> DType:
         return int64
@@ -206,8 +222,12 @@ class Backend(ModelBackend):
 
     def arange_like(self, count: int, of: DType, like: Array) -> Array:
         """The numbers 0, 1, ..., count - 1 on another array's device."""
-        array, device = self.xp.arange(count, dtype=self.native_dtype(of)), self.device(like)
-        return array if device == "unknown" else self.to_device(array, device)
+        return self.beside(self.xp.arange(count, dtype=self.native_dtype(of)), like)
+
+    def beside(self, array: Array, like: Array) -> Array:
+        """An array on another one's device."""
+        device = self.device(like)
+        return array if device in (UNKNOWN, self.device(array)) else self.to_device(array, device)
 
     def to_device(self, array: Array, device: str) -> Array:
         """The array on that device (itself, if it is there)."""

@@ -117,6 +117,9 @@ def _conformance_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--chapter", action="append", metavar="NAME", help="a chapter to run; may be repeated (default: all)"
     )
+    parser.add_argument(
+        "--device", metavar="NAME", help="make new tensors there, such as cuda (default: where the frameworks choose)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the report as one page")
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="compare with what held when FILE was written")
@@ -139,6 +142,7 @@ def _run_conformance(arguments: argparse.Namespace) -> int:
         arguments.html,
         arguments.baseline,
         arguments.update_baseline,
+        arguments.device,
     )
     return code
 

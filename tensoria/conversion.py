@@ -7,6 +7,7 @@ import contextlib
 import numpy as np
 
 from tensoria.backend import Array, Backend
+from tensoria.discovery import home
 from tensoria.errors import ConversionError
 
 __all__ = ["convert"]
@@ -14,6 +15,8 @@ __all__ = ["convert"]
 
 def convert(array: Array, source: Backend, target: Backend, copy: bool | None = None) -> Array:
     """One backend's array as another's: by DLPack where the frameworks allow it, else by a copy through the host.
+
+    It is made where `tensoria.use` says, else where the array is if the frameworks can share it there.
 
     Raises:
         ConversionError: the array carries a history of derivatives, which the move would cut; or `copy=False` and
@@ -37,10 +40,13 @@ def convert(array: Array, source: Backend, target: Backend, copy: bool | None = 
                 f"{source.name} and {target.name} can not share this array; copy=False is impossible."
             )
         return shared
-    if shared is not None:
-        # What is written to in the one must not show in an immutable tensor of the other.
-        return shared if source.immutable is target.immutable else target.unshared(shared)
-    return target.asarray(source.to_numpy(array), source.dtype(array), None, True)
+    where = home(target)
+    if shared is None:
+        return target.asarray(source.to_numpy(array), source.dtype(array), where, True)
+    if where is not None and target.device(shared) != where:
+        return target.to_device(shared, where)
+    # What is written to in the one must not show in an immutable tensor of the other.
+    return shared if source.immutable is target.immutable else target.unshared(shared)
 
 
 def _is_shared(array: Array, source: Backend, made: Array, target: Backend) -> bool:

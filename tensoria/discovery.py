@@ -1,4 +1,4 @@
-"""Which backends there are, which one owns an array, and which one makes new tensors.
+"""Which backends there are, which one owns an array, and which one makes new tensors, on which device.
 
 A framework is imported when it is first used, never at `import tensoria`; an array that arrives proves that its
 framework is loaded already, so adoption looks through `sys.modules` before it loads anything. Third parties add a
@@ -12,7 +12,8 @@ import contextvars
 import copyreg
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tensoria.backend import Backend
@@ -28,6 +29,7 @@ __all__ = [
     "backend_of",
     "current",
     "get",
+    "home",
     "loaded",
     "register",
     "run_on",
@@ -139,25 +141,62 @@ def current() -> Backend:
     return get(_current.get())
 
 
+_homes: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar(
+    "tensoria devices", default=MappingProxyType({})
+)
+_homed = 0
+"""How many `use` blocks with a device are open, in any thread: compilers read a number, and no context variable."""
+
+
 @contextlib.contextmanager
-def use(backend: str) -> Iterator[Backend]:
+def use(backend: str, device: str | None = None) -> Iterator[Backend]:
     """Make a backend the one on which new tensors are made, for the duration of a `with` block.
 
-    The choice is a context variable: threads and asynchronous tasks do not see each other's.
+    Args:
+        backend: its name.
+        device: where that backend's new tensors are made: what is made of numbers, shapes, seeds and other backends'
+            tensors. Native arrays, and what is computed of tensors, stay where they are. Without it, the device of
+            an outer block that names this backend, else the framework's own choice.
+
+    The choices are context variables: threads and asynchronous tasks do not see each other's.
 
     Raises:
         BackendNotFoundError: there is none of that name.
+        BackendError: it has no such device.
 
-    >>> with use("numpy") as backend:
+    >>> with use("numpy", device="cpu") as backend:
     ...     backend.name
     'numpy'
     """
     found = get(backend)
-    token = _current.set(backend)
+    with _placing(found, device):
+        token = _current.set(backend)
+        try:
+            yield found
+        finally:
+            _current.reset(token)
+
+
+@contextlib.contextmanager
+def _placing(backend: Backend, device: str | None) -> Iterator[None]:
+    global _homed
+    if device is None:
+        yield
+        return
+    token = _homes.set({**_homes.get(), backend.name: backend.known_device(device)})
+    with _loading:
+        _homed += 1
     try:
-        yield found
+        yield
     finally:
-        _current.reset(token)
+        with _loading:
+            _homed -= 1
+        _homes.reset(token)
+
+
+def home(backend: Backend, device: str | None = None) -> str | None:
+    """Where a new tensor is made: on the device that is given, else on that of `use`; None if the framework chooses."""
+    return _homes.get().get(backend.name) if device is None and _homed else device
 
 
 _moved: contextvars.ContextVar[frozenset[tuple[Backend, Backend]]] = contextvars.ContextVar(

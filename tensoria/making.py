@@ -12,7 +12,7 @@ from tensoria.casting import cast
 from tensoria.conversion import convert
 from tensoria.core import BaseTensor, labelled
 from tensoria.declared import Groups
-from tensoria.discovery import backend_of, current, get
+from tensoria.discovery import backend_of, current, get, home
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
 from tensoria.errors import ConversionError, NotationError, SpaceError
@@ -40,7 +40,7 @@ def asarray(
         data: what to take. A native array is adopted as it is, without a copy: variables, parameters and other
             subclasses stay what they are.
         dtype: the data type, if it is to be another.
-        device: such as `"cpu"` or `"cuda:1"`.
+        device: such as `"cpu"` or `"cuda:1"`; by default where a native array is, else that of `tensoria.use`.
         copy: True copies always, False never (and raises where a copy is needed).
         backend: the backend's name; a native array's own, else the current one (`tensoria.use`).
 
@@ -75,7 +75,7 @@ def _native(
     if owner is None:
         plain_data = _plain_data(data)
         check_literal(plain_data, kind, target.tracing)
-        return target.asarray(plain_data, kind, device, copy), target
+        return target.asarray(plain_data, kind, home(target, device), copy), target
     owner.dtype(data)  # what is no data type of ours is refused now, not at its first use
     fresh = copy
     if owner is not target:

@@ -23,7 +23,7 @@ import numpy as np
 
 import tensoria as tn
 from tensoria.conversion import convert
-from tensoria.discovery import backend_of, get
+from tensoria.discovery import backend_of, get, home
 from tensoria.errors import FileError, PortingError
 from tensoria.programs.natives import numbers
 from tensoria.programs.program import Program
@@ -252,7 +252,7 @@ def _written_error(
     given = flatten((*args, *kwargs.values()), lambda x: backend_of(x) is not None)[0]
     arrays = [convert(_detached(x), _owner(x), backend) for x in given]
     if program.key is not None:
-        arrays.append(backend.asarray([0, 1], program.key.type.dtype, None, None))
+        arrays.append(backend.asarray([0, 1], program.key.type.dtype, home(backend), None))
     expected = [numbers(x) for x in program.evaluate(backend, arrays)]
     module: dict[str, Any] = {"__name__": "model"}
     exec(compile((folder / SOURCE).read_text(), str(folder / SOURCE), "exec"), module)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tensoria.backend import UNKNOWN
 from tensoria.core import BaseTensor
 from tensoria.indices import PLAIN
 from tensoria.notation import latex
@@ -11,7 +12,7 @@ __all__ = ["as_html", "as_latex", "as_text"]
 
 def header(t: BaseTensor) -> str:
     """One line: axes with their spaces, sizes, data type, backend and device."""
-    where = t.backend if t.device in ("cpu", "unknown") else f"{t.backend} on {t.device}"
+    where = t.backend if t.device in ("cpu", UNKNOWN) else f"{t.backend} on {t.device}"
     if t.engine != t.backend:
         where += f" by {t.engine}"
     sizes = "x".join("?" if n is None else str(n) for n in t.shape) or "scalar"

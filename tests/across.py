@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.discovery import available, backend_of, get
+from tensoria.discovery import available, backend_of, get, home
 from tensoria.errors import BackendNotFoundError, TensoriaError
 from tensoria.tensor import Tensor
 
@@ -29,8 +29,9 @@ def installed() -> tuple[str, ...]:
 
 
 def native(backend: str, data: Any, dtype: str | None = None) -> Any:
-    """A native array of these numbers, in memory of its own."""
-    return get(backend).asarray(np.array(data, dtype=dtype), None, None, True)
+    """A native array of these numbers, in memory of its own, on the device that is tested."""
+    found = get(backend)
+    return found.asarray(np.array(data, dtype=dtype), None, home(found), True)
 
 
 def values(x: Any) -> np.ndarray[Any, Any]:

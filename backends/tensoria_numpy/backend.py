@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.backend import PYTHON_OPERATORS, Array, Backend, device_name
+from tensoria.backend import PYTHON_OPERATORS, Array, Backend
 from tensoria.dtypes import DType, dtype, uint32
-from tensoria.errors import BackendError, ConversionError, DTypeError
+from tensoria.errors import ConversionError, DTypeError
 from tensoria_numpy import namespace as xp
 from tensoria_numpy.contraction import kernels
 from tensoria_numpy.neural import KERNELS
@@ -78,8 +78,8 @@ class NumpyBackend(Backend):
     # -- making and moving ----------------------------------------------------------------------------------------
 
     def asarray(self, data: Any, of: DType | None, device: str | None, copy: bool | None) -> Array:
-        if device is not None and device_name(device) != "cpu":
-            raise BackendError(f"the numpy backend has no device {device!r} here; there is cpu.")
+        if device is not None:
+            self.known_device(device)
         native = None if of is None else self.native_dtype(of)
         try:
             made = np.array(data, dtype=native, copy=copy)
@@ -94,8 +94,7 @@ class NumpyBackend(Backend):
         return made
 
     def to_device(self, array: Array, device: str) -> Array:
-        if device_name(device) != "cpu":
-            raise BackendError(f"the numpy backend has no device {device!r} here; there is cpu.")
+        self.known_device(device)
         return array
 
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:

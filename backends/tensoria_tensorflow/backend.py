@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tensoria.backend import Array, Backend, device_name
+from tensoria.backend import UNKNOWN, Array, Backend, device_name
 from tensoria.dtypes import DTYPES, DType, uint32
 from tensoria.errors import BackendError, ConversionError, DTypeError
 from tensoria.literals import MAX_DIMENSIONS, check_dimensions
@@ -115,7 +115,7 @@ class TensorflowBackend(Backend):
     def device(self, array: Array) -> str:
         found = array.device
         if not found:
-            return "unknown"
+            return UNKNOWN
         known = _DEVICES.get(found)
         if known is None:
             known = _DEVICES[found] = device_name(found)
@@ -136,7 +136,7 @@ class TensorflowBackend(Backend):
             array = self._from_python(data, of)
         if of is not None:
             array = native.cast(array, NATIVE[of.name])
-        return array if device is None or device == "unknown" else self.to_device(array, device)
+        return array if device is None or device == UNKNOWN else self.to_device(array, device)
 
     def _from_python(self, data: Any, of: DType | None) -> Array:
         try:
@@ -168,11 +168,7 @@ class TensorflowBackend(Backend):
         return tf.constant(np.array(data, dtype=data.dtype.newbyteorder("="), copy=True, order="C"))
 
     def to_device(self, array: Array, device: str) -> Array:
-        name = device_name(device)
-        if name not in self.devices():
-            raise BackendError(
-                f"the tensorflow backend has no device {device!r} here; there is {', '.join(self.devices())}."
-            )
+        name = self.known_device(device)
         if self.device(array) == name:
             return array
         with tf.device("/CPU:0" if name == "cpu" else f"/GPU:{name.partition(':')[2]}"):

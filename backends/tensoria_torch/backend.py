@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from tensoria.backend import Array, Backend, device_name
+from tensoria.backend import UNKNOWN, Array, Backend
 from tensoria.components import Components, flat
 from tensoria.dtypes import DType, dtype, int32, int64
-from tensoria.errors import BackendError, ConversionError, DTypeError
+from tensoria.errors import ConversionError, DTypeError
 from tensoria.planning import Pattern
 from tensoria_torch import factorisations, subscripts
 from tensoria_torch import namespace as xp
@@ -113,8 +113,8 @@ class TorchBackend(Backend):
         return "cpu" if device.type == "cpu" else f"{device.type}:{device.index or 0}"
 
     def devices(self) -> list[str]:
-        found = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
-        return [*found, "mps:0"] if torch.backends.mps.is_available() else found
+        kind = torch.accelerator.current_accelerator(check_available=True)
+        return ["cpu", *(f"{kind.type}:{n}" for n in range(torch.accelerator.device_count() if kind else 0))]
 
     @property
     def word(self) -> DType:
@@ -125,7 +125,7 @@ class TorchBackend(Backend):
 
     def asarray(self, data: Any, of: DType | None, device: str | None, copy: bool | None) -> Array:
         native = None if of is None else NATIVE[of.name]
-        where = None if device is None or device == "unknown" else self._device(device)
+        where = None if device is None or device == UNKNOWN else torch.device(self.known_device(device))
         if isinstance(data, np.ndarray):
             return self._from_numpy(data, native, where, copy)
         if copy is False:
@@ -148,16 +148,8 @@ class TorchBackend(Backend):
             data = np.array(data, dtype=data.dtype.newbyteorder("="), copy=True)
         return torch.from_numpy(data).to(dtype=native, device=where)
 
-    def _device(self, device: str) -> Any:
-        name = device_name(device)
-        if name not in self.devices():
-            raise BackendError(
-                f"the torch backend has no device {device!r} here; there is {', '.join(self.devices())}."
-            )
-        return torch.device(name)
-
     def to_device(self, array: Array, device: str) -> Array:
-        return array.to(self._device(device))
+        return array.to(self.known_device(device))
 
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         array = array.detach()

@@ -14,7 +14,7 @@ from tensoria_conformance.contracts import CHAPTERS, Outcome
 from tensoria_conformance.report.page import page
 from tensoria_conformance.report.results import written
 from tensoria_conformance.report.terminal import summary
-from tensoria_conformance.running import contracts, run
+from tensoria_conformance.running import contracts, installed, run
 
 __all__ = ["conformance"]
 
@@ -29,32 +29,36 @@ def conformance(
     html: Path | None = None,
     baseline: Path | None = None,
     update: bool = False,
+    device: str | None = None,
 ) -> int:
     """Run contracts, print the report, and write what is asked for.
 
     Args:
-        backends: their names; by default all that are installed.
+        backends: their names; by default all that are installed (and see the device).
         chapters: by default all.
         json, html: where the report goes as well.
         baseline: the file to compare with.
         update: write what was found into the baseline.
+        device: where new tensors are made; by default where the frameworks choose.
 
     Returns:
         0 if every contract holds, or fails as the baseline has it; 1 if one fails that the baseline does not know;
         3 if one held in the baseline and does not any more.
 
     Raises:
-        TensoriaError: there is no such chapter, backend or baseline.
+        TensoriaError: there is no such chapter, backend, device or baseline.
     """
     names = [name for name in available() if _starts(name)] if backends is None else list(backends)
     for name in names:
         start(name)
+    if device is not None and backends is None:
+        names = list(installed(device))
     for chapter in chapters or ():
         if chapter not in CHAPTERS:
             raise TensoriaError(f"there is no chapter {chapter!r}.", legal=f"--chapter {', '.join(CHAPTERS)}")
     before = _before(baseline, update)
     bar = _Progress(len(contracts(chapters)) * len(names))
-    results = run(names, chapters, bar)
+    results = run(names, chapters, bar, device)
     bar.close()
     known = frozenset(contract.name for contract in contracts())
     found = None if baseline is None or (update and before is None) else baselines.changes(results, before or {}, known)

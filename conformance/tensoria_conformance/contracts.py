@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import tensoria as tn
+from tensoria.discovery import get, home
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -49,6 +50,7 @@ class Outcome:
         example: the arguments that Hypothesis found, the simplest for which the rule does not hold.
         seconds: how long it took.
         error: what was raised.
+        device: where new tensors were made; None where the framework chose.
     """
 
     contract: str
@@ -58,6 +60,7 @@ class Outcome:
     example: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     error: BaseException | None = field(default=None, compare=False)
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,12 @@ class Contract:
     drawn: Mapping[str, SearchStrategy[Any]]
     examples: int
 
-    def check(self, backend: str, *, shrink: bool = True) -> Outcome:
+    def check(self, backend: str, *, device: str | None = None, shrink: bool = True) -> Outcome:
         """Run the contract on a backend.
 
         Args:
             backend: its name.
+            device: where its new tensors are made; by default as `tensoria.use` says.
             shrink: whether Hypothesis looks for the simplest arguments once it has found some.
         """
         started = time.perf_counter()
@@ -94,11 +98,12 @@ class Contract:
 
         def outcome(status: Status, error: BaseException | None = None) -> Outcome:
             seconds = time.perf_counter() - started
-            return Outcome(self.name, backend, status, _told(error), example, seconds, error)
+            where = home(get(backend), device)
+            return Outcome(self.name, backend, status, _told(error), example, seconds, error, where)
 
         try:
             # Infinities and NaN are meant where contracts make them.
-            with tn.use(backend), np.errstate(all="ignore"):
+            with tn.use(backend, device), np.errstate(all="ignore"):
                 self._run(tn.namespace(backend), example, shrink)
         except NotApplicable as reason:
             return outcome("skipped", reason)

@@ -1,10 +1,10 @@
-"""The pytest plugin: the fixtures `backend` and `xp`, the option `--backend`, and a report of contracts that were run.
+"""The pytest plugin: the fixtures `backend` and `xp`, `--backend`, `--device`, and a report of the contracts that ran.
 
 pytest loads this module in every project whose environment has tensoria, so it imports neither tensoria nor anything
-that is not installed with pytest before a test asks for a fixture. A project's own fixture `backend` and its own option
-`--backend` go before these: a fixture of a project hides a plugin's by itself; the option is added after the project's
-conftest files and all other plugins have added theirs, and only if nobody has. `--tensoria-backend` is the same option
-under a name that is ours.
+that is not installed with pytest before a test asks for a fixture. A project's own fixture `backend` and its own
+options `--backend` and `--device` go before these: a fixture of a project hides a plugin's by itself; the options are
+added after the project's conftest files and all other plugins have added theirs, and only if nobody has.
+`--tensoria-backend` and `--tensoria-device` are the same options under names that are ours.
 """
 
 from __future__ import annotations
@@ -21,17 +21,27 @@ __all__ = ["backend", "xp"]
 
 PROPERTY = "tensoria_conformance"
 """The name under which a test's report carries what came of its contract."""
-DESTINATION = "tensoria_backend"
-HELP = (
-    "run tests with the fixture `backend` on this backend of tensoria; may be repeated, or be a list such as A,B "
-    "(default: all registered ones, of which those that are not installed are skipped)"
-)
+OPTIONS = {
+    "backend": {
+        "action": "append",
+        "metavar": "NAME",
+        "help": "run tests with the fixture `backend` on this backend of tensoria; may be repeated, or be a list such "
+        "as A,B (default: all registered ones, of which those that are not installed are skipped)",
+    },
+    "device": {
+        "metavar": "NAME",
+        "help": "make new tensors there, such as cuda, in tests with the fixture `backend`; only backends that see the "
+        "device are run (default: where the frameworks choose)",
+    },
+}
+"""What may be taken by others: `--backend` is `--tensoria-backend` as well."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options whose names are ours alone."""
     group = parser.getgroup("tensoria", "tensoria: the same tests on every backend")
-    group.addoption("--tensoria-backend", action="append", dest=DESTINATION, metavar="NAME", help=HELP)
+    for name, more in OPTIONS.items():
+        group.addoption(f"--tensoria-{name}", dest=f"tensoria_{name}", **more)
     group.addoption(
         "--conformance-report",
         action="append",
@@ -43,12 +53,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, Any, Any]:
-    """`--backend`, once everybody else has had the chance to take the name."""
+    """`--backend` and `--device`, once everybody else has had the chance to take the names."""
     result = yield
-    if not _taken(parser, "--backend"):
-        with contextlib.suppress(ValueError, argparse.ArgumentError):
-            group = parser.getgroup("tensoria")
-            group.addoption("--backend", action="append", dest=DESTINATION, metavar="NAME", help=HELP)
+    for name, more in OPTIONS.items():
+        if not _taken(parser, f"--{name}"):
+            with contextlib.suppress(ValueError, argparse.ArgumentError):
+                parser.getgroup("tensoria").addoption(f"--{name}", dest=f"tensoria_{name}", **more)
     return result
 
 
@@ -67,10 +77,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def asked(config: pytest.Config) -> list[str] | None:
     """The names after `--backend`; None if there are none."""
-    given = config.getoption(DESTINATION, None)
+    given = config.getoption("tensoria_backend", None)
     if not given:
         return None
     return [name.strip() for part in given for name in part.split(",") if name.strip()]
+
+
+def device(config: pytest.Config) -> str | None:
+    """What follows `--device`; None if it is not there."""
+    return config.getoption("tensoria_device", None) or None
 
 
 # -- fixtures ---------------------------------------------------------------------------------------------------------
@@ -89,12 +104,48 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     unknown = [name for name in names or () if name not in available()]
     if unknown:
         raise pytest.UsageError(f"--backend {unknown[0]}: registered are {', '.join(available())}")
+    where = device(metafunc.config)
+    if where is not None:
+        names = _having(where, names)
     if _ours(metafunc):
         metafunc.parametrize("backend", names or list(available()), indirect=True, scope="session")
         return
     from tensoria_conformance.running import installed
 
     metafunc.parametrize("backend", names or list(installed()), scope="session")
+
+
+def _having(device: str, names: list[str] | None) -> list[str]:
+    """The backends to run where a device is asked for: those that see it, or the named ones, which have to."""
+    from tensoria.discovery import get
+    from tensoria.errors import BackendError
+    from tensoria_conformance.running import installed
+
+    try:
+        if names is None:
+            return list(installed(device))
+        for name in names:
+            get(name).known_device(device)
+    except BackendError as missing:
+        raise pytest.UsageError(f"--device {device}: {missing.message}") from None
+    return names
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """On the device that is asked for, a test and its fixtures make the new tensors of their backend."""
+    where = device(item.config)
+    name = getattr(getattr(item, "callspec", None), "params", {}).get("backend")
+    if where is None or name is None:
+        return (yield)
+    import tensoria as tn
+    from tensoria.discovery import available, current
+
+    if name not in available():  # another plugin's backends
+        return (yield)
+    before = current().name
+    with tn.use(name, where), tn.use(before):
+        return (yield)
 
 
 def _parametrised(metafunc: pytest.Metafunc) -> bool:
@@ -158,7 +209,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     from tensoria_conformance.report.terminal import matrix
 
     findings = sorted((Finding(**value) for value in found), key=lambda x: x.backend)
-    results = Results(tuple(findings), surroundings(dict.fromkeys(x.backend for x in findings)))
+    results = Results(tuple(findings), surroundings(dict.fromkeys((x.backend for x in findings), device(config))))
     terminalreporter.section("tensoria conformance")
     terminalreporter.write_line(matrix(results))
     for name in config.getoption("conformance_report"):

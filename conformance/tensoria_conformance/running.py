@@ -6,8 +6,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 
+from tensoria.backend import device_name
 from tensoria.discovery import available, get
-from tensoria.errors import BackendNotFoundError
+from tensoria.errors import BackendError, BackendNotFoundError
 from tensoria_conformance import suite
 from tensoria_conformance.contracts import CHAPTERS, CONTRACTS, Contract, Outcome
 from tensoria_conformance.report.results import Results, surroundings
@@ -15,9 +16,19 @@ from tensoria_conformance.report.results import Results, surroundings
 __all__ = ["contracts", "installed", "run"]
 
 
-def installed() -> tuple[str, ...]:
-    """The names of the registered backends whose frameworks are installed."""
-    return tuple(name for name in available() if _loads(name))
+def installed(device: str | None = None) -> tuple[str, ...]:
+    """The names of the registered backends whose frameworks are installed; of those that see a device, if it is given.
+
+    Raises:
+        BackendError: none sees it, or the text names no device.
+    """
+    names = tuple(name for name in available() if _loads(name))
+    if device is None:
+        return names
+    having = tuple(name for name in names if device_name(device) in get(name).devices())
+    if not having:
+        raise BackendError(f"no backend has a device {device!r} here.", legal="tensoria doctor lists what each sees")
+    return having
 
 
 def _loads(name: str) -> bool:
@@ -49,25 +60,27 @@ def run(
     backends: Sequence[str] | None = None,
     chapters: Iterable[str] | None = None,
     progress: Callable[[Outcome], None] = lambda outcome: None,
+    device: str | None = None,
 ) -> Results:
     """Run contracts on backends.
 
     Args:
-        backends: their names; by default all that are installed.
+        backends: their names; by default all that are installed (and see the device).
         chapters: which contracts; by default all.
         progress: called with each outcome as it comes.
+        device: where new tensors are made, such as `"cuda"`; by default where the frameworks choose.
 
     Raises:
         BackendNotFoundError: a named backend is not registered, or its framework is not installed.
+        BackendError: a named backend sees no such device, or none does.
         ValueError: there is no such chapter.
     """
-    names = installed() if backends is None else tuple(dict.fromkeys(backends))
-    for name in names:
-        get(name)
+    names = installed(device) if backends is None else tuple(dict.fromkeys(backends))
+    where = {name: device and get(name).known_device(device) for name in names}
     chosen = contracts(chapters)
     outcomes = []
     for name in names:
         for contract in chosen:
-            outcomes.append(contract.check(name))
+            outcomes.append(contract.check(name, device=device))
             progress(outcomes[-1])
-    return Results.of(outcomes, surroundings(names))
+    return Results.of(outcomes, surroundings(where))

@@ -21,7 +21,7 @@ def snippet(contract: Contract, outcome: Outcome) -> str:
 
     Args:
         contract: the contract.
-        outcome: what came of it; the backend and the arguments are taken from here.
+        outcome: what came of it; the backend, its device and the arguments are taken from here.
     """
     module = sys.modules[contract.function.__module__]
     source = inspect.getsource(module)
@@ -37,7 +37,8 @@ def snippet(contract: Contract, outcome: Outcome) -> str:
     lines = source.splitlines()
     body = "\n".join(lines[wanted.lineno - 1 : wanted.end_lineno])
     arguments = "".join(f", {name}={literal(value)}" for name, value in outcome.example.items())
-    call = f'with tn.use("{outcome.backend}"):\n    {wanted.name}(tn.namespace("{outcome.backend}"){arguments})'
+    where = f', device="{outcome.device}"' if outcome.device else ""
+    call = f'with tn.use("{outcome.backend}"{where}):\n    {wanted.name}(tn.namespace("{outcome.backend}"){arguments})'
     needed = {"import tensoria as tn"} | ({"import numpy as np"} if "np." in call else set())
     if "nan" in call or "inf" in call:
         needed.add("from math import inf, nan")

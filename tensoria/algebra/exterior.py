@@ -21,6 +21,7 @@ from tensoria.components import Components, dtype_for
 from tensoria.contraction import product
 from tensoria.core import T, adopt, divided, kept, new, relabelled, require_labelled, same_backend, transposed
 from tensoria.declared import declare
+from tensoria.discovery import home
 from tensoria.dtypes import DType
 from tensoria.errors import AxisError, MetricError, ShapeError, VarianceError
 from tensoria.indices import Axes, Index, axes
@@ -55,7 +56,7 @@ def epsilon(like: type[T], indices: tuple[Index, ...], backend: Backend, of: DTy
         VarianceError: some indices are up and some are down.
     """
     values = _values(_checked(axes(indices)), indices[0].variance, tensor)
-    probe = backend.asarray(0.0, of, None, True)
+    probe = backend.asarray(0.0, of, home(backend), True)
     # A copy: whoever writes into the tensor must not write into the constant.
     constant = backend.constant(values, dtype_for(values, of), probe)
     return _antisymmetric(adopt(like, backend.copy(constant), axes(indices), backend))

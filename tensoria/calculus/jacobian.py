@@ -131,9 +131,7 @@ def _basis(backend: Backend, arrays: Sequence[Array]) -> list[list[Array]]:
     for array in arrays:
         shape = _shape(backend, array)
         size = math.prod(shape)
-        unit = backend.xp.eye(total, size, k=-start, dtype=array.dtype)
-        if (device := backend.device(array)) not in ("cpu", "unknown"):
-            unit = backend.to_device(unit, device)
+        unit = backend.beside(backend.xp.eye(total, size, k=-start, dtype=array.dtype), array)
         stacks.append(backend.reshape(unit, (total, *shape)))
         start += size
     return stacks

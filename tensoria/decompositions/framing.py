@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensoria.algebra.factorisations import Whitening, fresh_space, require_floats, whitened
-from tensoria.backend import Array, Backend
+from tensoria.backend import UNKNOWN, Array, Backend
 from tensoria.core import new
 from tensoria.errors import AxisError, DomainError, MetricError, ShapeError
 from tensoria.indices import PLAIN, Axes, Index, primed
@@ -140,7 +140,7 @@ def known(backend: Backend, array: Array) -> bool:
     """Whether numbers can be looked at, so that decisions may depend on them; False while a framework traces."""
     if backend.tracing is not None and backend.tracing():
         return False
-    return None not in backend.shape(array) and backend.device(array) != "unknown"
+    return None not in backend.shape(array) and backend.device(array) != UNKNOWN
 
 
 def number(backend: Backend, array: Array) -> float:

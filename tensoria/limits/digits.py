@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tensoria.discovery import get
+from tensoria.discovery import get, home
 from tensoria.errors import LimitError
 from tensoria.limits.empirical import sampled
 from tensoria.limits.kernels.kernel import InfiniteWidth
@@ -148,8 +148,10 @@ def train(program: Program, data: Digits, steps: int, rate: float, backend: str 
     of = program.parameters[names[0]].type.dtype
     pulled = program.vjp(parameters=names)
     values = [pulled.parameters[name] for name in names]
-    x, y, x_test = (target.asarray(a, of, None, True) for a in (data.x, data.y, data.x_test))
-    weights = {name: target.asarray(program.arrays[program.parameters[name]], of, None, True) for name in names}
+    x, y, x_test = (target.asarray(a, of, home(target), True) for a in (data.x, data.y, data.x_test))
+    weights = {
+        name: target.asarray(program.arrays[program.parameters[name]], of, home(target), True) for name in names
+    }
     opened, forward = _opened(pulled, values), _opened(program, [program.parameters[name] for name in names])
     for _ in range(steps):
         given = [weights[name] for name in names]

@@ -21,6 +21,7 @@ from tensoria.errors import BackendError, LimitError
 from tensoria.limits.widths import Widened
 from tensoria.programs.base import chosen, is_leaf, native
 from tensoria.programs.dimensions import Dim, evaluated
+from tensoria.programs.evaluation import place
 from tensoria.programs.program import Program
 from tensoria.programs.trees import LEAF, Tree, flatten
 from tensoria.programs.types import Value
@@ -111,8 +112,6 @@ class _Jacobian:
         )
         self.value = single
         self.pulled = single.vjp(parameters=list(names))
-        # Parameters are placed now: a framework that maps traces, and what it makes then does not last.
-        self.pulled._constants[backend.name]
         shapes = {value.type.shape[:1] for value in single.inputs}
         self.batch = next(iter(shapes))[0] if len(shapes) == 1 and all(shapes) else None
         if together or not isinstance(self.batch, Dim):
@@ -120,6 +119,8 @@ class _Jacobian:
 
     def blocks(self, arrays: Sequence[Array], size: int) -> Any:
         """Arrays of examples by components by parameters."""
+        # Parameters are placed now: a framework that maps traces, and what it makes then does not last.
+        self.pulled.constants(self.backend, place(self.backend, arrays))
         if self.batch is None:
             yield self._whole(arrays)
             return
@@ -255,12 +256,13 @@ def taylor(program: Program, order: int) -> Callable[..., Tensor]:
                 raise LimitError(f"the program has no parameter {name!r}.", legal=", ".join(held))
         moved = {name: d if isinstance(d, Tensor) else Tensor(d) for name, d in change.items()}
         backend = chosen([*moved.values(), *arguments], None)
+        device = place(backend, [native(x, backend) for x in (*moved.values(), *arguments)])
         base = {
-            name: Tensor(backend.asarray(array, dtype(array.dtype), None, True)) for name, array in held.items()
+            name: Tensor(backend.asarray(array, dtype(array.dtype), device, True)) for name, array in held.items()
         }
         positional = {str(n): x if isinstance(x, Tensor) else Tensor(x) for n, x in enumerate(arguments)}
-        zero = Tensor(backend.asarray(0.0, next(iter(base.values())).dtype, None, True))
-        one = Tensor(backend.asarray(1.0, zero.dtype, None, True))
+        zero = Tensor(backend.asarray(0.0, next(iter(base.values())).dtype, device, True))
+        one = Tensor(backend.asarray(1.0, zero.dtype, device, True))
 
         def along(t: Any) -> Any:
             # Derivatives of NumPy's tensors run on another framework: what t does not depend on goes there too.

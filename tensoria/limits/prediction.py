@@ -58,7 +58,7 @@ def posterior(train: Any, y: Any, cross: Any, test: Any = None, *, noise: float 
     if noise < 0:
         raise DomainError(f"a noise of variance {noise}.", legal="noise >= 0")
     xp = backend.xp
-    k = k + noise * xp.eye(k.shape[0], dtype=k.dtype) if noise else k
+    k = k + noise * backend.beside(xp.eye(k.shape[0], dtype=k.dtype), k) if noise else k
     try:
         lower = xp.linalg.cholesky(k)
     except Exception as error:
@@ -104,7 +104,8 @@ def flow(
     for n in targets.shape:
         size *= n
     if ridge:
-        theta = theta + ridge * xp.mean(xp.linalg.diagonal(theta)) * xp.eye(theta.shape[0], dtype=theta.dtype)
+        unit = backend.beside(xp.eye(theta.shape[0], dtype=theta.dtype), theta)
+        theta = theta + ridge * xp.mean(xp.linalg.diagonal(theta)) * unit
     values, vectors = xp.linalg.eigh(theta)
     turned = xp.matrix_transpose(vectors)
 

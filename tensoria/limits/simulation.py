@@ -160,7 +160,7 @@ class _Run:
 
     def number(self, value: float | Fraction) -> Array:
         """A float64 number on the backend."""
-        return self.backend.asarray(float(value), float64, None, None)
+        return self.backend.asarray(float(value), float64, self.key.device, None)
 
     def matrix(self, of: Matrix) -> Array:
         """The sampled matrix, or its transpose."""

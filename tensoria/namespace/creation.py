@@ -8,10 +8,10 @@ from numbers import Real
 from typing import Any
 
 from tensoria import dtypes
-from tensoria.backend import Backend
+from tensoria.backend import UNKNOWN, Backend
 from tensoria.coordinatewise import is_scalar, number
 from tensoria.core import BaseTensor, new, same_backend
-from tensoria.discovery import backend_of, current, get
+from tensoria.discovery import backend_of, current, get, home
 from tensoria.dtypes import DType
 from tensoria.errors import ShapeError
 from tensoria.indices import PLAIN
@@ -61,6 +61,7 @@ def _made(
     if target.tracing is None or not target.tracing():
         CHECKS[name](*arguments, of)
     array = getattr(target.xp, name)(*arguments, dtype=native, **more)
+    device = home(target, device)
     return Tensor.from_parts(array if device is None else target.to_device(array, device), PLAIN, target)
 
 
@@ -239,7 +240,7 @@ def full_like(x: Any, /, fill_value: complex, *, dtype: DType | str | None = Non
         require_privileged(t._axes, "full_like")
         # Beside the array, not to its shape, which may have sizes that are not known yet.
         wide = t._backend.xp.broadcast_arrays(_one(fill_value, t._backend), t._array)[0]
-        where = device or (None if t.device == "unknown" else t.device)
+        where = device or (None if t.device == UNKNOWN else t.device)
         return new(t, t._backend.copy(wide), t._axes).to(dtype=dtype or t.dtype, device=where)
     return _like("full_like", x, (fill_value,), dtype, device)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tensoria.discovery import current, get
+from tensoria.discovery import current, get, home
 from tensoria.dtypes import DType
 from tensoria.dtypes import dtype as as_dtype
 from tensoria.indices import PLAIN
@@ -50,6 +50,7 @@ def _frequencies(
     target = current() if backend is None else get(backend)
     native = None if dtype is None else target.native_dtype(as_dtype(dtype))
     array = getattr(target.xp.fft, name)(n, d=d, dtype=native)
+    device = home(target, device)
     return Tensor.from_parts(array if device is None else target.to_device(array, device), PLAIN, target)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from tensoria.backend import Array, Backend
+from tensoria.backend import UNKNOWN, Array, Backend
 from tensoria.conversion import convert
 from tensoria.core import BaseTensor
 from tensoria.discovery import backend_of, get
@@ -25,7 +25,7 @@ from tensoria.errors import BackendError, DTypeError, TracingError
 from tensoria.indices import Axes
 from tensoria.planning import Pattern
 from tensoria.programs.binding import bind
-from tensoria.programs.evaluation import evaluate, sized
+from tensoria.programs.evaluation import evaluate, place, sized
 from tensoria.programs.trees import Tree, flatten, unflatten
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Value, regions
 from tensoria.structure import Cache
@@ -73,7 +73,7 @@ class BaseProgram(Region):
     aliases: Mapping[str, str] = field(default_factory=dict)
     key: Value | None = None
     modes: Mapping[str, BaseProgram] = field(default_factory=dict)
-    _constants: Cache[str, dict[Value, Array]] = field(init=False, repr=False)
+    _constants: Cache[tuple[str, str | None], dict[Value, Array]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_constants", Cache(self._placed, limit=8))
@@ -110,18 +110,20 @@ class BaseProgram(Region):
             state: arrays of parameters that stand in place of the program's own.
         """
         sizes = self.bind(backend, arrays) if sizes is None else sizes
-        known: dict[Value, Array] = {**self._constants[backend.name], **dict(zip(self.inputs, arrays, strict=True))}
+        device = place(backend, arrays)
+        known: dict[Value, Array] = dict(self.constants(backend, device))
+        known.update(zip(self.inputs, arrays, strict=True))
         known.update(state or {})
 
         def read(operand: Operand) -> Array:
             if isinstance(operand, Literal):
-                return backend.asarray(operand.number, operand.dtype, None, None)
+                return backend.asarray(operand.number, operand.dtype, device, None)
             return known[operand]
 
         last = self._last_uses
         for number, made in enumerate(self.instructions):
             attributes = {name: sized(value, sizes) for name, value in made.attributes.items()}
-            result = evaluate(backend, made.operation, tuple([read(x) for x in made.operands]), attributes)
+            result = evaluate(backend, made.operation, tuple([read(x) for x in made.operands]), attributes, device)
             for value, array in zip(made.results, (result,) if len(made.results) == 1 else result, strict=True):
                 known[value] = array
             for value in last.get(number, ()):
@@ -172,9 +174,17 @@ class BaseProgram(Region):
             raise TracingError(f"{self.name} was traced for the arguments {self.input_tree}, not {tree}.")
         return found
 
-    def _placed(self, backend: str) -> dict[Value, Array]:
-        target = get(backend)
-        return {value: target.asarray(array, value.type.dtype, None, True) for value, array in self.arrays.items()}
+    def constants(self, backend: Backend, device: str | None) -> Mapping[Value, Array]:
+        """Constants and parameters as native arrays on a device, where they are kept."""
+        if device != UNKNOWN:
+            return self._constants[backend.name, device]
+        # What is made while a framework traces does not last; what is there already does.
+        kept = (made for (name, _), made in list(self._constants.items()) if name == backend.name)
+        return next(kept, None) or self._placed((backend.name, device))
+
+    def _placed(self, key: tuple[str, str | None]) -> dict[Value, Array]:
+        target, device = get(key[0]), key[1]
+        return {value: target.asarray(array, value.type.dtype, device, True) for value, array in self.arrays.items()}
 
     @cached_property
     def _last_uses(self) -> dict[int, list[Value]]:

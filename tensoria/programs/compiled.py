@@ -8,6 +8,7 @@ from typing import Any
 
 from tensoria.backend import Array, Backend, device_name
 from tensoria.core import BaseTensor
+from tensoria.discovery import home
 from tensoria.programs.base import BaseProgram, native
 from tensoria.programs.passes import Chosen, fold_batch_norms
 from tensoria.programs.source import compiled
@@ -38,7 +39,7 @@ class Compiled:
             dialect = dataclasses.replace(dialect, passes=dialect.passes | dialect.graphs)
         self._make, self.text = compiled(folded, dialect, backend.name, passes)
         self._on: Cache[str, Callable[..., Any]] = Cache(self._made, limit=8)
-        self.native = self._on["cpu" if device is None else device_name(device)]
+        self.native = self._on[home(backend) or "cpu" if device is None else device_name(device)]
 
     def _made(self, device: str) -> Callable[..., Any]:
         function = self._make(device)

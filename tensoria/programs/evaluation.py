@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tensoria.backend import Array, Backend
+from tensoria.backend import UNKNOWN, Array, Backend
+from tensoria.discovery import home
 from tensoria.dtypes import int64
 from tensoria.programs.definitions import DEFINITIONS
 from tensoria.programs.dimensions import Dim, evaluated
 from tensoria.programs.operations.indexing import At, Cut
 from tensoria.programs.types import Region
 
-__all__ = ["EVALUATE", "evaluate", "sized"]
+__all__ = ["EVALUATE", "MADE", "evaluate", "place", "sized"]
 
 Attributes = dict[str, Any]
 Evaluate = Callable[..., Any]
@@ -177,13 +178,6 @@ EVALUATE: dict[str, Evaluate] = {
     "setitem": _setitem, "add_at": _add_at,
     "take": _at("take"), "take_along_axis": _at("take_along_axis"),
     "full": lambda backend, value, *, shape: backend.xp.broadcast_to(value, shape),
-    "arange": lambda backend, *, start, stop, step, dtype: backend.xp.arange(
-        start, stop, step, dtype=backend.native_dtype(dtype)
-    ),
-    "eye": lambda backend, *, rows, columns, k, dtype: backend.xp.eye(
-        rows, columns, k=k, dtype=backend.native_dtype(dtype)
-    ),
-    "size": lambda backend, *, size: backend.asarray(size, int64, None, None),
     "contract": _contract,
     "cond": _cond, "while_loop": _while_loop, "scan": _scan,
     "linalg.vector_norm": _vector_norm,
@@ -199,8 +193,31 @@ EVALUATE: dict[str, Evaluate] = {
 """The operations that are not the backend's function of that name with these arguments."""
 
 
-def evaluate(backend: Backend, operation: str, operands: tuple[Array, ...], attributes: Mapping[str, Any]) -> Any:
-    """The result of one instruction on native arrays: an array, or a tuple of them."""
+MADE: dict[str, Evaluate] = {
+    "arange": lambda backend, *, start, stop, step, dtype: backend.xp.arange(
+        start, stop, step, dtype=backend.native_dtype(dtype)
+    ),
+    "eye": lambda backend, *, rows, columns, k, dtype: backend.xp.eye(
+        rows, columns, k=k, dtype=backend.native_dtype(dtype)
+    ),
+    "size": lambda backend, *, size: backend.asarray(size, int64, None, None),
+}  # fmt: skip
+"""The operations that make an array of no other one."""
+
+
+def place(backend: Backend, arrays: Sequence[Array]) -> str | None:
+    """Where constants belong beside these arrays: on the first one's device, else where new tensors are made."""
+    return backend.device(arrays[0]) if arrays else home(backend)
+
+
+def evaluate(
+    backend: Backend, operation: str, operands: tuple[Array, ...], attributes: Mapping[str, Any],
+    device: str | None = None,
+) -> Any:  # fmt: skip
+    """The result of one instruction on native arrays: an array, or a tuple of them; on the device, if it has none."""
+    if operation in MADE:
+        made = MADE[operation](backend, **attributes)
+        return made if device in (None, UNKNOWN, backend.device(made)) else backend.to_device(made, device)
     kernel = backend.primitives.get(operation)
     if kernel is not None:
         return kernel(*operands, **attributes)

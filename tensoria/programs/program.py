@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tensoria.backend import Array, Backend
-from tensoria.discovery import get
+from tensoria.discovery import get, home
 from tensoria.errors import FileError
 from tensoria.programs.archives import write
 from tensoria.programs.base import BaseProgram, chosen, native
@@ -67,11 +67,12 @@ class Program(BaseProgram):
     # -- state ----------------------------------------------------------------------------------------------------
 
     def state(self, backend: str = "numpy") -> dict[str, Tensor]:
-        """The parameters and buffers by name, as tensors of a backend; tied ones are there once."""
+        """The parameters and buffers by name, as new tensors of a backend; tied ones are there once."""
         target = get(backend)
+        device = home(target)
         return {
             name: Tensor.from_parts(
-                target.asarray(self.arrays[value], value.type.dtype, None, True), value.axes, target
+                target.asarray(self.arrays[value], value.type.dtype, device, True), value.axes, target
             )
             for name, value in self.parameters.items()
         }
@@ -203,8 +204,8 @@ class Program(BaseProgram):
             passes: the optimisations before, as for `optimised`; False for none. True is with "folding" here, for
                 parameters are constants of the function, but for a program with updates.
             jit: whether the framework's own compiler takes it from there (whole, without a break), where it has one.
-            device: where constants and parameters are, for calls of `Compiled.native`; a call of the compiled program
-                takes them to the device of its first input.
+            device: where constants and parameters are, for calls of `Compiled.native`, by default where new tensors
+                are made; a call of the compiled program takes them to the device of its first input.
 
         Raises:
             BackendError: the backend can not be written, or lacks an operation.

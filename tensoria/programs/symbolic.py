@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tensoria.backend import Array, Backend
+from tensoria.backend import UNKNOWN, Array, Backend
 from tensoria.components import Components
 from tensoria.discovery import register
 from tensoria.dtypes import DType
@@ -75,10 +75,10 @@ class SymbolicBackend(Backend):
         return found
 
     def device(self, array: Array) -> str:
-        return "unknown"
+        return UNKNOWN
 
     def devices(self) -> list[str]:
-        return ["unknown"]
+        return [UNKNOWN]
 
     def version(self) -> str:
         return importlib.metadata.version("tensoria")

@@ -16,7 +16,7 @@ from typing import Any
 from tensoria.backend import Array, Backend
 from tensoria.coordinatewise import is_scalar
 from tensoria.core import BaseTensor
-from tensoria.discovery import current, get
+from tensoria.discovery import current, get, home
 from tensoria.dtypes import int64, uint32
 from tensoria.errors import ConversionError, DomainError, DTypeError, ModeError, ShapeError
 from tensoria.indices import PLAIN
@@ -51,7 +51,8 @@ def key(seed: int, *, backend: str | None = None, device: str | None = None) -> 
     """
     seed = _within(integer(seed, "a seed"), "a seed")
     target = current() if backend is None else get(backend)
-    return Tensor.from_parts(target.asarray([seed >> 32, seed & MASK], uint32, device, None), PLAIN, target)
+    words = target.asarray([seed >> 32, seed & MASK], uint32, home(target, device), None)
+    return Tensor.from_parts(words, PLAIN, target)
 
 
 def _within(number: int, what: str) -> int:

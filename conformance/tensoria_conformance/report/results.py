@@ -120,15 +120,22 @@ class Results:
             raise ValueError(f"this is no report of tensoria's conformance: {fault!r}.") from None
 
 
-def surroundings(backends: Iterable[str]) -> dict[str, Any]:
-    """Versions, devices and the day, for a report."""
+def surroundings(backends: Mapping[str, str | None]) -> dict[str, Any]:
+    """Versions, devices and the day, for a report.
+
+    Args:
+        backends: their names, with the device on which new tensors were made; None where the framework chose.
+    """
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "tensoria": tn.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),
-        "backends": {name: {"version": get(name).version(), "devices": get(name).devices()} for name in backends},
+        "backends": {
+            name: {"version": get(name).version(), "devices": get(name).devices() if device is None else [device]}
+            for name, device in backends.items()
+        },
     }
 
 

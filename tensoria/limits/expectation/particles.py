@@ -60,8 +60,8 @@ class Particles:
         """A number for every group, (groups, 1), or for all."""
         found = np.asarray(values, dtype=np.float64)
         if found.ndim == 0:
-            return self.backend.asarray(float(found), float64, None, None)
-        return self.backend.asarray(found.reshape(self.groups, 1), float64, None, None)
+            return self.backend.asarray(float(found), float64, self.key.device, None)
+        return self.backend.asarray(found.reshape(self.groups, 1), float64, self.key.device, None)
 
     def means(self, array: Array) -> np.ndarray[Any, Any]:
         """The mean over each group."""

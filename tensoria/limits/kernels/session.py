@@ -19,7 +19,7 @@ from tensoria.dtypes import DType, int64
 from tensoria.limits.reading.nodes import BATCH, Coordinate, Det, Node, Slot
 from tensoria.planning import pattern
 from tensoria.programs.dimensions import Size, evaluated
-from tensoria.programs.evaluation import evaluate, sized
+from tensoria.programs.evaluation import evaluate, place, sized
 from tensoria.programs.types import Instruction
 
 __all__ = ["Mode", "Run", "Session"]
@@ -88,7 +88,7 @@ class Session:
             attributes["dtype"] = self.of
         floating = [self.backend.dtype(x).kind == "float" for x in arrays]
         arrays = [self.floats(x) if yes else x for x, yes in zip(arrays, floating, strict=True)]
-        found = evaluate(self.backend, made.operation, tuple(arrays), attributes)
+        found = evaluate(self.backend, made.operation, tuple(arrays), attributes, place(self.backend, [self.like]))
         return found if which is None else found[which]
 
     # -- what is known --------------------------------------------------------------------------------------------
@@ -281,8 +281,8 @@ class Session:
         left = [n for slot, n in zip(slots, tuple(found.shape)[2:], strict=True) if slot is not None]
         found = self.backend.reshape(found, (*lead, *left))
         back = [0] * ndim
-        for place, axis in enumerate([*others, *axes]):
-            back[axis] = place
+        for n, axis in enumerate([*others, *axes]):
+            back[axis] = n
         found = self.backend.xp.permute_dims(found, tuple(back))
         if gone:
             shape = [n for axis, n in enumerate(found.shape) if axis - k not in gone]

@@ -20,7 +20,7 @@ from tensoria.limits.language.activations import ACTIVATIONS
 from tensoria.limits.language.numbers import number, shown
 from tensoria.programs import recorder as recording
 from tensoria.programs.dimensions import dim
-from tensoria.programs.evaluation import evaluate
+from tensoria.programs.evaluation import evaluate, place
 from tensoria.programs.naming import named_values
 from tensoria.programs.program import Program
 from tensoria.programs.recorder import Recorder, SymbolicArray
@@ -78,16 +78,17 @@ class Nonlinearity:
 
     def evaluate(self, backend: Backend, arrays: Sequence[Array]) -> Array:
         """Its values for native float64 arrays, one for each input, which broadcast."""
+        device = place(backend, arrays)
         known: dict[Operand, Array] = dict(zip(self.program.inputs, arrays, strict=True))
 
         def read(operand: Operand) -> Array:
             if isinstance(operand, Literal):
-                return backend.asarray(operand.number, operand.dtype, None, None)
+                return backend.asarray(operand.number, operand.dtype, device, None)
             return known[operand]
 
         for made in self.program.instructions:
             known[made.results[0]] = evaluate(
-                backend, made.operation, tuple([read(x) for x in made.operands]), made.attributes
+                backend, made.operation, tuple([read(x) for x in made.operands]), made.attributes, device
             )
         return read(self.output)
 
