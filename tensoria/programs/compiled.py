@@ -9,7 +9,7 @@ from typing import Any
 from tensoria.backend import Array, Backend, device_name
 from tensoria.core import BaseTensor
 from tensoria.discovery import home
-from tensoria.programs.base import BaseProgram, native
+from tensoria.programs.base import BaseProgram, natives
 from tensoria.programs.passes import Chosen, fold_batch_norms
 from tensoria.programs.source import compiled
 from tensoria.programs.trees import unflatten
@@ -56,7 +56,7 @@ class Compiled:
             ShapeError, DTypeError: a tensor does not fit its declaration.
         """
         leaves = self.program.leaves(arguments, named)
-        arrays = [native(leaf, self.backend) for leaf in leaves]
+        arrays = natives(leaves, self.backend)
         if not any(None in self.backend.shape(array) for array in arrays):  # as they are while a framework traces
             self.program.bind(self.backend, arrays)
         results = self._placed(arrays)(*arrays)
