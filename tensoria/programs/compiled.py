@@ -66,7 +66,7 @@ class Compiled:
         return unflatten(self.program.output_tree, results)
 
     def _placed(self, arrays: Sequence[Array]) -> Callable[..., Any]:
-        """The function whose constants are where the first input is."""
-        if not arrays or not self.backend.dialect().device or not self.program.arrays:
+        """The function whose constants, the program's and those that passes made, are where the first input is."""
+        if not arrays or not self.backend.dialect().device:
             return self.native
         return self._on[self.backend.device(arrays[0])]
