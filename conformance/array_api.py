@@ -9,6 +9,7 @@ skips as flaky.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,10 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+import tensoria as tn
 
 HOW_TO_GET = """There is no checkout of array-api-tests at {path}. To get one, with what it needs:
 
@@ -31,6 +36,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path, help="the path of a checkout of array-api-tests")
     parser.add_argument("--backend", action="append", help="a backend's name; all three by default; may be repeated")
+    parser.add_argument("--device", help="make new arrays there, such as cuda")
     parser.add_argument("--max-examples", type=int, default=200, help="examples that Hypothesis draws (200)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="tests at a time (pytest-xdist)")
     parser.add_argument("--unskip", action="store_true", help="also run the tests that the suite skips as flaky")
@@ -51,6 +57,8 @@ def run(checkout: Path, backend: str, options: argparse.Namespace) -> dict[str, 
             "ARRAY_API_TESTS_MODULE": f"tensoria.{backend}",
             "ARRAY_API_TESTS_VERSION": VERSION,
             "ARRAY_API_UNSKIP": "1" if options.unskip else "",
+            "TENSORIA_BACKEND": backend,
+            "TENSORIA_DEVICE": options.device or "",
             "HYPOTHESIS_STORAGE_DIRECTORY": str(Path(scratch) / "examples"),
             "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH")))),
             "TENSORIA_REPORT": str(report),
@@ -89,6 +97,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 # -- this file as a plugin of the pytest that it starts ---------------------------------------------------------------
+
+on_device = contextlib.ExitStack()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure() -> None:
+    """New arrays are made on the device that is asked for."""
+    if os.environ.get("TENSORIA_DEVICE"):
+        on_device.enter_context(tn.use(os.environ["TENSORIA_BACKEND"], os.environ["TENSORIA_DEVICE"]))
+
+
+def pytest_unconfigure() -> None:
+    """As it was before."""
+    on_device.close()
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:

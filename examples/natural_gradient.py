@@ -143,8 +143,9 @@ def natural_step(network, data, rate, damping=0.1):
 def measured(network, data):
     """The loss, and the share of images that are read correctly."""
     _, probable = forward(network.W1, network.W2, data.images)
-    right = tn.argmax(probable, axis="c").array == tn.argmax(data.labels, axis="c").array
-    return float(loss(network.W1, network.W2, data.images, data.labels)), float(np.asarray(right).mean())
+    right = (tn.argmax(probable, axis="c") == tn.argmax(data.labels, axis="c")).components
+    share = tn.mean(right.to(dtype="float64"))
+    return float(loss(network.W1, network.W2, data.images, data.labels)), float(share)
 
 
 def train(backend, step, rate, steps):

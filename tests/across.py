@@ -7,12 +7,13 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tensoria.discovery import available, backend_of, get, home
 from tensoria.errors import BackendNotFoundError, TensoriaError
 from tensoria.tensor import Tensor
 
-__all__ = ["installed", "native", "refusal", "values"]
+__all__ = ["here", "installed", "native", "needs_host_memory", "refusal", "values"]
 
 
 @cache
@@ -32,6 +33,23 @@ def native(backend: str, data: Any, dtype: str | None = None) -> Any:
     """A native array of these numbers, in memory of its own, on the device that is tested."""
     found = get(backend)
     return found.asarray(np.array(data, dtype=dtype), None, home(found), True)
+
+
+def here(backend: str, value: Any) -> Any:
+    """A native array, or what is in dictionaries and sequences of them, on the device that is tested."""
+    found = get(backend)
+    if isinstance(value, dict):
+        return {name: here(backend, item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(here(backend, item) for item in value)
+    device = home(found)
+    return found.to_device(value, device) if device is not None and found.owns(value) else value
+
+
+def needs_host_memory(backend: str) -> None:
+    """Skip a test that lets NumPy look into the memory of tensors."""
+    if home(get(backend)) not in (None, "cpu"):
+        pytest.skip("NumPy sees host memory only")
 
 
 def values(x: Any) -> np.ndarray[Any, Any]:

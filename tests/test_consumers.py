@@ -20,7 +20,7 @@ import hypothesis.strategies as st
 import numpy as np
 import opt_einsum
 import pytest
-from across import refusal
+from across import needs_host_memory, refusal
 from einops import array_api as einops_array_api
 from hypothesis import given
 
@@ -96,6 +96,7 @@ def test_pickling_and_copying(backend: str, again: Call) -> None:
 
 
 def test_numpys_functions_get_arrays(backend: str) -> None:
+    needs_host_memory(backend)
     t = tn.namespace(backend).asarray(DATA)
     assert type(np.asarray(t)) is np.ndarray
     assert np.asarray(t, dtype="float32").dtype == np.float32

@@ -79,7 +79,7 @@ def test_to_the_same_backend_is_free(backend: str) -> None:
     t = tn.asarray(native(backend, DATA))
     assert t.to(backend=backend).array is t.array
     assert t.to(dtype="float64").array is t.array
-    assert t.to(device="cpu").array is t.array
+    assert t.to(device=t.device).array is t.array
     assert t.to().array is t.array
 
 
@@ -284,6 +284,30 @@ def test_use_sets_the_backend_of_new_tensors_for_a_block(backend: str) -> None:
         assert tn.levi_civita(-x, -y).backend == backend
         # A native array keeps its own backend.
         assert tn.asarray(np.ones(2)).backend == "numpy"
+    assert current().name == before
+
+
+def test_use_with_a_device_makes_new_tensors_there(backend: str) -> None:
+    device = get(backend).devices()[-1]
+    i, j = tn.indices("i j", tn.Space("E", 2, metric=[1, 1]))
+    with tn.use(backend, device):
+        made = (
+            tn.asarray([1.0]), tn.asarray(DATA, backend=backend), tn.tensor([1.0, 2.0, 3.0], "^i", i=V), tn.ones(2),
+            tn.fft.fftfreq(3), tn.random.key(1), tn.random.uniform(tn.random.key(1), (2,)),
+            tn.levi_civita(-i, -j),
+            tn.trace(lambda x: x @ tn.asarray(DATA.T), tn.asarray(DATA, backend="numpy")).run(DATA, backend=backend),
+        )  # fmt: skip
+        assert {t.device for t in made if t.backend == backend} == {device}
+        with tn.use("numpy"), tn.use(backend):
+            assert tn.ones(2).device == device
+        assert tn.ones(2, device="cpu").device == "cpu"
+        assert tn.asarray(tn.ones(2, device="cpu")).device == "cpu"
+
+
+def test_use_refuses_a_device_that_is_not_there(backend: str) -> None:
+    before = current().name
+    with pytest.raises(BackendError, match="has no device 'cuda:99'"), tn.use(backend, "cuda:99"):
+        pass
     assert current().name == before
 
 

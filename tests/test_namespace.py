@@ -13,7 +13,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from across import installed
+from across import installed, needs_host_memory
 
 import tensoria as tn
 from tensoria.errors import AxisError, BackendNotFoundError, ConversionError, DTypeError, ModeError
@@ -172,7 +172,8 @@ def test_transposes(xp: ModuleType) -> None:
         _ = tn.tensor([[1.0]], "a b").mT
 
 
-def test_dlpack_round_trips(xp: ModuleType) -> None:
+def test_dlpack_round_trips(backend: str, xp: ModuleType) -> None:
+    needs_host_memory(backend)
     x = xp.asarray([[1.0, 2.0], [3.0, 4.0]])
     for other in installed():
         moved = tn.namespace(other).from_dlpack(x)

@@ -12,6 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from across import here  # noqa: E402
 from models import MODELS, Example, Perceptron, Tied, flat, stressed  # noqa: E402
 
 import tensoria as tn  # noqa: E402
@@ -72,7 +73,8 @@ def test_a_ported_model_computes_the_models_numbers_for_sizes_that_were_open(
         args, kwargs = in_precision((tuple(args), dict(kwargs)), precision)
         with torch.no_grad():
             expected = module(*args, **kwargs)
-        close(program.run(*args, backend=backend, **tensors(kwargs)), expected, PRECISIONS[precision])
+        given, named = here(backend, (args, tensors(kwargs)))
+        close(program.run(*given, backend=backend, **named), expected, PRECISIONS[precision])
 
 
 @each

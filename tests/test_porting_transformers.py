@@ -17,6 +17,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from across import here  # noqa: E402
 from models import flat  # noqa: E402
 from real_models import MODELS, Model, Objective, tensors  # noqa: E402
 from tensoria_torch.containers import plain  # noqa: E402
@@ -78,7 +79,7 @@ def test_a_model_is_written_out_and_computes_the_same(backend: str, name: str) -
     _, program, cases = ported(name)
     compiled, target = program.compile(backend), get(backend)
     for case, expected in cases:
-        native = compiled.native(*[convert(x, get("torch"), target) for x in tensors(case).values()])
+        native = compiled.native(*here(backend, [convert(x, get("torch"), target) for x in tensors(case).values()]))
         close([target.to_numpy(target.detach(x)) for x in native], expected)
 
 

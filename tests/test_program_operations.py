@@ -11,7 +11,7 @@ import pytest
 from operations_page import PAGE, page
 from program_operations import EXAMPLES, Example, program_of
 
-from tensoria.discovery import get
+from tensoria.discovery import get, home
 from tensoria.programs.definitions import DEFINITIONS
 from tensoria.programs.operations import OPERATIONS
 from tensoria.programs.passes import apply_definitions
@@ -59,7 +59,7 @@ def test_an_operation_has_the_types_that_are_inferred_and_numpys_numbers(backend
 @each
 def test_generated_code_computes_the_same(backend: str, example: Example) -> None:
     program, target = program_of(example), get(backend)
-    native = [target.asarray(x, None, None, True) for x in example.operands]
+    native = [target.asarray(x, None, home(target), True) for x in example.operands]
     before = [np.array(x) for x in example.operands]
     compiled = program.compile(backend)
     results = compiled.native(*native)

@@ -30,7 +30,7 @@ from tensoria.programs.trees import Tree, flatten, unflatten
 from tensoria.programs.types import Instruction, Literal, Operand, Region, Value, regions
 from tensoria.structure import Cache
 
-__all__ = ["BaseProgram", "P", "chosen", "described", "is_leaf", "native"]
+__all__ = ["BaseProgram", "P", "chosen", "described", "is_leaf", "native", "natives"]
 
 P = TypeVar("P", bound="BaseProgram")
 
@@ -305,3 +305,19 @@ def native(leaf: Any, target: Backend) -> Array:
     """A tensor's or array's numbers on a backend."""
     array = leaf._array if isinstance(leaf, BaseTensor) else leaf
     return convert(array, _backend(leaf), target)
+
+
+def natives(leaves: Sequence[Any], target: Backend, beside: Sequence[Any] = ()) -> list[Array]:
+    """The numbers of tensors and arrays on a backend, those of other backends on the device of the first of its own.
+
+    Args:
+        leaves: what is wanted.
+        target: the backend.
+        beside: others that say where as well.
+    """
+    arrays = [native(leaf, target) for leaf in leaves]
+    own = [leaf for leaf in (*leaves, *beside) if _backend(leaf) is target]
+    if not own or len(own) == len(leaves) + len(beside):
+        return arrays
+    like = native(own[0], target)
+    return [x if _backend(leaf) is target else target.beside(x, like) for leaf, x in zip(leaves, arrays, strict=True)]

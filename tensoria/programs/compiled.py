@@ -9,7 +9,7 @@ from typing import Any
 from tensoria.backend import Array, Backend, device_name
 from tensoria.core import BaseTensor
 from tensoria.discovery import home
-from tensoria.programs.base import BaseProgram, native
+from tensoria.programs.base import BaseProgram, natives
 from tensoria.programs.passes import Chosen, fold_batch_norms
 from tensoria.programs.source import compiled
 from tensoria.programs.trees import unflatten
@@ -56,7 +56,7 @@ class Compiled:
             ShapeError, DTypeError: a tensor does not fit its declaration.
         """
         leaves = self.program.leaves(arguments, named)
-        arrays = [native(leaf, self.backend) for leaf in leaves]
+        arrays = natives(leaves, self.backend)
         if not any(None in self.backend.shape(array) for array in arrays):  # as they are while a framework traces
             self.program.bind(self.backend, arrays)
         results = self._placed(arrays)(*arrays)
@@ -66,7 +66,7 @@ class Compiled:
         return unflatten(self.program.output_tree, results)
 
     def _placed(self, arrays: Sequence[Array]) -> Callable[..., Any]:
-        """The function whose constants are where the first input is."""
-        if not arrays or not self.backend.dialect().device or not self.program.arrays:
+        """The function whose constants, the program's and those that passes made, are where the first input is."""
+        if not arrays or not self.backend.dialect().device:
             return self.native
         return self._on[self.backend.device(arrays[0])]

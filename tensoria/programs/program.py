@@ -11,7 +11,7 @@ from tensoria.backend import Array, Backend
 from tensoria.discovery import get, home
 from tensoria.errors import FileError
 from tensoria.programs.archives import write
-from tensoria.programs.base import BaseProgram, chosen, native
+from tensoria.programs.base import BaseProgram, chosen, natives
 from tensoria.programs.classes import program_source
 from tensoria.programs.compiled import Compiled
 from tensoria.programs.differentiation import Argnums, gradient, pullback, pushforward, value_and_gradient
@@ -48,8 +48,7 @@ class Program(BaseProgram):
         """
         leaves = self.leaves(arguments, named)
         target = self._target(leaves, backend)
-        arrays = [native(leaf, target) for leaf in leaves]
-        return self._result(target, self.evaluate(target, arrays))
+        return self._result(target, self.evaluate(target, natives(leaves, target)))
 
     __call__ = run
 
@@ -106,9 +105,10 @@ class Program(BaseProgram):
         leaves = self.leaves(arguments, named)
         given = matched(self, state)
         target = self._target([*given.values()] if not self.inputs else leaves, backend)
-        held = {self.parameters[name]: native(x, target) for name, x in given.items()}
+        kept = tuple(given.values())
+        held = dict(zip((self.parameters[name] for name in given), natives(kept, target, leaves), strict=True))
         fit(target, held)
-        arrays = [native(leaf, target) for leaf in leaves]
+        arrays = natives(leaves, target, kept)
         found = self.computed(target, arrays, (*self.outputs, *self.updates.values()), state=held)
         results, changed = found[: len(self.outputs)], found[len(self.outputs) :]
         after = {name: Tensor.from_parts(held[value], value.axes, target) for name, value in self.parameters.items()}
