@@ -82,7 +82,7 @@ def close(found: Any, theirs: Any, tolerance: float) -> None:
 # -- numbers ----------------------------------------------------------------------------------------------------------
 
 
-@each
+@most(*LARGE)
 def test_a_ported_model_computes_the_models_numbers_for_sizes_that_were_open(backend: str, name: str) -> None:
     example, (_, program) = MODELS[name], ported(name)
     for part, args in (("", example.args), ("others", example.others)):

@@ -33,6 +33,7 @@ WIDE: dict[str, Any] = {}
 ALWAYS = ("bert", "sequences", "unet")
 """What is trained on every run."""
 WRITTEN = {"llama", "mobilenetv2"}
+LARGE = {"t5", "minilm", "resnet50"}
 """What is written out on every run, the others are run."""
 STEPS = 10
 
@@ -66,7 +67,7 @@ def close(results: list[Any], expected: list[Any], tolerance: float = 1e-5) -> N
         np.testing.assert_allclose(np.asarray(ours), theirs.numpy(), rtol=0, atol=tolerance * scale)
 
 
-@each(MODELS.keys() - WRITTEN)
+@each(MODELS.keys() - WRITTEN - LARGE)
 def test_a_model_computes_the_same_on_every_backend_for_open_sizes(backend: str, name: str) -> None:
     _, program, cases = ported(name)
     for case, expected in cases:
