@@ -11,6 +11,7 @@ import pytest
 from across import installed, native, values
 
 import tensoria as tn
+from tensoria.discovery import get
 from tensoria.tensor import Tensor
 
 random = np.random.default_rng(0)
@@ -180,3 +181,24 @@ def test_what_is_not_needed_any_more_is_let_go() -> None:
     alive.clear()
     compiled(x.view(Counted))
     assert most < 8  # of 60
+
+
+def test_what_a_framework_traces_is_not_kept() -> None:
+    """Constants that were made inside of a graph are out of scope after it."""
+    tf = pytest.importorskip("tensorflow")
+    program = tn.trace(lambda x: x @ tn.asarray(np.arange(9.0).reshape(3, 3)), np.ones(3))
+    x, wanted = tf.constant([1.0, 2.0, 3.0], tf.float64), [1.0, 2.0, 3.0] @ np.arange(9.0).reshape(3, 3)
+    for _ in range(2):
+        inside = tf.function(lambda x: program.run(x).array, autograph=False)
+        np.testing.assert_array_equal(inside(x), wanted)
+    np.testing.assert_array_equal(program.run(x).array, wanted)
+    np.testing.assert_array_equal(inside(x), wanted)
+
+
+def test_arguments_of_other_backends_come_to_the_first_one_of_this(backend: str) -> None:
+    device = get(backend).devices()[-1]
+    program = tn.trace(lambda x, W: x @ W + 1, np.ones(3), np.eye(3))
+    x = tn.asarray([1.0, 2.0, 3.0], dtype="float64", backend=backend, device=device)
+    for found in (program.run(x, np.eye(3), backend=backend), program.compile(backend)(x, np.eye(3))):
+        assert found.device == device
+        np.testing.assert_array_equal(np.asarray(found), [2.0, 3.0, 4.0])

@@ -21,6 +21,7 @@ PARTS = {
     "programs": (
         "test_program_trace.py", "test_program_control.py", "test_program_derivatives.py", "test_porting.py",
         "test_limits_simulation.py", "test_kernels_empirical.py", "test_derivatives.py",
+        "test_program_compiled.py",
     ),
 }  # fmt: skip
 
