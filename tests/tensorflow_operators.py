@@ -100,6 +100,12 @@ def _elementwise() -> Iterator[Found]:
     yield "Pow", {"x": real(3, 4, low=0.2), "y": real(4)}
     yield "Pow", {"x": whole(4), "y": tf.constant([0, 1, 2, 3], tf.int64)}
     yield "Atan2", {"y": real(3), "x": real(3)}
+    for name in ("BesselI0", "BesselI0e", "BesselI1", "BesselI1e", "Lgamma", "Digamma"):
+        yield name, {"x": real(3, 4, low=-6.0, high=9.0)}
+    yield "Erfinv", {"x": real(3, 4, low=-0.99, high=0.99)}
+    yield "Ndtri", {"x": real(3, 4, low=0.001, high=0.999)}
+    for order in (0.0, 1.0, 3.0):
+        yield "Polygamma", {"a": np.float64(order), "x": real(3, 4, low=0.1, high=20.0)}
     for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor"):
         yield name, {"x": whole(4), "y": whole(4)}
     for name in ("LeftShift", "RightShift"):

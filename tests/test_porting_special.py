@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,23 @@ def test_so_are_second_derivatives() -> None:
     p = tn.port(Applied(points), (x,)).grad()
     found = tn.grad(lambda t: tn.sum(p(t)))(tn.asarray(x.numpy(), backend="torch")).array
     compare(points, found.numpy(), second, 2)
+
+
+@pytest.mark.parametrize("order", [2, 3, 5, 8])
+def test_higher_derivatives_of_digamma_are_scipys_and_reflect(order: int) -> None:
+    class Derivative(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return torch.polygamma(order, x)
+
+    x = np.array([1e-3, 0.3, 1.0, 2.0, 7.5, 9.999, 10.0, 30.0, 1e4])
+    p = tn.port(Derivative(), (torch.tensor(x),), dynamic={"x": ("n",)})
+    scipy = pytest.importorskip("scipy.special")
+    np.testing.assert_allclose(np.asarray(p(tn.asarray(x))), scipy.polygamma(order, x), rtol=2e-14 * order)
+    # Below zero by the recurrence psi(x) = psi(x + 1) - (-1)^n n! / x^(n + 1), from the numbers above.
+    below = np.array([-0.3, -1.5, -3.75])
+    steps = (-1) ** order * math.factorial(order) / (below[:, None] + np.arange(5)) ** (order + 1)
+    wanted = scipy.polygamma(order, below + 5) - steps.sum(1)
+    np.testing.assert_allclose(np.asarray(p(tn.asarray(below))), wanted, atol=4e-15 * np.abs(steps).max(), rtol=1e-12)
 
 
 def test_quantiles_in_the_tails_are_scipys() -> None:

@@ -17,12 +17,13 @@ from tensoria_tensorflow.lowerings import (
     reductions,
     shapes,
     signals,
+    special,
 )
 from tensoria_tensorflow.lowerings.call import Call, Lowering
 
 __all__ = ["EITHER", "HOST", "IGNORED", "LOWERINGS", "REASONS", "Call", "register"]
 
-CHAPTERS = (elementwise, reductions, shapes, counting, linear_algebra, signals, neural, images)
+CHAPTERS = (elementwise, reductions, shapes, counting, linear_algebra, signals, neural, images, special)
 LOWERINGS: Final[dict[str, Lowering]] = {name: row for chapter in CHAPTERS for name, row in chapter.LOWERINGS.items()}
 """What each operation records."""
 HOST: Final[dict[str, tuple[int, ...]]] = {name: row for chapter in CHAPTERS for name, row in chapter.HOST.items()}

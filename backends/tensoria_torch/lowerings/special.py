@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from tensoria.dtypes import float64
-from tensoria.errors import PortingError
 from tensoria.programs.definitions import special
 from tensoria.programs.recorder import SymbolicArray
 from tensoria.programs.standard import cast
@@ -30,9 +29,7 @@ def _inverse(function: Callable[[Any, Any, Array], Array]) -> Lowering:
 
 
 def _polygamma(call: Call, order: int, x: Array) -> Array:
-    if order > 1:
-        raise PortingError(f"polygamma of order {order} is not ported.", legal="orders 0 and 1")
-    return _of((special.digamma, special.trigamma)[order])(call, x)
+    return _of(special.digamma if order == 0 else lambda xp, x: special.polygamma(xp, order, x))(call, x)
 
 
 LOWERINGS: dict[str, Lowering] = {

@@ -15,12 +15,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from numpy.polynomial import chebyshev
+from numpy.polynomial import Polynomial, chebyshev
 
 from tensoria.backend import Array
 from tensoria.programs.definitions.activations import FAR, FARTHEST
 
-__all__ = ["digamma", "erfinv", "i0", "i0e", "i1", "i1e", "lgamma", "ndtri", "trigamma"]
+__all__ = ["digamma", "erfinv", "i0", "i0e", "i1", "i1e", "lgamma", "ndtri", "polygamma"]
 
 BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
 """B2, B4 and so on."""
@@ -40,10 +40,10 @@ def _polynomial(xp: Any, x: Array, coefficients: Sequence[float]) -> Array:
 # -- gamma -------------------------------------------------------------------------------------------------------------
 
 
-def _shifted(xp: Any, x: Array) -> tuple[Array, Array, Array]:
-    """Where x is below 8, x itself (else 1), and x or x + 8."""
-    small = xp.less(x, float(STEPS))
-    return small, xp.where(small, x, 1.0), xp.where(small, x + float(STEPS), x)
+def _shifted(xp: Any, x: Array, steps: int = STEPS) -> tuple[Array, Array, Array]:
+    """Where x is below 8, x itself (else 1), and x or x + 8; or another number of steps."""
+    small = xp.less(x, float(steps))
+    return small, xp.where(small, x, 1.0), xp.where(small, x + float(steps), x)
 
 
 def _beside_poles(xp: Any, x: Array) -> tuple[Array, Array, Array]:
@@ -85,18 +85,26 @@ def digamma(xp: Any, x: Array) -> Array:
     return xp.where(whole, math.nan, xp.where(negative, reflected, found))
 
 
-def trigamma(xp: Any, x: Array) -> Array:
-    """The derivative of digamma."""
+def polygamma(xp: Any, order: int, x: Array) -> Array:
+    """A derivative of digamma, of an order above 0."""
+    n = order
     negative, y, rest = _beside_poles(xp, x)
-    small, low, z = _shifted(xp, y)
-    total = 1.0 / (low * low)
-    for k in range(1, STEPS):
-        total = total + 1.0 / ((low + float(k)) * (low + float(k)))
+    steps = STEPS + 2 * (n - 1)
+    small, low, z = _shifted(xp, y, steps)
+    total = low ** -(n + 1.0)
+    for k in range(1, steps):
+        total = total + (low + float(k)) ** -(n + 1.0)
     inverse = 1.0 / z
     square = inverse * inverse
-    found = inverse + 0.5 * square + inverse * square * _polynomial(xp, square, BERNOULLI) + xp.where(small, total, 0.0)
-    root = math.pi / xp.sin(math.pi * rest)
-    return xp.where(negative, root * root - found, found)
+    series = [b * math.factorial(2 * k + n - 1) / math.factorial(2 * k) for k, b in enumerate(BERNOULLI, 1)]
+    found = math.factorial(n - 1) + 0.5 * math.factorial(n) * inverse + square * _polynomial(xp, square, series)
+    found = found * inverse ** float(n) + math.factorial(n) * xp.where(small, total, 0.0)
+    slope = Polynomial((0.0, 1.0))  # of the cotangent c, whose derivative is -(1 + c^2)
+    for _ in range(n):
+        slope = -Polynomial((1.0, 0.0, 1.0)) * slope.deriv()
+    cotangent = 1.0 / xp.tan(math.pi * rest)
+    reflected = -(math.pi ** (n + 1)) * _polynomial(xp, cotangent, slope.coef.tolist()) - found
+    return xp.where(negative, reflected, found if n % 2 else -found)
 
 
 # -- the error function's inverse --------------------------------------------------------------------------------------
