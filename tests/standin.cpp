@@ -161,13 +161,20 @@ const std::set<std::string> INDEXED = {
 /// Operators besides pointwise ones that take 0-d arrays of the host.
 const std::set<std::string> SCALARS = {"aten::where", "aten::fill_"};
 
+/// Products, which GPUs have of floating-point numbers only.
+const std::set<std::string> PRODUCTS = {
+    "aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::mv", "aten::addmv", "aten::dot", "aten::vdot"};
+
 void on_the_host(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const auto& schema = op.schema();
   const auto arguments = torch::jit::last(*stack, schema.arguments().size());
   const bool indexed = INDEXED.count(schema.name()), pointwise = op.hasTag(at::Tag::pointwise) || SCALARS.count(schema.name());
   bool here = false, elsewhere = false;
+  const bool product = PRODUCTS.count(schema.name());
   auto look = [&](const at::Tensor& x) {
     if (!x.defined()) return;
+    TORCH_CHECK_NOT_IMPLEMENTED(
+        !(product && at::isIntegralType(x.scalar_type(), true)), schema.name(), " is not implemented for integers");
     here |= x.device().type() == TYPE;
     elsewhere |= x.device().is_cpu() && !(x.dim() == 0 && pointwise);
   };

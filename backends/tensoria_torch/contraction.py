@@ -1,7 +1,7 @@
 """How PyTorch contracts fastest: `torch.matmul` on views; `torch.einsum` only while a compiler traces.
 
 `torch.einsum` ends in the same batched product, after some 8 us of parsing and permuting (9.4 us against 1.3 for 4x4).
-Integer products have no CUDA kernel; there a broadcast product and a sum stand in.
+Integer products have no kernel on GPUs; there a broadcast product and a sum stand in.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 from tensoria.planning import Costs, Kernels
 
-__all__ = ["integer_kernels", "kernels"]
+__all__ = ["integer_kernels", "integer_matmul", "integer_tensordot", "kernels"]
 
 Array = Any
 matmul = torch.matmul
@@ -35,9 +35,9 @@ def _cast(a: Array, into: Any) -> Array:
     return a.to(into)
 
 
-def _integer_matmul(a: Array, b: Array) -> Array:
-    """The matrix product of integers: wraps around like the elementwise product, on CUDA too."""
-    if not a.is_cuda:
+def integer_matmul(a: Array, b: Array) -> Array:
+    """The matrix product of integers: wraps around like the elementwise product, on GPUs too."""
+    if a.device.type == "cpu":
         return matmul(a, b)
     rows, columns = a.dim() > 1, b.dim() > 1
     left = (a if rows else a.unsqueeze(0)).unsqueeze(-1)
@@ -48,16 +48,27 @@ def _integer_matmul(a: Array, b: Array) -> Array:
     return result if rows else result.squeeze(-1 if not columns else -2)
 
 
+def integer_tensordot(a: Array, b: Array, /, *, axes: Any = 2) -> Array:
+    """Like `torch.tensordot`."""
+    ours, theirs = (range(a.dim() - axes, a.dim()), range(axes)) if isinstance(axes, int) else axes
+    ours, theirs = [n % a.dim() for n in ours], [n % b.dim() for n in theirs]
+    left, right = ([n for n in range(x.dim()) if n not in at] for x, at in ((a, ours), (b, theirs)))
+    count = math.prod(a.shape[n] for n in ours)
+    rows = a.permute(*left, *ours).reshape(math.prod(a.shape[n] for n in left), count)
+    columns = b.permute(*theirs, *right).reshape(count, math.prod(b.shape[n] for n in right))
+    return integer_matmul(rows, columns).reshape([*(a.shape[n] for n in left), *(b.shape[n] for n in right)])
+
+
 def _integer_matmul_nt(a: Array, b: Array) -> Array:
-    return _integer_matmul(a, b.mT)
+    return integer_matmul(a, b.mT)
 
 
 def _integer_matmul_tn(a: Array, b: Array) -> Array:
-    return _integer_matmul(a.mT, b)
+    return integer_matmul(a.mT, b)
 
 
 def _integer_matmul_tt(a: Array, b: Array) -> Array:
-    return _integer_matmul(a.mT, b.mT)
+    return integer_matmul(a.mT, b.mT)
 
 
 def _integer_einsum(equation: str, *arrays: Array) -> Array:
@@ -106,11 +117,11 @@ kernels = Kernels(
     ),
 )
 integer_kernels = kernels._replace(
-    dot=_integer_matmul,
-    inner=_integer_matmul,
-    matvec=_integer_matmul,
+    dot=integer_matmul,
+    inner=integer_matmul,
+    matvec=integer_matmul,
     vecdot=None,
-    matmul=_integer_matmul,
+    matmul=integer_matmul,
     dot_nt=_integer_matmul_nt,
     dot_tn=_integer_matmul_tn,
     dot_tt=_integer_matmul_tt,

@@ -16,6 +16,7 @@ import torch
 
 from tensoria import special_values
 from tensoria_torch import factorisations, unsigned
+from tensoria_torch.contraction import integer_matmul, integer_tensordot
 from tensoria_torch.unsigned import LIFTED, UNSIGNED, bits, lifted, of_bits, unified, widened
 
 __all__ = ["CORRECTED", "FFT", "LINALG", "OPERATORS"]
@@ -85,7 +86,7 @@ def _vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
         return base.vecdot(x1, x2, axis=axis)
     if a.dtype.is_complex:
         a = torch.conj(a)
-    return torch.matmul(a[..., None, :], b[..., None])[..., 0, 0]
+    return _matmul(a[..., None, :], b[..., None])[..., 0, 0]
 
 
 def _square(x: Array, /) -> Array:
@@ -192,7 +193,7 @@ def _by_zero(native: Callable[..., Array], name: str) -> Callable[..., Array]:
     def function(x: Array, y: Array) -> Array:
         if y.dtype.is_floating_point or x.dtype.is_floating_point:
             return divide(x, y)
-        if not y.is_cuda:
+        if y.device.type == "cpu":
             try:
                 return divide(x, y)
             except RuntimeError as error:
@@ -261,7 +262,7 @@ def _imag(x: Array, /) -> Array:
 
 def _wrapped(indices: Array, size: int) -> Array:
     """Positions counted from the front; out of range on a GPU they would end the process."""
-    if indices.is_cuda and indices.numel() and not torch.compiler.is_compiling():
+    if indices.device.type not in ("cpu", "meta") and indices.numel() and not torch.compiler.is_compiling():
         low, high = (int(n) for n in torch.aminmax(indices))
         if low < -size or high >= size:
             raise IndexError(f"index out of range for size {size}")
@@ -375,6 +376,20 @@ def _unique_values(x: Array, /) -> Array:
 # -- linear algebra ---------------------------------------------------------------------------------------------------
 
 
+def _product(native: Callable[..., Any], of_integers: Callable[..., Any]) -> Callable[..., Any]:
+    """Products of integers, of which GPUs have no kernel."""
+
+    @functools.wraps(native)
+    def function(x1: Array, x2: Array, /, **options: Any) -> Any:
+        elsewhere = x1.device.type != "cpu" and not x1.is_floating_point() and not x1.is_complex()
+        return (of_integers if elsewhere else native)(x1, x2, **options)
+
+    return function
+
+
+_matmul = _product(base.matmul, integer_matmul)
+
+
 def _promoting(native: Callable[..., Any], how: str = "bits") -> Callable[..., Any]:
     """A function of two arrays, which PyTorch does not promote."""
     taking = lifted(native, how, 2)
@@ -480,7 +495,8 @@ CORRECTED: dict[str, Callable[..., Any]] = {
     **{name: lifted(getattr(base, name), *how) for name, how in HOW.items()},
     **{name: widened(getattr(base, name), of_64) for name, of_64 in WIDENED.items()},
     **{name: unsigned.accumulating(getattr(base, name)) for name in ACCUMULATING},
-    **{name: _promoting(getattr(base, name)) for name in ("matmul", "tensordot")},
+    "matmul": _promoting(_matmul),
+    "tensordot": _promoting(_product(base.tensordot, integer_tensordot)),
     "vecdot": _promoting(_vecdot), "moveaxis": _moveaxis, "unstack": _unstack,
     "abs": _abs, "sum": _sum, "sign": _sign, "square": _square, "diff": _diff, "count_nonzero": _count_nonzero,
     "stack": _stack, "concat": _concat, "searchsorted": _searchsorted, "isin": _isin,

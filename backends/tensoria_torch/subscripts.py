@@ -50,6 +50,9 @@ def get(x: Array, key: Any) -> Array:
     axes = [axis for axis, _ in found]
     arrays = torch.broadcast_tensors(*(positions for _, positions in found))
     shape = arrays[0].shape
+    if arrays[0].numel():  # what selects nothing is not looked at
+        for axis, positions in found:
+            _check_range(positions, out.shape[axis])
     rest = [axis for axis in range(out.dim()) if axis not in axes]
     out = out.permute(*axes, *rest)
     flat = tuple(array.reshape(-1) for array in arrays)  # a key without axes is an integer to PyTorch
@@ -135,10 +138,9 @@ def _positions(part: Any, x: Array, axis: int) -> list[tuple[Array, int | None]]
     if not isinstance(part, torch.Tensor):
         if _span(part) == 0:
             return [(torch.zeros(int(part), dtype=torch.int64, device=x.device), None)]
-        return [(_in_range(torch.tensor(int(part), device=x.device), x.shape[axis]), x.shape[axis])]
+        return [(torch.tensor(int(part), device=x.device), x.shape[axis])]
     if part.dtype is not torch.bool:
-        wide = part.to(torch.int64) if part.dtype is not torch.int64 else part
-        return [(_in_range(wide, x.shape[axis]), x.shape[axis])]
+        return [(part.to(torch.int64), x.shape[axis])]
     if part.dim() == 0:
         return [(torch.zeros(int(part), dtype=torch.int64, device=x.device), None)]
     sizes = x.shape[axis : axis + part.dim()]
@@ -148,13 +150,12 @@ def _positions(part: Any, x: Array, axis: int) -> list[tuple[Array, int | None]]
     return list(zip(torch.nonzero(part, as_tuple=True), sizes, strict=True))
 
 
-def _in_range(positions: Array, size: int) -> Array:
-    """Positions counted from the front. PyTorch checks them on the CPU; out of range on a GPU they end the process."""
-    if positions.is_cuda and positions.numel():
+def _check_range(positions: Array, size: int) -> None:
+    """PyTorch checks positions on the CPU; out of range on a GPU they end the process."""
+    if positions.device.type not in ("cpu", "meta"):
         low, high = (int(n) for n in torch.aminmax(positions))
         if low < -size or high >= size:
             raise IndexError(f"index out of range for size {size}")
-    return positions
 
 
 def put(x: Array, key: Any, value: Array) -> None:
