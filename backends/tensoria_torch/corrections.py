@@ -17,6 +17,7 @@ import torch
 from tensoria import special_values
 from tensoria_torch import factorisations, unsigned
 from tensoria_torch.contraction import integer_matmul, integer_tensordot
+from tensoria_torch.subscripts import check_range
 from tensoria_torch.unsigned import LIFTED, UNSIGNED, bits, lifted, of_bits, unified, widened
 
 __all__ = ["CORRECTED", "FFT", "LINALG", "OPERATORS"]
@@ -262,10 +263,7 @@ def _imag(x: Array, /) -> Array:
 
 def _wrapped(indices: Array, size: int) -> Array:
     """Positions counted from the front; out of range on a GPU they would end the process."""
-    if indices.device.type not in ("cpu", "meta") and indices.numel() and not torch.compiler.is_compiling():
-        low, high = (int(n) for n in torch.aminmax(indices))
-        if low < -size or high >= size:
-            raise IndexError(f"index out of range for size {size}")
+    check_range(indices, size)
     if indices.dtype.is_floating_point or indices.dtype in (torch.bool, torch.complex64, torch.complex128):
         raise IndexError(f"positions are integers, not {indices.dtype}")
     wide = indices.to(torch.int64)

@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from tensoria_torch.unsigned import LIFTED, bits, of_bits
 
-__all__ = ["get", "is_native", "put"]
+__all__ = ["check_range", "get", "is_native", "put"]
 
 Array = Any
 _FULL = slice(None)
@@ -27,7 +28,9 @@ def is_native(key: Any) -> bool:
     if kind is tuple:
         return all(map(_is_basic, key)) and sum([part is Ellipsis for part in key]) < 2
     if kind is torch.Tensor:
-        return (key.dtype is torch.bool and key.dim() > 0) or key.dtype is torch.int64
+        if key.dtype is torch.int64:
+            return bool(key.device.type == "cpu")  # on GPUs their range has to be checked
+        return bool(key.dtype is torch.bool and key.dim() > 0)
     return _is_basic(key)
 
 
@@ -52,7 +55,7 @@ def get(x: Array, key: Any) -> Array:
     shape = arrays[0].shape
     if arrays[0].numel():  # what selects nothing is not looked at
         for axis, positions in found:
-            _check_range(positions, out.shape[axis])
+            check_range(positions, out.shape[axis])
     rest = [axis for axis in range(out.dim()) if axis not in axes]
     out = out.permute(*axes, *rest)
     flat = tuple(array.reshape(-1) for array in arrays)  # a key without axes is an integer to PyTorch
@@ -150,9 +153,17 @@ def _positions(part: Any, x: Array, axis: int) -> list[tuple[Array, int | None]]
     return list(zip(torch.nonzero(part, as_tuple=True), sizes, strict=True))
 
 
-def _check_range(positions: Array, size: int) -> None:
-    """PyTorch checks positions on the CPU; out of range on a GPU they end the process."""
-    if positions.device.type not in ("cpu", "meta"):
+def check_range(positions: Array, size: int) -> None:
+    """PyTorch checks positions on the CPU; out of range on a GPU they end the process.
+
+    Raises:
+        IndexError: a position is out of range, of any sample where a function is mapped.
+    """
+    if positions.device.type in ("cpu", "meta") or torch.compiler.is_compiling():
+        return
+    while torch._C._functorch.is_functorch_wrapped_tensor(positions):
+        positions = torch._C._functorch.get_unwrapped(positions)
+    if positions.numel() and _get_current_dispatch_mode() is None:
         low, high = (int(n) for n in torch.aminmax(positions))
         if low < -size or high >= size:
             raise IndexError(f"index out of range for size {size}")
