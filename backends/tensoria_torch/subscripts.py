@@ -53,7 +53,7 @@ def get(x: Array, key: Any) -> Array:
     axes = [axis for axis, _ in found]
     arrays = torch.broadcast_tensors(*(positions for _, positions in found))
     shape = arrays[0].shape
-    if arrays[0].numel():  # what selects nothing is not looked at
+    if not torch.compiler.is_compiling() and arrays[0].numel():  # what selects nothing is not looked at
         for axis, positions in found:
             check_range(positions, out.shape[axis])
     rest = [axis for axis in range(out.dim()) if axis not in axes]

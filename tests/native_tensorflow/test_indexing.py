@@ -252,3 +252,32 @@ def test_take_along_axis():
     same(xp.take_along_axis(tf.constant(x), tf.constant(index)), np.take_along_axis(x, index, -1))
     empty = np.zeros((2, 3, 0), "int64")
     same(xp.take_along_axis(tf.constant(x), tf.constant(empty)), np.take_along_axis(x, empty, -1))
+
+
+def test_out_of_range_is_an_error_where_kernels_read_zeros_there(monkeypatch):
+    """As on GPUs: https://www.tensorflow.org/api_docs/python/tf/gather."""
+    native = xp.indexing.kernels.gather
+
+    def forgiving(x, index, axis, batch_dims=0):
+        size = x.shape[axis]
+        inside = tf.logical_and(index >= 0, index < size)
+        found = native(x, tf.where(inside, index, 0), axis, batch_dims)
+        shape = [*x.shape[:axis], *index.shape[batch_dims:], *[1] * (len(x.shape) - axis - 1)]
+        return tf.where(tf.reshape(inside, shape if not batch_dims else index.shape), found, tf.zeros_like(found))
+
+    monkeypatch.setattr(xp.indexing.kernels, "gather", forgiving)
+    monkeypatch.setattr(xp.indexing, "_on_gpu", lambda *arrays: True)
+    monkeypatch.setattr(xp.indexing, "_known", lambda index: None)
+    x = tf.reshape(tf.range(12.0), (3, 4))
+    good, high, low = (tf.constant(n, tf.int64) for n in ([0, -3], [0, 3], [-4, 0]))
+    same(xp.getitem(x, good), x.numpy()[[0, -3]])
+    rows = np.take_along_axis(x.numpy(), np.array([[0], [0]]), 0)
+    same(xp.take_along_axis(x, tf.reshape(good, (2, 1)), axis=0), rows)
+    for bad in (high, low):
+        for read in (
+            lambda key: xp.getitem(x, key), lambda key: xp.getitem(x, (key, good)), lambda key: xp.take(x, key, axis=0),
+            lambda key: xp.take_along_axis(x, tf.reshape(key, (2, 1)), axis=0), lambda key: xp.setitem(x, key, 1.0),
+        ):  # fmt: skip
+            read(good)
+            with pytest.raises(IndexError, match="out of bounds"):
+                read(bad)

@@ -324,7 +324,21 @@ def _wrapped(index: Array, length: Any) -> Array:
     return aligned(select, raw.Less(x=index, y=zero), raw.AddV2(x=index, y=more), index)
 
 
+def _on_gpu(*arrays: Array) -> bool:
+    """Whether an eager kernel runs on a GPU, which reads zeros out of range, where the CPU's raises."""
+    return any(type(array) is EagerTensor and ":GPU:" in array.device for array in arrays)
+
+
+def _check_range(x: Array, index: Array, axis: int) -> None:
+    size = static(x)[axis]
+    if _on_gpu(x, index) and 0 not in static(index):
+        low, high = int(tf.reduce_min(index)), int(tf.reduce_max(index))
+        if low < 0 or high >= size:
+            raise IndexError(f"an index is out of bounds for an axis of size {size}")
+
+
 def _gather(x: Array, index: Array, axis: int) -> Array:
+    _check_range(x, index, axis)
     try:
         return kernels.gather(x, index, axis)
     except tf.errors.InvalidArgumentError:
@@ -415,7 +429,9 @@ def take_along_axis(x: Array, indices: Array, /, *, axis: int = -1) -> Array:
         raise ValueError(f"take_along_axis: {ndim} axes and {rank(indices)} axes of indices")
     place = axis_of(axis, ndim)
     there, back = permuted_last(place, ndim)
-    x, indices = kernels.transpose(x, there), kernels.transpose(_wrapped(indices, extents(x)[place]), there)
+    indices = _wrapped(indices, extents(x)[place])
+    _check_range(x, indices, place)
+    x, indices = kernels.transpose(x, there), kernels.transpose(indices, there)
     length, count = extents(x)[-1], extents(indices)[-1]
     batch: Any = static(x)[:-1]
     if batch != static(indices)[:-1] or None in batch:
