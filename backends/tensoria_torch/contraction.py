@@ -54,8 +54,8 @@ def integer_tensordot(a: Array, b: Array, /, *, axes: Any = 2) -> Array:
     ours, theirs = [n % a.dim() for n in ours], [n % b.dim() for n in theirs]
     left, right = ([n for n in range(x.dim()) if n not in at] for x, at in ((a, ours), (b, theirs)))
     count = math.prod(a.shape[n] for n in ours)
-    rows = a.permute(*left, *ours).reshape(math.prod(a.shape[n] for n in left), count)
-    columns = b.permute(*theirs, *right).reshape(count, math.prod(b.shape[n] for n in right))
+    rows = a.permute([*left, *ours]).reshape(math.prod(a.shape[n] for n in left), count)
+    columns = b.permute([*theirs, *right]).reshape(count, math.prod(b.shape[n] for n in right))
     return integer_matmul(rows, columns).reshape([*(a.shape[n] for n in left), *(b.shape[n] for n in right)])
 
 

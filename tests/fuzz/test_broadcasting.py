@@ -80,6 +80,21 @@ def test_matrix_products(backend: str, shapes: Any, data: Any) -> None:
     agree(lambda: tn.matmul(t, u), lambda: np.matmul(x, y), rtol=1e-5)
 
 
+@given(
+    sides=st.tuples(*[st.lists(st.integers(0, 3), max_size=2)] * 3), dtype=st.sampled_from(["float64", "int64", "int8"])
+)
+def test_tensor_products_over_any_axes(backend: str, sides: Any, dtype: str) -> None:
+    left, shared, right = sides
+    x = np.arange(np.prod([*left, *shared], dtype=int)).astype(dtype).reshape([*left, *shared])
+    y = np.arange(np.prod([*shared, *right], dtype=int)).astype(dtype).reshape([*shared, *right])
+    axes = ([-n for n in range(len(shared), 0, -1)], list(range(len(shared))))
+    for given_axes in (len(shared), axes):
+        agree(
+            lambda axes=given_axes: tn.tensordot(tensor(backend, x), tensor(backend, y), axes=axes),
+            lambda axes=given_axes: np.tensordot(x, y, axes=axes), rtol=1e-12,
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize("rank", [9, 12, 16])
 def test_many_axes(backend: str, rank: int) -> None:
     """TensorFlow's kernels broadcast up to rank eight."""
