@@ -12,6 +12,7 @@ from tensoria.dtypes import DType, dtype
 from tensoria.errors import PortingError
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.standard import namespace
+from tensoria.programs.standard.operands import one
 
 __all__ = [
     "Array", "Call", "Known", "Lowering", "literal_like", "one", "ordered", "own_dtype", "position", "turned",
@@ -82,11 +83,6 @@ def own_dtype(of: Any) -> DType:
         return dtype(of.name)
     except Exception:
         raise PortingError(f"{of} is no data type of tensoria.") from None
-
-
-def one(x: Array, operation: str, *more: Array, **attributes: Any) -> Array:
-    """The result of one instruction."""
-    return x.recorder.record(operation, (x, *more), **attributes)[0]
 
 
 def literal_like(x: Array, number: complex) -> Array:

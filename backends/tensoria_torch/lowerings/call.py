@@ -13,6 +13,7 @@ from tensoria.errors import PortingError
 from tensoria.programs.dimensions import Size
 from tensoria.programs.recorder import Recorder, SymbolicArray
 from tensoria.programs.standard import cast, namespace
+from tensoria.programs.standard.operands import one
 from tensoria.programs.types import Type, Value
 from tensoria_torch.reals import Real
 from tensoria_torch.sizes import Sizes
@@ -111,11 +112,6 @@ def own_dtype(of: Any) -> DType:
         return dtype(str(of).removeprefix("torch."))
     except Exception:
         raise PortingError(f"{of} is no data type of tensoria.") from None
-
-
-def one(x: SymbolicArray, operation: str, *more: SymbolicArray, **attributes: Any) -> SymbolicArray:
-    """The result of one instruction."""
-    return x.recorder.record(operation, (x, *more), **attributes)[0]
 
 
 def literal_like(x: SymbolicArray, number: complex) -> SymbolicArray:

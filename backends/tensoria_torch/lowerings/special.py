@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from tensoria.dtypes import float64
-from tensoria.programs.definitions import special
-from tensoria.programs.recorder import SymbolicArray
-from tensoria.programs.standard import cast
-from tensoria_torch.lowerings.call import Call, Lowering, one, xp
+from tensoria.programs.special import FUNCTIONS, polygamma, recorded
+from tensoria_torch.lowerings.call import Lowering, one
 
 __all__ = ["LOWERINGS"]
 
-Array = SymbolicArray
 
-
-def _of(function: Callable[[Any, Array], Array]) -> Lowering:
-    return lambda call, x: cast(function(xp, cast(x, float64)), call.dtype)
-
-
-def _erf(x: Array) -> Array:
-    return one(x, "erf")
-
-
-def _inverse(function: Callable[[Any, Any, Array], Array]) -> Lowering:
-    return lambda call, x: cast(function(xp, _erf, cast(x, float64)), call.dtype)
-
-
-def _polygamma(call: Call, order: int, x: Array) -> Array:
-    return _of(special.digamma if order == 0 else lambda xp, x: special.polygamma(xp, order, x))(call, x)
+def _of(name: str) -> Lowering:
+    return lambda call, x: recorded(FUNCTIONS[name], x, call.dtype)
 
 
 LOWERINGS: dict[str, Lowering] = {
-    "lgamma.default": _of(special.lgamma), "digamma.default": _of(special.digamma), "polygamma.default": _polygamma,
-    "erfinv.default": _inverse(special.erfinv), "special_ndtri.default": _inverse(special.ndtri),
-    "i0.default": _of(special.i0), "special_i0e.default": _of(special.i0e), "special_i1.default": _of(special.i1),
-    "special_i1e.default": _of(special.i1e),
+    **{f"{name}.default": _of(name) for name in ("lgamma", "digamma", "erfinv", "i0")},
+    **{f"special_{name}.default": _of(name) for name in ("ndtri", "i0e", "i1", "i1e")},
+    "polygamma.default": lambda call, order, x: polygamma(order, x, call.dtype),
     "nextafter.default": lambda call, a, b: one(call.array(a, call.dtype), "nextafter", call.array(b, call.dtype)),
-}  # fmt: skip
+}
 """The lowerings of this chapter, by the operator's overload."""

@@ -25,6 +25,7 @@ def cast(x: Array, of: DType) -> Array:
 
 
 def one(x: Array, operation: str, *more: Array, **attributes: Any) -> Array:
+    """The result of one instruction."""
     return x.recorder.record(operation, (x, *more), **attributes)[0]
 
 
